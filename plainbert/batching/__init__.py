@@ -1,0 +1,1 @@
+"""Examples to features to packed batches, and the order they are seen in."""

@@ -1,0 +1,217 @@
+"""Reading text whatever its dress, and writing files so that nobody ever sees half of one."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import io
+import json
+import lzma
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from plainbert.errors import DataError, FormatError, UsageError
+
+PARTIAL = ".tmp"  # leftovers of interrupted writes are named .NAME.tmp, or .NAME.XXXX.tmp
+
+
+@contextlib.contextmanager
+def atomic_file(path: str | Path) -> Iterator[IO[bytes]]:
+    """Open a file that appears under ``path`` only once it is complete and on disk.
+
+    Args:
+        path: final name; an existing file is replaced in one step.
+
+    Yields:
+        a writable binary file next to ``path``. If the body raises, it is removed and ``path`` is
+        left as it was.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=PARTIAL, dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, 0o666 & ~_umask())
+        os.replace(name, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name)
+        raise
+    _sync_folder(path.parent)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write a UTF-8 text file atomically."""
+    with atomic_file(path) as file:
+        file.write(text.encode("utf-8"))
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Write JSON atomically: two spaces, keys in the given order, a newline at the end."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_json(path: str | Path) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        FormatError: the file is not JSON, or not an object; the position is named.
+    """
+    try:
+        value = json.loads(Path(path).read_text(encoding="utf-8-sig"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise FormatError(f"{path} is not a JSON file: {error}.") from None
+    if not isinstance(value, dict):
+        raise FormatError(f"{path} holds a JSON {type(value).__name__}; an object is expected.")
+    return value
+
+
+@contextlib.contextmanager
+def new_folder(path: str | Path) -> Iterator[Path]:
+    """Create a folder that appears under ``path`` only once everything in it is on disk.
+
+    Args:
+        path: final name; must not exist.
+
+    Yields:
+        ``.NAME.tmp`` beside it, empty. If the body raises, it is removed again.
+
+    Raises:
+        UsageError: ``path`` exists.
+    """
+    path = Path(path)
+    if path.exists() or path.is_symlink():
+        raise UsageError(f"{path} exists. Choose a new folder, or remove it first.")
+    partial = path.with_name(f".{path.name}{PARTIAL}")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        for folder, _, names in os.walk(partial):
+            for name in names:
+                _sync(Path(folder) / name)
+            _sync_folder(Path(folder))
+        os.rename(partial, path)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    _sync_folder(path.parent)
+
+
+def point(link: str | Path, target: str) -> None:
+    """Make ``link`` a symlink to ``target`` (relative to the link), replacing an older one."""
+    link = Path(link)
+    partial = link.with_name(f".{link.name}{PARTIAL}")
+    with contextlib.suppress(FileNotFoundError):
+        partial.unlink()
+    partial.symlink_to(target)
+    os.replace(partial, link)
+    _sync_folder(link.parent)
+
+
+def remove_leftovers(folder: str | Path) -> list[Path]:
+    """Delete what interrupted writes left in a folder (``.NAME.tmp``).
+
+    Returns:
+        the paths that were removed.
+    """
+    found = [path for path in Path(folder).glob(f".*{PARTIAL}") if not path.name.startswith("..")]
+    for path in found:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+    return found
+
+
+@contextlib.contextmanager
+def open_text(path: str | Path) -> Iterator[IO[str]]:
+    """Open text for reading: UTF-8 with or without BOM, any line ending, plain, .gz or .xz.
+
+    Args:
+        path: a file, or ``-`` for standard input.
+
+    Raises:
+        DataError: there is no such file, or it is a folder.
+    """
+    with _open_bytes(path) as raw:
+        text = io.TextIOWrapper(raw, encoding="utf-8-sig")
+        try:
+            yield text
+        finally:
+            if str(path) == "-":
+                text.detach()
+            else:
+                text.close()
+
+
+def read_lines(path: str | Path) -> Iterator[tuple[int, str]]:
+    """Yield (line number from 1, text without its line ending) of a text file.
+
+    Only line feeds (with or without a carriage return before) end a line: the other characters
+    that :meth:`str.splitlines` would split at belong to the text.
+
+    Raises:
+        DataError: the file does not exist, or holds bytes that are not UTF-8; the line is named.
+    """
+    number = 0
+    try:
+        with _open_bytes(path) as file:
+            # Decoded line by line: the line of a bad byte is known, and a lone carriage return
+            # stays in the text, which a text file object would split at.
+            for number, raw in enumerate(file, start=1):
+                line = raw.decode("utf-8")
+                if number == 1:
+                    line = line.removeprefix("\ufeff")
+                yield number, line.removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"is not UTF-8 text ({error.reason}). Convert it, for example with: "
+            "iconv -f LATIN1 -t UTF-8",
+            path,
+            number,
+        ) from None
+    except (gzip.BadGzipFile, lzma.LZMAError, EOFError) as error:
+        raise DataError(f"cannot be unpacked: {error}", path) from None
+
+
+@contextlib.contextmanager
+def _open_bytes(path: str | Path) -> Iterator[IO[bytes]]:
+    """Open a file (unpacking .gz and .xz), or standard input for ``-``, for reading bytes."""
+    if str(path) == "-":
+        yield sys.stdin.buffer
+        return
+    path = Path(path)
+    if not path.is_file():
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise DataError(f"{what}; the path of a text file is expected.", path)
+    opener: Any = {".gz": gzip.open, ".xz": lzma.open}.get(path.suffix, open)
+    with opener(path, "rb") as raw:
+        yield raw
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,1 @@
+"""Records of published weights, and their download."""

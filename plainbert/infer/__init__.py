@@ -1,0 +1,1 @@
+"""Running a trained model: prepared kernels, pooling, encode and predict."""

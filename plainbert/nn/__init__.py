@@ -1,0 +1,1 @@
+"""The only model: packed BERT and its heads."""

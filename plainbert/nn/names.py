@@ -1,0 +1,48 @@
+"""The heads by name, without torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Head:
+    """One kind of output.
+
+    Attributes:
+        name: what our scripts and ``plainbert.json`` call it.
+        architecture: Hugging Face's class, as ``config.json`` names it.
+        problem_type: Hugging Face's word for the loss, where it has one.
+    """
+
+    name: str
+    architecture: str
+    problem_type: str | None = None
+
+
+HEADS = {
+    head.name: head
+    for head in (
+        Head("encoder", "BertModel"),
+        Head("classification", "BertForSequenceClassification", "single_label_classification"),
+        Head("regression", "BertForSequenceClassification", "regression"),
+        Head("span", "BertForQuestionAnswering"),
+        Head("tagging", "BertForTokenClassification"),
+        Head("multiple_choice", "BertForMultipleChoice"),
+        Head("masked_lm", "BertForMaskedLM"),
+        Head("next_sentence", "BertForNextSentencePrediction"),
+        Head("pretraining", "BertForPreTraining"),
+    )
+}
+
+
+def head_of(architecture: str, problem_type: str | None, num_labels: int) -> str | None:
+    """Name of the head that a ``config.json`` describes; None for an unknown architecture.
+
+    Hugging Face calls a sequence classifier with one label a regression.
+    """
+    if architecture == "BertForSequenceClassification":
+        single = problem_type == "regression" or (problem_type is None and num_labels == 1)
+        return "regression" if single else "classification"
+    names = [head.name for head in HEADS.values() if head.architecture == architecture]
+    return names[0] if names else None

@@ -1,0 +1,1 @@
+"""What a data set is: examples, labels, splits, scores. Never imports torch."""

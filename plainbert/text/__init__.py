@@ -1,0 +1,1 @@
+"""Strings to ids and back: vocabularies, WordPiece, SentencePiece, offsets. Never imports torch."""

@@ -1,0 +1,16 @@
+"""The checkpoint folder: one folder is one model. Read it, load its weights, write it."""
+
+from plainbert.checkpoint.reader import Checkpoint, read
+from plainbert.checkpoint.weights import LoadReport, load
+from plainbert.checkpoint.writer import (
+    point_best,
+    point_last,
+    remove_leftovers,
+    step_name,
+    write,
+)
+
+__all__ = [
+    "Checkpoint", "LoadReport", "load", "point_best", "point_last", "read", "remove_leftovers",
+    "step_name", "write",
+]  # fmt: skip

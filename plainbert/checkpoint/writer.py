@@ -1,0 +1,135 @@
+"""Write a checkpoint folder that appears whole or not at all, and the links to it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from plainbert import files
+from plainbert.checkpoint.sentence import Sentence, write_sentence
+from plainbert.config import BertConfig
+from plainbert.errors import CheckpointError
+from plainbert.files import remove_leftovers
+from plainbert.nn.names import HEADS
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from plainbert.text.tokenizer import Tokenizer
+
+__all__ = ["point_best", "point_last", "remove_leftovers", "state", "step_name", "write"]
+
+
+def write(
+    folder: str | Path,
+    model: nn.Module,
+    tokenizer: Tokenizer,
+    config: BertConfig | None = None,
+    about: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write a model and everything that must agree with it into a new folder.
+
+    ``transformers`` opens it with ``AutoModelFor...``; ``sentence-transformers`` makes equal
+    vectors of it when ``about`` names a pooling that it has.
+
+    Args:
+        folder: must not exist; it appears once everything is on disk.
+        model: a :class:`plainbert.nn.bert.Bert` or a model with a head.
+        tokenizer: what the model was trained with.
+        config: sizes and labels; the model's own when not given. The architecture and problem
+            type are set from the model's head.
+        about: what config.json cannot say: "task", "max_length" (tokens), "pooling" ("mean",
+            "cls", "max" or one of ours), "normalize", "dtype" it was trained in, and anything on
+            how that was done. Nothing that config.json says.
+
+    Returns:
+        the folder.
+
+    Raises:
+        UsageError: the folder exists.
+        CheckpointError: the vocabulary does not fit the model, or a weight is not finite.
+    """
+    from safetensors.torch import save_file
+
+    about = dict(about or {})
+    config = _described(model, config or cast(BertConfig, model.config))
+    if config.architectures == (HEADS["multiple_choice"].architecture,):
+        about.setdefault("num_choices", cast(Any, model).num_choices)
+    repeated = sorted(set(about) & set(config.to_dict()))
+    assert not repeated, f"config.json owns {repeated}"
+    check_vocabulary(len(tokenizer.vocab), config.vocab_size, str(folder))
+    tensors = state(model)
+    with files.new_folder(folder) as partial:
+        config.save(partial / "config.json")
+        if about:
+            files.write_json(partial / "plainbert.json", about)
+        save_file(tensors, partial / "model.safetensors", metadata={"format": "pt"})
+        os.chmod(partial / "model.safetensors", (partial / "config.json").stat().st_mode)
+        tokenizer.save(partial)
+        length = about.get("max_length") or config.max_position_embeddings
+        sentence = Sentence(about.get("pooling"), bool(about.get("normalize")), length)
+        write_sentence(partial, sentence, config.hidden_size)
+    return Path(folder)
+
+
+def check_vocabulary(pieces: int, rows: int, source: str) -> None:
+    """Refuse a vocabulary with more entries than the embedding matrix has rows.
+
+    A smaller one is fine: matrices are often padded.
+
+    Raises:
+        CheckpointError: it does not fit; the message has both numbers.
+    """
+    if pieces > rows:
+        raise CheckpointError(
+            f"{source}: the vocabulary has {pieces} entries, but the model has vectors for {rows} "
+            f"(vocab_size in config.json). They do not belong together; entries {rows} to "
+            f"{pieces - 1} would have no vector."
+        )
+
+
+def state(model: nn.Module) -> dict[str, Tensor]:
+    """A model's weights by Hugging Face's names, each once, on the CPU.
+
+    Raises:
+        CheckpointError: a weight is not finite; nothing worth keeping would be written.
+    """
+    from plainbert.checkpoint.weights import not_finite
+
+    tensors = {}
+    for name, tensor in model.state_dict().items():
+        if not_finite(tensor):
+            raise CheckpointError(
+                f"{name} holds values that are not finite (NaN or infinite); the model is not "
+                "written. A lower --lr often helps."
+            )
+        tensors[name] = tensor.detach().to("cpu").contiguous()
+    return tensors
+
+
+def _described(model: nn.Module, config: BertConfig) -> BertConfig:
+    """The config with the model's architecture, its loss and the type of its weights."""
+    head = HEADS[getattr(model, "head", "encoder")]
+    # Several labels per text are trained by the same head; such a config keeps its problem type.
+    several = config.problem_type == "multi_label_classification" and head.problem_type
+    kind = config.problem_type if several else head.problem_type
+    extra = {key: value for key, value in config.extra.items() if key != "torch_dtype"}
+    extra["dtype"] = str(next(model.parameters()).dtype).removeprefix("torch.")
+    return config.replace(architectures=(head.architecture,), problem_type=kind, extra=extra)
+
+
+def step_name(step: int) -> str:
+    """The name of the folder written after ``step`` optimizer updates."""
+    return f"step-{step:07d}"
+
+
+def point_best(folder: str | Path) -> None:
+    """Make the link ``best`` beside a folder point to it, replacing an older one in one step."""
+    files.point(Path(folder).with_name("best"), Path(folder).name)
+
+
+def point_last(folder: str | Path) -> None:
+    """Make the link ``last`` beside a folder point to it, replacing an older one in one step."""
+    files.point(Path(folder).with_name("last"), Path(folder).name)

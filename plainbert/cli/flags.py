@@ -1,0 +1,284 @@
+"""Every flag that more than one script takes, declared once.
+
+A script picks which ones it has and what their defaults are::
+
+    def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+        parser = flags.parser(__doc__)
+        flags.add(parser, bert_model="bert_12_768_12", model_dir=None, task_name=flags.REQUIRED)
+        flags.add(parser, epochs=3, batch_size=32, lr=5e-5, early_stop=None, pad=False)
+        flags.add_run(parser, output_dir="./output_dir", seed=2)
+        flags.add_device(parser, dtype="auto")
+        flags.refuse_quantization(parser)
+        args = flags.parse(parser, argv)
+        parser.needs(args, "label_column", "train_file", "dev_file")  # what only this script knows
+        return args
+
+The attribute is the flag's name below, whatever spelling was typed; switches default to False.
+``args.given`` lists the flags that were typed: a value that was typed wins over the checkpoint
+folder's, a default does not. ``flags.parse`` also checks what holds for every script. A flag that
+only one script has is a :class:`Flag` of its own, put in with ``parser.add(flag, default)``.
+Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from plainbert.cli import values
+from plainbert.cli.parser import REQUIRED, Flag, Parser
+from plainbert.tasks import names as task_names
+
+__all__ = [
+    "REQUIRED", "SHARED", "Flag", "Parser", "add", "add_device", "add_run", "parse", "parser",
+    "refuse_quantization",
+]  # fmt: skip
+
+
+def _optimizers() -> Iterable[str]:
+    from plainbert.train import names
+
+    return names.OPTIMIZERS
+
+
+def _schedules() -> Iterable[str]:
+    from plainbert.train import names
+
+    return names.SCHEDULES
+
+
+def _poolings() -> Iterable[str]:
+    from plainbert.infer import names
+
+    return names.POOLINGS
+
+
+def _metrics() -> Iterable[str]:
+    from plainbert import metrics
+
+    return metrics.METRICS
+
+
+_MODEL = (
+    Flag("model_dir", str, "Folder of a model (plainbert's own, or Hugging Face's), or a published "
+         "name.", group="model", metavar="DIR"),
+    Flag("bert_model", str, "Size of the published model, bert_LAYERS_UNITS_HEADS, or its name.",
+         ("model", "model_name"), "model", "NAME"),
+    Flag("bert_dataset", str, "What the published model was trained on; picks weights and "
+         "vocabulary.", ("dataset_name",), "model", "NAME"),
+    Flag("pretrained_bert_parameters", str, "Weights of a pre-trained body: a model folder.",
+         group="model", metavar="PATH"),
+    Flag("model_parameters", str, "Weights of the whole fine-tuned model: a model folder.",
+         ("params_path",), "model", "PATH"),
+    Flag("sentencepiece", str, "SentencePiece .model file to use as the vocabulary.", group="model",
+         metavar="FILE"),
+    Flag("do_lower_case", values.true_or_false, "Whether text is lower-cased, for a vocabulary "
+         "that does not say.", group="model", metavar="{true,false}", nargs="?", const=True),
+)  # fmt: skip
+
+_DATA = (
+    Flag("task_name", str, f"What to learn: {task_names.HELP}.", group="data", metavar="NAME"),
+    Flag("data_dir", str, "Folder that holds the task's files; else $GLUE_DIR/TASK, then "
+         "./glue_data/TASK.", group="data", metavar="DIR"),
+    Flag("train_file", str, "Training rows: .tsv, .csv or .jsonl, with a header.", group="data",
+         metavar="FILE"),
+    Flag("dev_file", str, "Rows to evaluate on; the best epoch is chosen by them.", group="data",
+         metavar="FILE"),
+    Flag("test_file", str, "Rows to score at the end, with the best model.", group="data",
+         metavar="FILE"),
+    Flag("predict_file", str, "Rows without labels to predict at the end.", group="data",
+         metavar="FILE"),
+    Flag("file", str, "Input, one text (or row) a line; - is standard input.", group="data"),
+    Flag("sentences", str, "Input texts, each in quotes.", group="data", nargs="+",
+         metavar="TEXT"),
+    Flag("text_columns", values.names, "Columns that hold the text (two for a pair), by name or "
+         "number from 0, between commas.", group="data", metavar="A[,B]"),
+    Flag("label_column", str, "Column that holds the label, by name or number from 0.",
+         group="data", metavar="NAME"),
+    Flag("max_train_samples", values.positive_int, "Use only the first N training examples.",
+         group="data", metavar="N"),
+    Flag("max_eval_samples", values.positive_int, "Evaluate only the first N examples of a split.",
+         group="data", metavar="N"),
+    Flag("max_len", values.positive_int, "Longest input in tokens, [CLS] and [SEP] counted; the "
+         "rest is cut, and how often is reported.", ("max_seq_length", "seq_len", "seq_length"),
+         "data", "TOKENS"),
+    Flag("num_workers", values.whole_number, "Processes that tokenise; 0 does it in this one.",
+         ("num_data_workers", "num_dataset_workers"), "data", "N"),
+)  # fmt: skip
+
+_TRAINING = (
+    Flag("epochs", values.positive_int, "Passes over the training set.", ("num_epochs", "epoch"),
+         "training", "N"),
+    Flag("training_steps", values.positive_int, "Optimizer steps to train; overrides --epochs.",
+         ("num_steps",), "training", "N"),
+    Flag("batch_size", values.positive_int, "Examples per device and forward pass.",
+         group="training", metavar="N"),
+    Flag("dev_batch_size", values.positive_int, "Examples per forward pass in evaluation.",
+         ("test_batch_size", "batch_size_eval"), "training", "N"),
+    Flag("accumulate", values.positive_int, "Forward passes summed into one optimizer step.",
+         group="training", metavar="N"),
+    Flag("optimizer", values.one_of("optimizer", _optimizers), "Optimizer: bertadam (no bias "
+         "correction, as published), adamw, adam, lamb, sgd.", group="training", metavar="NAME"),
+    Flag("lr", values.not_negative, "Peak learning rate, reached after warm-up.",
+         ("learning_rate",), "training", "RATE"),
+    Flag("epsilon", values.positive, "Added to the root of the second moment.", group="training",
+         metavar="X"),
+    Flag("weight_decay", values.not_negative, "Decoupled weight decay; none on biases and norms.",
+         ("wd",), "training", "X"),
+    Flag("max_grad_norm", values.not_negative, "Gradients are scaled down to this global norm; 0 "
+         "does not clip.", group="training", metavar="X"),
+    Flag("warmup_ratio", values.share, "Share of the optimizer steps spent warming up, in [0, 1).",
+         group="training", metavar="X"),
+    Flag("schedule", values.one_of("schedule", _schedules), "Learning rate after warm-up: "
+         "linear, google, polynomial, cosine, constant.", group="training", metavar="NAME"),
+    Flag("schedule_power", values.positive, "Exponent of the polynomial schedule.",
+         group="training", metavar="X"),
+    Flag("schedule_cycles", values.positive, "Falls of the polynomial schedule, or waves of "
+         "the cosine.", group="training", metavar="X"),
+    Flag("end_lr", values.not_negative, "Learning rate at which the schedule ends.",
+         group="training", metavar="RATE"),
+    Flag("dropout", values.share, "Dropout of the hidden layers; the model's own when not given.",
+         ("dropout_prob",), "training", "X"),
+    Flag("attention_dropout", values.share, "Dropout of attention weights; the model's own when "
+         "not given. 0 is faster.", group="training", metavar="X"),
+    Flag("eval_steps", values.positive_int, "Evaluate every N optimizer steps, not once an epoch.",
+         group="training", metavar="N"),
+    Flag("early_stop", values.positive_int, "Stop after N evaluations without a better score.",
+         group="training", metavar="N"),
+    Flag("metric", values.one_of("metric", _metrics), "Score that chooses the best checkpoint; the "
+         "task's first when not given.", group="training", metavar="NAME"),
+    Flag("only_inference", None, "Do not train: evaluate and predict.", ("only_predict",),
+         "training"),
+    Flag("pad", None, "Accepted for old command lines.", group="training",
+         note="batches are packed, nothing is padded, and the results are the same."),
+    Flag("round_to", values.positive_int, "Accepted for old command lines.", group="training",
+         metavar="N", note="batches are packed, nothing is padded, and the results are the same."),
+)  # fmt: skip
+
+_OUTPUT = (
+    Flag("output", str, "File to write the results to; its suffix chooses the form.",
+         group="output", metavar="FILE"),
+    Flag("output_dir", str, "Folder of the run: checkpoints, logs, scores, predictions.",
+         group="output", metavar="DIR"),
+    Flag("resume", None, "Go on from the last checkpoint in --output_dir.", group="output"),
+    Flag("overwrite", None, "Start anew in an --output_dir that holds a run, or replace --output.",
+         group="output"),
+    Flag("save_steps", values.positive_int, "Write a checkpoint every N optimizer steps, not once "
+         "an epoch.", group="output", metavar="N"),
+    Flag("keep_checkpoints", values.positive_int, "Checkpoints to keep beside the best and the "
+         "last.", group="output", metavar="N"),
+    Flag("log_interval", values.positive_int, "Optimizer steps between two lines of the log.",
+         group="output", metavar="STEPS"),
+    Flag("verbose", None, "Log more.", group="output"),
+    Flag("seed", values.whole_number, "Seed of every random number.", ("random_seed",), "output",
+         "N"),
+)  # fmt: skip
+
+_VECTORS = (
+    Flag("oov_way", values.one_of("way", lambda: ("avg", "sum", "last")), "How the vectors of a "
+         "word's pieces become one: avg, sum or last.", group="vectors", metavar="WAY"),
+    Flag("pooling_strategy", values.one_of("pooling", _poolings), "How token vectors become one "
+         "sentence vector; the folder's own when not given.", group="vectors", metavar="NAME"),
+    Flag("pooling_layer", values.whole_numbers, "Layers to pool, -1 the last; several are joined "
+         "end to end.", group="vectors", metavar="N", nargs="+"),
+    Flag("mask_cls_sep", None, "Leave [CLS] and [SEP] out, of attention and of pooling.",
+         group="vectors"),
+)  # fmt: skip
+
+_DEVICE = (
+    Flag("gpu", values.whole_number, "Index of the GPU, 0 when no number follows. Without --gpu "
+         "and --gpus: the first GPU if there is one, else the CPU.", group="device",
+         metavar="INDEX", nargs="?", const=0),
+    Flag("gpus", values.devices, "Indices of GPUs, between commas; '' is the CPU.", group="device",
+         metavar="INDICES"),
+    Flag("dtype", values.one_of("dtype", lambda: ("auto", "float32", "bfloat16", "float16")),
+         "Numbers of the matrix products: float32, bfloat16, float16, or auto (bfloat16 where the "
+         "hardware multiplies it, else float32).", group="device", metavar="DTYPE"),
+    Flag("threads", values.positive_int, "CPU threads; torch's own choice when not given.",
+         group="device", metavar="N"),
+    Flag("num_local_ranks", values.positive_int, "Processes on this machine; 1 for now.",
+         group="device", metavar="N"),
+    Flag("local_rank", values.any_int, "Accepted from launchers; 0 or -1.", group="device",
+         metavar="N"),
+)  # fmt: skip
+
+SHARED: dict[str, Flag] = {
+    flag.name: flag for flag in (*_MODEL, *_DATA, *_TRAINING, *_OUTPUT, *_VECTORS, *_DEVICE)
+}
+
+
+def parser(doc: str | None) -> Parser:
+    """An empty parser whose help opens with the script's docstring."""
+    return Parser(doc)
+
+
+def add(target: Parser, **defaults: Any) -> None:
+    """Add shared flags, named by keyword, each with this script's default.
+
+    Args:
+        target: the script's parser.
+        defaults: flag name -> default; ``REQUIRED`` for a flag that must be given, False for a
+            switch.
+    """
+    for name, default in defaults.items():
+        target.add(SHARED[name], default)
+
+
+def add_run(target: Parser, output_dir: str | None, seed: int) -> None:
+    """Add the flags of a script that trains: its folder, its log, its seed."""
+    add(target, output_dir=output_dir, resume=False, overwrite=False, save_steps=None)
+    add(target, keep_checkpoints=None, log_interval=10, verbose=False, seed=seed)
+
+
+def add_device(target: Parser, dtype: str) -> None:
+    """Add the flags that say where to compute and in which numbers.
+
+    Args:
+        target: the script's parser.
+        dtype: default of ``--dtype``: "auto" for training, "float32" where results are compared.
+    """
+    add(target, gpu=None, gpus=None, dtype=dtype, threads=None, num_local_ranks=1, local_rank=None)
+    target.refuse(
+        "--use_tpu", "--tpu_name", reason="TPUs are not supported; leave it out for GPU or CPU."
+    )
+
+
+def refuse_quantization(target: Parser) -> None:
+    """Let GluonNLP v0.9's flags for exported and int8 models exit, naming what to use."""
+    target.refuse(
+        "--deploy", "--model_prefix",
+        reason="a trained folder predicts with scripts/bert/predict_classifier.py --model_dir "
+        "FOLDER, and is exported with scripts/export/export.py --format onnx.",
+    )  # fmt: skip
+    target.refuse(
+        "--only_calibration", "--num_calib_batches", "--quantized_dtype", "--calib_mode",
+        "--custom_pass_lib", "--custom_passes",
+        reason="int8 calibration and graph passes belonged to MXNet. --dtype bfloat16 is the fast "
+        "way here; scripts/export/export.py --format onnx gives a model that ONNX tools quantise.",
+    )  # fmt: skip
+
+
+def parse(target: Parser, argv: Sequence[str] | None) -> argparse.Namespace:
+    """Parse, then check what holds for every script.
+
+    Args:
+        target: the script's parser.
+        argv: the words of the command line without the script; ``sys.argv[1:]`` when None.
+
+    Raises:
+        SystemExit: status 2 after ``error: ...`` for flags that are wrong or do not go together.
+    """
+    args: argparse.Namespace = target.parse_args(argv)
+    target.exclusive(args, "gpu", "gpus")
+    target.exclusive(args, "resume", "overwrite")
+    target.exclusive(args, "model_dir", "model_parameters", "pretrained_bert_parameters")
+    target.exclusive(args, "file", "sentences")
+    if getattr(args, "num_local_ranks", 1) > 1 or getattr(args, "local_rank", None) not in (
+        None, 0, -1,
+    ):  # fmt: skip
+        target.error(
+            "training and inference run in one process for now. Leave --num_local_ranks and "
+            "--local_rank out; --accumulate makes the batch as large."
+        )
+    return args

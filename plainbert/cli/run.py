@@ -1,0 +1,122 @@
+"""How a script ends: ``if __name__ == "__main__": run(main)``.
+
+Mistakes a user can make end as one short message on standard error and exit status 2; our own bugs
+keep their traceback. Free of torch.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import select
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+from plainbert.errors import PlainBertError
+
+INTERRUPTED = 130  # what a shell reports for a program ended by Ctrl-C
+BROKEN_PIPE = 141  # ... and for one whose reader went away
+
+_log = logging.getLogger("plainbert")
+_folder: Path | None = None  # of the run in progress, for the message after Ctrl-C
+
+
+def note_folder(folder: Path | None) -> None:
+    """Remember the run folder, so that an interruption can say what it holds."""
+    global _folder
+    _folder = folder
+
+
+def run(main: Callable[[], Any]) -> NoReturn:
+    """Call a script's ``main`` and exit: 0, 2 for a mistake, 130 for Ctrl-C, 141 for a broken pipe.
+
+    Raises:
+        SystemExit: always, except for errors that are bugs: those pass through.
+    """
+    try:
+        main()
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        print(f"\ninterrupted. {kept()}".rstrip(), file=sys.stderr)
+        raise SystemExit(INTERRUPTED) from None
+    except BrokenPipeError:
+        if not _reader_is_gone():  # some other pipe broke, for example to a worker process
+            raise
+        # The interpreter flushes standard output once more when it ends: give it somewhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(BROKEN_PIPE) from None
+    except Exception as error:
+        message = explain(error)
+        if message is None:
+            raise
+        _log.debug("the error in full:", exc_info=True)
+        print(f"error: {message}", file=sys.stderr)
+        raise SystemExit(2) from None
+    raise SystemExit(0)
+
+
+def explain(error: BaseException) -> str | None:
+    """The message for an error that the user or the machine caused; None for a bug.
+
+    A full disk and exhausted memory are recognised wherever they come from: safetensors and torch
+    raise their own classes and keep only the system's words.
+    """
+    chain = list(_chain(error))
+    if (full := next((item for item in chain if _disk_full(item)), None)) is not None:
+        name = f" ({full.filename})" if isinstance(full, OSError) and full.filename else ""
+        return f"the disk is full{name}. Free some space, then start again. {kept()}".rstrip()
+    if any(_out_of_memory(item) for item in chain):
+        return (
+            "out of memory. Lower --batch_size (--accumulate keeps the batch as large) or "
+            f"--max_len. {kept()}"
+        ).rstrip()
+    if isinstance(error, PlainBertError):
+        return str(error)
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror}."
+    return None
+
+
+def kept() -> str:
+    """What the run folder holds, and how to go on; empty when there is no run."""
+    if _folder is None:
+        return ""
+    last = _folder / "last"
+    if last.exists():
+        return (
+            f"{last} ({last.resolve().name}) is complete; the same command with --resume goes on "
+            "from there."
+        )
+    return f"{_folder} holds no checkpoint yet; --overwrite starts anew there."
+
+
+def _reader_is_gone() -> bool:
+    """Whether nobody reads standard output any more."""
+    watch = select.poll()
+    watch.register(sys.stdout.fileno(), 0)  # errors and hang-ups are reported unasked
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in watch.poll(0))
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    found: list[BaseException] = []
+    item: BaseException | None = error
+    while item is not None and item not in found:
+        found.append(item)
+        item = item.__cause__ or item.__context__
+    return found
+
+
+def _disk_full(error: BaseException) -> bool:
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return True
+    return any(words in str(error) for words in ("No space left on device", "Disk quota exceeded"))
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    words = ("can't allocate memory", "CUDA out of memory", "Cannot allocate memory")
+    return isinstance(error, RuntimeError | OSError) and any(word in str(error) for word in words)

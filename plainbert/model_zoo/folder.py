@@ -1,0 +1,142 @@
+"""Open a checkpoint folder as the model that is wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+
+from plainbert import checkpoint
+from plainbert.checkpoint import Checkpoint, LoadReport
+from plainbert.checkpoint.writer import check_vocabulary
+from plainbert.config import BertConfig
+from plainbert.errors import CheckpointError, UnknownNameError, UsageError
+from plainbert.hub.records import Record
+from plainbert.model_zoo.find import record_of, resolve
+from plainbert.nn.bert import Bert
+from plainbert.nn.heads import MODELS, Headed, MultipleChoice
+from plainbert.nn.names import HEADS
+from plainbert.text.reader import read_tokenizer
+from plainbert.text.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A model from a folder, ready to use.
+
+    Attributes:
+        model: :class:`plainbert.nn.bert.Bert` or a model with a head, in evaluation mode.
+        tokenizer: the folder's.
+        checkpoint: the folder's config, length limit and pooling.
+        head: which head it has, a name of :data:`plainbert.nn.names.HEADS`.
+        report: which weights were loaded, drawn new, or left out.
+    """
+
+    model: Bert | Headed
+    tokenizer: Tokenizer
+    checkpoint: Checkpoint
+    head: str
+    report: LoadReport
+
+
+def open_folder(
+    name_or_folder: str | Path,
+    head: str | None = None,
+    labels: Sequence[str] | None = None,
+    fresh_head: bool = False,
+    lower: bool | None = None,
+    root: str | Path | None = None,
+    **changes: Any,
+) -> Opened:
+    """Open a checkpoint folder, or a name, as the model that is wanted.
+
+    Args:
+        name_or_folder: see :func:`resolve`.
+        head: a name of :data:`plainbert.nn.names.HEADS`; what config.json says when not given.
+        labels: class or tag names by id; config.json's when not given.
+        fresh_head: draw a head new where the folder has none that fits. Fine-tuning only.
+        lower: whether to lower-case, for folders that do not say.
+        root: download cache.
+        changes: fields of the config to change, such as ``attention_probs_dropout_prob=0.0``.
+
+    Raises:
+        UnknownNameError: no such name or head.
+        CheckpointError: parts are missing or disagree; with ``fresh_head`` false, also when the
+            folder has no such head, or one for other labels.
+    """
+    record = None if Path(name_or_folder).expanduser().exists() else record_of(str(name_or_folder))
+    stored = checkpoint.read(resolve(name_or_folder, root))
+    head = head or stored.head or "encoder"
+    if head not in HEADS:
+        raise UnknownNameError("head", head, HEADS)
+    config, skip = _config_for(stored, head, labels, fresh_head)
+    tokenizer = open_tokenizer(stored.folder, lower, record)
+    check_vocabulary(len(tokenizer.vocab), config.vocab_size, str(stored.folder))
+    tensors = stored.tensors()
+    pooler = any(name.endswith("pooler.dense.weight") for name in tensors)
+    model = unfilled(config.replace(**changes), head, pooler, stored.about)
+    report = checkpoint.load(model, tensors, fresh_head, skip, str(stored.folder))
+    return Opened(model.eval(), tokenizer, stored, head, report)
+
+
+def _config_for(
+    stored: Checkpoint, head: str, labels: Sequence[str] | None, fresh_head: bool
+) -> tuple[BertConfig, tuple[str, ...]]:
+    """The config of the wanted head, and stored heads that must not be taken for it."""
+    config = stored.config
+    skip: tuple[str, ...] = ()
+    architecture = HEADS[head].architecture
+    same = config.architectures[:1] in ((), (architecture,))
+    wanted = tuple(labels) if labels is not None else config.id2label if same else None
+    if head == "regression":
+        wanted = wanted if wanted and len(wanted) == 1 else ("LABEL_0",)
+    if not same or (config.id2label and wanted and not _agree(config.id2label, wanted)):
+        # Sequence, token and choice classifiers all call their last layer "classifier".
+        skip = ("classifier",)
+    if same and skip and not fresh_head:
+        raise CheckpointError(
+            f"{stored.folder} was trained for the labels {', '.join(config.id2label or ())}; the "
+            f"task's are {', '.join(wanted or ())}. Use the task it was trained for, or fine-tune "
+            "it for this one."
+        )
+    kind = config.problem_type if stored.head == head else None  # it may be several labels per text
+    return (
+        config.replace(
+            id2label=wanted,
+            problem_type=kind or HEADS[head].problem_type,
+            architectures=(architecture,),
+        ),
+        skip,
+    )
+
+
+def _agree(stored: tuple[str, ...], wanted: tuple[str, ...]) -> bool:
+    """Whether labels mean the same by id; the placeholders LABEL_0 ... stand for any."""
+    placeholders = tuple(f"LABEL_{row}" for row in range(len(stored)))
+    return len(stored) == len(wanted) and (stored == wanted or placeholders in (stored, wanted))
+
+
+def unfilled(config: BertConfig, head: str, pooler: bool, about: dict[str, Any]) -> Bert | Headed:
+    """A model whose parameters are uninitialised memory: loading writes each of them."""
+    with torch.device("meta"):
+        model: Bert | Headed
+        if head == "encoder":
+            model = Bert(config, pooler=pooler)
+        elif head == "multiple_choice" and "num_choices" in about:
+            model = MultipleChoice(config, int(about["num_choices"]))
+        else:
+            model = cast(Any, MODELS[head])(config)
+    return model.to_empty(device="cpu")
+
+
+def open_tokenizer(folder: Path, lower: bool | None, record: Record | None) -> Tokenizer:
+    """The folder's tokenizer; the record settles the casing if neither folder nor caller does."""
+    try:
+        return read_tokenizer(folder, lower)
+    except UsageError:  # nothing in the folder says whether to lower-case
+        if lower is not None or record is None or not record.vocab_size:
+            raise
+        return read_tokenizer(folder, record.lower)

@@ -1,0 +1,74 @@
+"""Seeds, threads and options that hold for every test."""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+import zlib
+from collections.abc import Generator
+
+import pytest
+from hypothesis import settings
+
+# Two workers with two threads each would fight over two cores. Set before torch is imported, and in
+# the environment, so that the processes that tests start have it too.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # it warns after each fork otherwise
+
+# A busy machine is not a bug, so no deadline; a failing example is printed ready to paste.
+settings.register_profile("plainbert", deadline=None, print_blob=True)
+settings.load_profile("plainbert")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--seed", type=int, default=0, help="shift the seed of every test (default: 0)"
+    )
+    parser.addoption(
+        "--update-golden", action="store_true", help="write the golden files anew, then compare"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # A GPU test on a machine without one is not run and not counted, rather than skipped; whoever
+    # names markers on the command line decides alone.
+    if not config.option.markexpr and not os.path.exists("/dev/nvidiactl"):
+        config.option.markexpr = "not gpu"
+
+
+@pytest.fixture(autouse=True)
+def seed(request: pytest.FixtureRequest) -> int:
+    """Seed Python, NumPy and torch from the test's own name, so that order does not matter.
+
+    Returns:
+        the seed, for generators of the test's own.
+    """
+    shift: int = request.config.getoption("--seed")
+    value = (zlib.crc32(request.node.nodeid.encode()) + shift) % 2**32
+    random.seed(value)
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed(value)
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(value)
+    return value
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.failed:
+        shift = item.config.getoption("--seed")
+        command = f"make test ARGS=\"-n 0 '{item.nodeid}' --seed {shift}\""
+        report.sections.append(("replay", f"seed {shift}; to repeat:\n  {command}"))
+    return report
+
+
+@pytest.fixture
+def update_golden(request: pytest.FixtureRequest) -> bool:
+    """Whether golden files are to be written anew (``--update-golden``)."""
+    return bool(request.config.getoption("--update-golden"))

@@ -17,7 +17,7 @@ from plainbert.errors import (
 )
 from plainbert.files import read_json, write_json
 from plainbert.hub import records
-from plainbert.nn import heads
+from plainbert.nn import pretraining
 from plainbert.nn.bert import Bert
 from tests.tools.folders import FIXTURES, LABELS, TOKENS, batch, tiny, tokenizer
 from tests.tools.hub_server import Hub, serve
@@ -124,9 +124,9 @@ def test_any_repository_of_the_hub(tmp_path, monkeypatch, hub):
 @pytest.mark.parametrize(
     ("switches", "kind"),
     [
-        ({}, heads.Pretraining),
-        ({"use_classifier": False}, heads.MaskedLM),
-        ({"use_decoder": False}, heads.NextSentence),
+        ({}, pretraining.Pretraining),
+        ({"use_classifier": False}, pretraining.MaskedLM),
+        ({"use_decoder": False}, pretraining.NextSentence),
         ({"use_decoder": False, "use_classifier": False}, Bert),
     ],
 )
@@ -229,7 +229,7 @@ def test_heads_that_the_published_weights_lack():
     with pytest.raises(CheckpointError, match=r"has no 'cls.predictions'.*use_decoder=False"):
         model_zoo.get_model(name, data)
     model, _ = model_zoo.get_model(name, data, pretrained_allow_missing=True)
-    assert isinstance(model, heads.Pretraining)
+    assert isinstance(model, pretraining.Pretraining)
     assert all(torch.isfinite(weight).all() for weight in model.parameters())
     model, _ = model_zoo.get_model("all-MiniLM-L6-v2", use_decoder=False, use_classifier=False)
     assert type(model) is Bert

@@ -17,7 +17,9 @@ from plainbert.errors import CheckpointError, UnknownNameError, UsageError
 from plainbert.hub.records import Record
 from plainbert.model_zoo.find import record_of, resolve
 from plainbert.nn.bert import Bert
-from plainbert.nn.heads import MODELS, Headed, MultipleChoice
+from plainbert.nn.headed import Headed
+from plainbert.nn.heads import MultipleChoice
+from plainbert.nn.models import MODELS
 from plainbert.nn.names import HEADS
 from plainbert.text.reader import read_tokenizer
 from plainbert.text.tokenizer import Tokenizer

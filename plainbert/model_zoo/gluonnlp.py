@@ -23,7 +23,8 @@ from plainbert.hub import records
 from plainbert.model_zoo.find import resolve_record
 from plainbert.model_zoo.folder import open_tokenizer, unfilled
 from plainbert.nn.bert import Bert, Output
-from plainbert.nn.heads import MODELS, Headed
+from plainbert.nn.headed import Headed
+from plainbert.nn.models import MODELS
 from plainbert.text.reader import read_tokenizer
 from plainbert.text.tokenizer import Tokenizer
 from plainbert.text.vocab import Vocab
@@ -86,7 +87,7 @@ def get_model(
 
     Returns:
         the model, in evaluation mode (:class:`plainbert.nn.bert.Bert` without heads, else
-        ``MaskedLM``, ``NextSentence`` or ``Pretraining`` of :mod:`plainbert.nn.heads`), and its
+        ``MaskedLM``, ``NextSentence`` or ``Pretraining`` of :mod:`plainbert.nn.models`), and its
         tokenizer, whose ``vocab`` is GluonNLP's second return value.
 
     Raises:

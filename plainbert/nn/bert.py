@@ -14,7 +14,10 @@ from torch.nn import functional as F
 
 from plainbert.config import BertConfig
 from plainbert.errors import ShapeError
+from plainbert.nn.dropout import dropout
 from plainbert.nn.layout import Layout, Padded
+from plainbert.nn.linear import Linear, product
+from plainbert.nn.norm import add_norm
 
 
 class Output(NamedTuple):
@@ -56,21 +59,27 @@ class Embeddings(nn.Module):
             total = total + self.token_type_embeddings.weight[0]
         else:
             total = total + self.token_type_embeddings(types)
-        mixed: Tensor = self.dropout(self.LayerNorm(total))
-        return mixed
+        normed = self.LayerNorm(total)
+        return dropout(normed, self.dropout.p if self.training else 0.0)
 
 
 class SelfAttention(nn.Module):
-    """Multi-head self-attention, without the output projection, residual or norm."""
+    """Multi-head self-attention, without the output projection, residual or norm.
+
+    Attributes:
+        low: 16-bit weight and bias of the three maps in one, as in :class:`Linear`.
+    """
+
+    low: tuple[Tensor, Tensor] | None = None
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
         width = config.hidden_size
         self.heads = (config.num_attention_heads, config.head_size)
         self.dropout = config.attention_probs_dropout_prob
-        self.query = nn.Linear(width, width)
-        self.key = nn.Linear(width, width)
-        self.value = nn.Linear(width, width)
+        self.query = Linear(width, width)
+        self.key = Linear(width, width)
+        self.value = Linear(width, width)
 
     def forward(self, hidden: Tensor, layout: Layout) -> Tensor:
         q, k, v = self.project(hidden).unflatten(-1, (3, *self.heads)).unbind(-3)  # (..., N, H)
@@ -80,8 +89,11 @@ class SelfAttention(nn.Module):
     def project(self, hidden: Tensor) -> Tensor:
         """Queries, keys and values in one matrix product: (..., D) -> (..., 3 * D)."""
         maps = (self.query, self.key, self.value)
-        weight = torch.cat([each.weight for each in maps])
-        return F.linear(hidden, weight, torch.cat([each.bias for each in maps]))
+        weights: list[Tensor] = [each.weight for each in maps]
+        biases: list[Tensor] = [each.bias for each in maps]
+        if self.low is not None and self.training:
+            return product(hidden, weights, biases, self.low)
+        return F.linear(hidden, torch.cat(weights), torch.cat(biases))
 
 
 class Residual(nn.Module):
@@ -89,13 +101,13 @@ class Residual(nn.Module):
 
     def __init__(self, inputs: int, config: BertConfig) -> None:
         super().__init__()
-        self.dense = nn.Linear(inputs, config.hidden_size)
+        self.dense = Linear(inputs, config.hidden_size)
         self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
     def forward(self, x: Tensor, before: Tensor) -> Tensor:
-        normed: Tensor = self.LayerNorm(self.dropout(self.dense(x)) + before)
-        return normed
+        share = self.dropout.p if self.training else 0.0
+        return add_norm(self.dense(x), before, self.LayerNorm, share)
 
 
 class Attention(nn.Module):
@@ -116,7 +128,7 @@ class Intermediate(nn.Module):
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
-        self.dense = nn.Linear(config.hidden_size, config.intermediate_size)
+        self.dense = Linear(config.hidden_size, config.intermediate_size)
         self.activation = activation(config.hidden_act)
 
     def forward(self, hidden: Tensor) -> Tensor:

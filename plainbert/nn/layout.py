@@ -11,6 +11,7 @@ where one ends. A padded batch is (B, L) with a mask. Linear layers see either.
 
 from __future__ import annotations
 
+import itertools
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -21,10 +22,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from plainbert.nn.dropout import dropout as drop
+
 # A group is padded to its longest sequence as long as that adds at most this share of tokens ...
 SLACK = 0.2
 # ... or while it is so small that one more matrix product would cost more than the padding.
 SMALL_GROUP = 256
+# A run of equal lengths needs no padding; with at least this many tokens it is a group of its own.
+OWN_GROUP = 128
 # Matrix products over lengths that are a multiple of this run on full vector registers.
 ALIGN = 8
 
@@ -167,8 +172,12 @@ class Packed(Layout):
         return every - self.starts.repeat_interleave(counts, output_size=self.num_tokens)
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, dropout: float = 0.0) -> Tensor:
-        mixed = [_attend_group(group, q, k, v, dropout) for group in self._groups]
-        return mixed[0] if len(mixed) == 1 else torch.cat(mixed)
+        if len(self._groups) == 1:
+            return _attend_group(self._groups[0], q, k, v, dropout)
+        # Split at once: slices would each send back a gradient as long as the whole batch.
+        sizes = [group.stop - group.start for group in self._groups]
+        parts = zip(self._groups, q.split(sizes), k.split(sizes), v.split(sizes), strict=True)
+        return torch.cat([_attend_group(*part, dropout) for part in parts])
 
     def first(self, hidden: Tensor) -> Tensor:
         return hidden[self.starts]
@@ -212,36 +221,71 @@ def _varlen_kernel() -> Callable[..., Any] | None:
 def _split(lengths: list[int]) -> list[tuple[int, list[int]]]:
     """Cut a batch into neighbours that may be padded to their longest: (first token, lengths)."""
     parts: list[tuple[int, list[int]]] = []
-    start, here = 0, lengths[:1]
-    for length in lengths[1:]:
-        padded = max(*here, length) * (len(here) + 1)
-        real = sum(here) + length
-        if padded <= real * (1 + SLACK) or padded <= SMALL_GROUP:
-            here.append(length)
-        else:
+    start, here = 0, list[int]()
+    for length, run in itertools.groupby(lengths):
+        more = list(run)
+        padded = max(*here, length) * (len(here) + len(more)) if here else 0
+        real = sum(here) + sum(more)
+        alone = sum(more) >= OWN_GROUP
+        if here and (alone or (padded > real * (1 + SLACK) and padded > SMALL_GROUP)):
             parts.append((start, here))
-            start, here = start + sum(here), [length]
-    parts.append((start, here))
+            start, here = start + sum(here), []
+        here += more
+        if alone:
+            parts.append((start, here))
+            start, here = start + sum(here), []
+    if here:
+        parts.append((start, here))
     return parts
 
 
 def _attend_group(group: Group, q: Tensor, k: Tensor, v: Tensor, dropout: float) -> Tensor:
-    """Attention of one group: (T, N, H) each -> (tokens of the group, N, H)."""
+    """Attention of one group: (tokens of the group, N, H) each -> the same shape."""
     shape = (group.size, group.length)
-    part = slice(group.start, group.stop)
-    q, k, v = q[part], k[part], v[part]
     if group.slots is not None:
         rows = group.size * group.length
         q, k, v = (_Spread.apply(x, group.slots, rows) for x in (q, k, v))
     q, k, v = (x.unflatten(0, shape).transpose(1, 2) for x in (q, k, v))  # (B', N, L', H)
-    scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)  # (B', N, L', L')
-    if group.bias is not None:
-        scores = scores + group.bias.to(scores.dtype)
-    weights = scores.softmax(-1)
-    if dropout:
-        weights = F.dropout(weights, dropout)
-    mixed = (weights @ v).transpose(1, 2).flatten(0, 1)  # (B' * L', N, H)
+    if q.device.type == "cpu" and not dropout and not torch.is_grad_enabled():
+        mixed = _attend_forward(q, k, v, group.bias)
+    else:
+        scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)  # (B', N, L', L')
+        if group.bias is not None:
+            scores = scores + group.bias.to(scores.dtype)
+        weights = scores.softmax(-1)
+        if dropout:
+            weights = drop(weights, dropout)
+        mixed = weights @ v
+    mixed = mixed.transpose(1, 2).flatten(0, 1)  # (B', N, L', H) -> (B' * L', N, H)
     return mixed if group.slots is None else _Collect.apply(mixed, group.slots)
+
+
+def _attend_forward(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
+    """Attention on a CPU when nobody asks for gradients.
+
+    torch's softmax computes one number at a time where a row is shorter than a vector register,
+    and for what is left over of longer rows. Its exponential does not, and needs no maximum as
+    long as no row's sum leaves the range of the number format; that is checked.
+
+    Shape:
+        - q, k, v, output: (B', N, L', H)
+        - bias: (B', 1, 1, L')
+    """
+    shape = q.shape[:2]
+    q, k, v = (x.reshape(-1, *x.shape[2:]) for x in (q, k, v))  # (B' * N, L', H)
+    zero = q.new_empty(1)
+    scores = torch.baddbmm(zero, q, k.transpose(1, 2), beta=0, alpha=q.shape[-1] ** -0.5)
+    if bias is not None:
+        scores.unflatten(0, shape).add_(bias.to(scores.dtype))
+    weights = scores.exp()
+    total = weights.sum(-1, keepdim=True)  # (B' * N, L', 1)
+    least, most = total.aminmax()
+    # The powers are within float32 and bfloat16, not float16.
+    if q.dtype != torch.float16 and float(least) > 1e-30 and float(most) < 1e30:
+        mixed = torch.bmm(weights, v).div_(total)
+    else:
+        mixed = torch.bmm(scores.softmax(-1), v)
+    return mixed.unflatten(0, shape)
 
 
 class _Spread(torch.autograd.Function):

@@ -11,8 +11,8 @@ from torch import nn
 
 from plainbert import checkpoint, model_zoo
 from plainbert.nn.bert import Bert
-from plainbert.nn.heads import MODELS
 from plainbert.nn.layout import Padded
+from plainbert.nn.models import MODELS
 from tests.tools.folders import CONFIG, FIXTURES, LABELS, TOKENS, batch, tiny, tokenizer
 
 # Head, the Auto class that must find it, its own class, and the name of its logits.

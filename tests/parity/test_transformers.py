@@ -14,7 +14,7 @@ import transformers
 from torch import Tensor, nn
 
 from plainbert.config import BertConfig
-from plainbert.nn import heads
+from plainbert.nn import headed, heads, pretraining
 from plainbert.nn.bert import Bert
 from plainbert.nn.layout import Layout, Packed, Padded
 
@@ -126,11 +126,11 @@ def test_body(packed: bool, act: str) -> None:
     ("kind", "build", "labels"),
     [
         ("BertForSequenceClassification", heads.Classifier, torch.tensor([2, 0, 1, 1])),
-        ("BertForNextSentencePrediction", heads.NextSentence, torch.tensor([1, 0, 1, 1])),
+        ("BertForNextSentencePrediction", pretraining.NextSentence, torch.tensor([1, 0, 1, 1])),
     ],
 )
 def test_sequence_heads(
-    kind: str, build: Callable[[BertConfig], heads.Headed], labels: Tensor, packed: bool
+    kind: str, build: Callable[[BertConfig], headed.Headed], labels: Tensor, packed: bool
 ) -> None:
     reference = theirs(kind)
     model = ours(build(CONFIG), reference)
@@ -140,8 +140,8 @@ def test_sequence_heads(
     loss = model.loss(logits, labels)
 
     compare(logits, want.logits)
-    compare(loss.total / loss.count, want.loss)
-    (loss.total / loss.count).backward()
+    compare(loss.total / loss.number, want.loss)
+    (loss.total / loss.number).backward()
     want.loss.backward()
     compare_gradients(model, reference)
 
@@ -160,8 +160,8 @@ def test_regression(packed: bool) -> None:
     loss = model.loss(logits, labels)
 
     compare(logits, want.logits)
-    compare(loss.total / loss.count, want.loss / 2)  # GluonNLP's L2Loss is half the square
-    (2 * loss.total / loss.count).backward()
+    compare(loss.total / loss.number, want.loss / 2)  # GluonNLP's L2Loss is half the square
+    (2 * loss.total / loss.number).backward()
     want.loss.backward()
     compare_gradients(model, reference)
 
@@ -173,15 +173,15 @@ def test_tagging(packed: bool) -> None:
     logits, _, real = run(model, packed)
     ids, types, mask = padded_batch()
     labels = torch.randint(0, LABELS, ids.shape)
-    labels[~real] = heads.IGNORE
-    labels[0, :3] = heads.IGNORE
+    labels[~real] = headed.IGNORE
+    labels[0, :3] = headed.IGNORE
     want = reference(input_ids=ids, token_type_ids=types, attention_mask=mask, labels=labels)
     loss = model.loss(logits, labels[real] if packed else labels)
 
     compare(tokens(logits, real, packed), want.logits[real])
-    assert int(loss.count) == sum(LENGTHS) - 3
-    compare(loss.total / loss.count, want.loss)
-    (loss.total / loss.count).backward()
+    assert int(loss.number) == sum(LENGTHS) - 3
+    compare(loss.total / loss.number, want.loss)
+    (loss.total / loss.number).backward()
     want.loss.backward()
     compare_gradients(model, reference)
 
@@ -194,19 +194,19 @@ def test_span(packed: bool) -> None:
     ids, types, mask = padded_batch()
     want = reference(input_ids=ids, token_type_ids=types, attention_mask=mask)
     their_logits = torch.stack([want.start_logits, want.end_logits], -1)
-    labels = torch.tensor([[2, 5], [0, 0], [10, 10], [heads.IGNORE, heads.IGNORE]])
+    labels = torch.tensor([[2, 5], [0, 0], [10, 10], [headed.IGNORE, headed.IGNORE]])
     loss = model.loss(logits, labels, layout)
 
     compare(tokens(logits, real, packed), their_logits[real])
     # By the formula, one sequence at a time: theirs lets padding take part in the soft-max.
     expected = torch.zeros((), dtype=torch.float64)
     for row, (length, pair) in enumerate(zip(LENGTHS, labels.tolist(), strict=True)):
-        if pair[0] == heads.IGNORE:
+        if pair[0] == headed.IGNORE:
             continue
         for side in (0, 1):
             expected = expected - their_logits[row, :length, side].log_softmax(0)[pair[side]] / 2
     compare(loss.total, expected)
-    assert int(loss.count) == 3
+    assert int(loss.number) == 3
     loss.total.backward()
     expected.backward()
     compare_gradients(model, reference)
@@ -223,8 +223,8 @@ def test_multiple_choice(packed: bool) -> None:
     loss = model.loss(logits, labels)
 
     compare(logits, want.logits)
-    compare(loss.total / loss.count, want.loss)
-    (loss.total / loss.count).backward()
+    compare(loss.total / loss.number, want.loss)
+    (loss.total / loss.number).backward()
     want.loss.backward()
     compare_gradients(model, reference)
 
@@ -232,11 +232,11 @@ def test_multiple_choice(packed: bool) -> None:
 @both
 def test_pretraining_heads(packed: bool) -> None:
     reference = theirs("BertForPreTraining")
-    model = ours(heads.Pretraining(CONFIG), reference)
+    model = ours(pretraining.Pretraining(CONFIG), reference)
     ids, types, mask = padded_batch()
     index = torch.tensor([[0, 3], [0, 8], [2, 10], [3, 0]])
     words, sentences = torch.tensor([7, 1, 49, 0]), torch.tensor([0, 1, 1, 0])
-    labels = torch.full_like(ids, heads.IGNORE)
+    labels = torch.full_like(ids, headed.IGNORE)
     labels[index[:, 0], index[:, 1]] = words
     want = reference(
         input_ids=ids, token_type_ids=types, attention_mask=mask, labels=labels,
@@ -247,12 +247,12 @@ def test_pretraining_heads(packed: bool) -> None:
     got = model(ids[real] if packed else ids, types[real] if packed else types, layout, index=index)
     mlm, nsp = (
         model.loss(got.words, words),
-        heads.NextSentence.loss(model, got.sentences, sentences),
+        pretraining.NextSentence.loss(model, got.sentences, sentences),
     )
 
     compare(got.words, want.prediction_logits[index[:, 0], index[:, 1]])
     compare(got.sentences, want.seq_relationship_logits)
-    total = mlm.total / mlm.count + nsp.total / nsp.count
+    total = mlm.total / mlm.number + nsp.total / nsp.number
     compare(total, want.loss)
     total.backward()
     want.loss.backward()
@@ -262,7 +262,7 @@ def test_pretraining_heads(packed: bool) -> None:
 @both
 def test_masked_words_of_every_token(packed: bool) -> None:
     reference = theirs("BertForMaskedLM")
-    model = ours(heads.MaskedLM(CONFIG), reference)
+    model = ours(pretraining.MaskedLM(CONFIG), reference)
     logits, _, real = run(model, packed)
     ids, types, mask = padded_batch()
     want = reference(input_ids=ids, token_type_ids=types, attention_mask=mask)

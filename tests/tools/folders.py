@@ -10,7 +10,7 @@ from torch import nn
 
 from plainbert.config import BertConfig
 from plainbert.nn.bert import Bert
-from plainbert.nn.heads import MODELS
+from plainbert.nn.models import MODELS
 from plainbert.text.vocab import Vocab
 from plainbert.text.wordpiece import WordPiece
 

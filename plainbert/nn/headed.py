@@ -1,0 +1,76 @@
+"""What all models with a head share: a BERT body, and losses that add up.
+
+A model is called with (ids, types, layout) and returns logits; its ``loss`` returns the *sum* over
+the examples (or tokens) and their number, so that a training step can divide by the number of the
+whole global batch, whatever way it was cut into micro-batches and ranks.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from plainbert.config import BertConfig
+from plainbert.nn.bert import Bert, Output
+from plainbert.nn.layout import Layout
+
+IGNORE = -100  # label of a token or answer that does not count
+
+
+class Loss(NamedTuple):
+    """A sum of losses and what it is a sum over.
+
+    Attributes:
+        total: scalar.
+        number: scalar, number of examples (or tokens) with a label.
+    """
+
+    total: Tensor
+    number: Tensor
+
+
+class Headed(nn.Module):
+    """A BERT body, named ``bert``, and how to run it.
+
+    Args:
+        config: sizes and, for classifiers, the labels.
+        pooler: whether the head reads the pooled vector.
+    """
+
+    head: str  # a name in plainbert.nn.names.HEADS
+
+    def __init__(self, config: BertConfig, pooler: bool) -> None:
+        super().__init__()
+        self.config = config
+        self.bert = Bert(config, pooler=pooler)
+
+    def encode(self, ids: Tensor, types: Tensor | None, layout: Layout | None) -> Output:
+        """Run the body."""
+        output: Output = self.bert(ids, types, layout=layout)
+        return output
+
+    def pooled(self, ids: Tensor, types: Tensor | None, layout: Layout | None) -> Tensor:
+        """The pooled vector; (B, D)."""
+        vector = self.encode(ids, types, layout).pooled
+        assert vector is not None
+        return vector
+
+
+def head_dropout(config: BertConfig) -> nn.Dropout:
+    """Dropout before the last layer: ``classifier_dropout``, else that of the hidden layers."""
+    own = config.classifier_dropout
+    return nn.Dropout(config.hidden_dropout_prob if own is None else own)
+
+
+def cross_entropy(logits: Tensor, labels: Tensor) -> Loss:
+    """Cross entropy over the last axis; labels of ``IGNORE`` do not count."""
+    total = F.cross_entropy(
+        logits.flatten(0, -2).float() if logits.dtype != torch.float64 else logits.flatten(0, -2),
+        labels.flatten(),
+        ignore_index=IGNORE,
+        reduction="sum",
+    )
+    return Loss(total, (labels != IGNORE).sum())

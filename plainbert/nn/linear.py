@@ -1,0 +1,68 @@
+"""Linear maps whose training runs in a 16-bit type while their weights stay in float32.
+
+Autocast would convert every weight in every forward pass. Here :mod:`plainbert.train.mixed` keeps
+a 16-bit copy of the matrices, ``low``, and refreshes it once per optimizer step.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Linear(nn.Linear):
+    """torch's linear map; in training, with the 16-bit copy of its weights if there is one.
+
+    Attributes:
+        low: 16-bit weight and bias, or None. Not part of the state dict.
+    """
+
+    low: tuple[Tensor, Tensor] | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.low is None or not self.training:
+            return F.linear(x, self.weight, self.bias)
+        return product(x, [self.weight], [self.bias], self.low)
+
+
+def product(
+    x: Tensor, weights: list[Tensor], biases: list[Tensor], low: tuple[Tensor, Tensor]
+) -> Tensor:
+    """Several linear maps of one input, side by side, in the 16-bit type of ``low``.
+
+    Args:
+        x: (..., D), float32 or the 16-bit type.
+        weights: each (outputs, D), float32; they receive the gradient.
+        biases: each (outputs,), float32.
+        low: the weights below each other, and the biases, in the 16-bit type.
+
+    Returns:
+        (..., sum of outputs), in the 16-bit type.
+    """
+    y: Tensor = _Product.apply(x, *low, *weights, *biases)
+    return y
+
+
+class _Product(torch.autograd.Function):
+    """Gradients come out as autocast's would: 16-bit products, then converted."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, *masters: Tensor) -> Tensor:
+        ctx.dtype = x.dtype
+        x = x.to(weight.dtype)
+        ctx.save_for_backward(x, weight)
+        ctx.sizes = [each.shape[0] for each in masters[: len(masters) // 2]]
+        return F.linear(x, weight, bias)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight = ctx.saved_tensors
+        rows = grad.flatten(0, -2)
+        # oneDNN prefers the narrower side transposed in memory.
+        turned = rows.t().contiguous() if rows.shape[1] < x.shape[-1] else rows.t()
+        weights = (turned @ x.flatten(0, -2)).float().split(ctx.sizes)
+        biases = rows.sum(0).float().split(ctx.sizes)
+        return (grad @ weight).to(ctx.dtype), None, None, *weights, *biases

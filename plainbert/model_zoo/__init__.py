@@ -1,9 +1,10 @@
 """The only door to a model and its tokenizer, and the only place that knows their names."""
 
 from plainbert.model_zoo.find import list_models, record_of, resolve, resolve_record
-from plainbert.model_zoo.folder import Opened, open_folder
+from plainbert.model_zoo.folder import Opened, labels_of, open_folder
 from plainbert.model_zoo.gluonnlp import get_model
 
 __all__ = [
-    "Opened", "get_model", "list_models", "open_folder", "record_of", "resolve", "resolve_record",
+    "Opened", "get_model", "labels_of", "list_models", "open_folder", "record_of", "resolve",
+    "resolve_record",
 ]  # fmt: skip

@@ -43,6 +43,20 @@ class Opened:
     head: str
     report: LoadReport
 
+    @property
+    def headed(self) -> Headed:
+        """The model, where it has a head.
+
+        Raises:
+            CheckpointError: it is an encoder only.
+        """
+        if isinstance(self.model, Headed):
+            return self.model
+        raise CheckpointError(
+            f"{self.checkpoint.folder} holds an encoder without a head; fine-tune it first, for "
+            "example with scripts/bert/finetune_classifier.py."
+        )
+
 
 def open_folder(
     name_or_folder: str | Path,
@@ -82,6 +96,11 @@ def open_folder(
     model = unfilled(config.replace(**changes), head, pooler, stored.about)
     report = checkpoint.load(model, tensors, fresh_head, skip, str(stored.folder))
     return Opened(model.eval(), tokenizer, stored, head, report)
+
+
+def labels_of(name_or_folder: str | Path, root: str | Path | None = None) -> tuple[str, ...] | None:
+    """The class names of a folder or name, by id; None where it states none."""
+    return checkpoint.read(resolve(name_or_folder, root)).config.id2label
 
 
 def _config_for(

@@ -189,6 +189,32 @@ class Packed(Layout):
         return self._lengths.to(self.device)
 
 
+class Filled(Packed):
+    """A packed batch with rows of no sequence at the end.
+
+    oneDNN compiles a matrix product anew for every number of rows it meets, and on some processors
+    that takes as long as ten products. Filled up, batches have few different numbers of rows.
+
+    Args:
+        lengths: tokens of each sequence, each at least 1.
+        rows: rows of ids and hidden states, at least the tokens. The last ones mean nothing.
+        device: where the indices live.
+    """
+
+    def __init__(
+        self, lengths: Sequence[int], rows: int, device: torch.device | str = "cpu"
+    ) -> None:
+        super().__init__(lengths, device)
+        self.fill = rows - self.num_tokens
+
+    def positions(self) -> Tensor:
+        return F.pad(super().positions(), (0, self.fill))
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor, dropout: float = 0.0) -> Tensor:
+        parts = (part[: self.num_tokens] for part in (q, k, v))
+        return F.pad(super().attend(*parts, dropout), (0, 0, 0, 0, 0, self.fill))
+
+
 class Varlen(Packed):
     """A packed batch on CUDA: flash attention over the sequence boundaries.
 

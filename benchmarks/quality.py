@@ -1,0 +1,172 @@
+"""Scores after fine-tuning: ours against the ``run_glue`` recipe of ``transformers``.
+
+    python benchmarks/quality.py --data DATA
+    python benchmarks/quality.py --data DATA --tasks pawsx --seeds 1
+
+DATA holds ``stsb_ccbysa_subset/{train,dev}.tsv``, ``qnli/dev.tsv`` (GLUE layouts) and
+``pawsx/dev-en.tsv``. Both sides start from all-MiniLM-L6-v2 and see the same rows: 3 epochs,
+batches of 32, learning rate 2e-5, 128 tokens. The peer is ``transformers.Trainer`` with its
+defaults (AdamW, linear decay, float32), as ``run_glue`` uses it, padded to the longest of a batch.
+Ours is ``finetune_classifier.py`` with its defaults. What counts is the score after the last
+epoch; no side picks its best epoch.
+
+Splits: STS-B trains on the subset's train.tsv and scores on its dev.tsv (Pearson). QNLI and PAWS-X
+have one public file each: every fifth row (index 4, 9, ...) is for scoring, the rest for training.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))  # run as a file from anywhere
+import report
+
+from plainbert import model_zoo
+
+ROOT = Path(__file__).resolve().parent.parent
+MODEL = "all-MiniLM-L6-v2"
+EPOCHS, BATCH, RATE, LENGTH = 3, 32, 2e-5, 128
+METRIC = {"stsb": "pearson", "qnli": "accuracy", "pawsx": "accuracy"}
+Row = tuple[str, str, str]
+
+
+def rows(task: str, data: Path) -> tuple[list[Row], list[Row]]:
+    """Training rows and scoring rows of a task, each (text, text, label)."""
+    if task == "stsb":
+        folder = data / "stsb_ccbysa_subset"
+        return (
+            _table(folder / "train.tsv", "sentence1", "sentence2", "score"),
+            _table(folder / "dev.tsv", "sentence1", "sentence2", "score"),
+        )
+    if task == "qnli":
+        every = _table(data / "qnli" / "dev.tsv", "question", "sentence", "label")
+    else:
+        lines = (data / "pawsx" / "dev-en.tsv").read_text(encoding="utf-8").splitlines()
+        parts = [line.split("\t") for line in lines if line]
+        every = [(a, b, label) for a, b, label in parts if label in ("0", "1")]
+    held = [row for index, row in enumerate(every) if index % 5 == 4]
+    return [row for index, row in enumerate(every) if index % 5 != 4], held
+
+
+def _table(path: Path, *columns: str) -> list[Row]:
+    """Three columns of a GLUE table: tab-separated, never quoted."""
+    with path.open(encoding="utf-8", newline="\n") as file:
+        found = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
+        return [tuple(row[name].rstrip("\r") for name in columns) for row in found]  # type: ignore[misc]
+
+
+def ours(task: str, train: list[Row], held: list[Row], seed: int, log: Path) -> float:
+    """Fine-tune with our script; the score on the scoring rows after the last epoch."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for split, part in (("train", train), ("dev", held)):
+            lines = ["a\tb\tlabel", *("\t".join(row) for row in part)]
+            (folder / f"{split}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        command = [
+            sys.executable, str(ROOT / "scripts/bert/finetune_classifier.py"), "--model_dir", MODEL,
+            "--train_file", str(folder / "train.tsv"), "--dev_file", str(folder / "dev.tsv"),
+            "--text_columns", "a,b", "--label_column", "label",
+            *(["--regression"] if METRIC[task] == "pearson" else []),
+            "--epochs", str(EPOCHS), "--batch_size", str(BATCH), "--lr", str(RATE),
+            "--max_len", str(LENGTH), "--seed", str(seed), "--output_dir", str(folder / "run"),
+        ]  # fmt: skip
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        log.write_text(done.stdout + done.stderr, encoding="utf-8")
+        done.check_returncode()
+        lines = (folder / "run" / "metrics.jsonl").read_text().splitlines()
+        records = [json.loads(line) for line in lines]
+        key = f"dev/{METRIC[task]}"
+        return [float(each[key]) for each in records if key in each][-1]
+
+
+def peer(task: str, train: list[Row], held: list[Row], seed: int, log: Path) -> float:
+    """Fine-tune as ``run_glue`` does; the same score."""
+    import numpy as np
+    import transformers
+    from scipy.stats import pearsonr
+
+    regression = METRIC[task] == "pearson"
+    labels = sorted({row[2] for row in train})
+    path = str(model_zoo.resolve(MODEL))
+    tokenizer = transformers.AutoTokenizer.from_pretrained(path)
+    transformers.set_seed(seed)
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(
+        path, num_labels=1 if regression else len(labels)
+    )
+
+    def featurize(part: list[Row]) -> list[dict[str, Any]]:
+        first, second, wanted = zip(*part, strict=True)
+        coded = tokenizer(list(first), list(second), truncation=True, max_length=LENGTH)
+        values = [float(one) if regression else labels.index(one) for one in wanted]
+        return [
+            {**{key: coded[key][row] for key in coded}, "labels": value}
+            for row, value in enumerate(values)
+        ]
+
+    def score(prediction: Any) -> dict[str, float]:
+        logits, wanted = prediction
+        if regression:
+            return {"pearson": float(pearsonr(logits[:, 0], wanted)[0])}
+        return {"accuracy": float(np.mean(logits.argmax(1) == wanted))}
+
+    with tempfile.TemporaryDirectory() as folder:
+        settings = transformers.TrainingArguments(
+            output_dir=folder, per_device_train_batch_size=BATCH, per_device_eval_batch_size=64,
+            num_train_epochs=EPOCHS, learning_rate=RATE, seed=seed, save_strategy="no",
+            report_to=[], eval_strategy="epoch", disable_tqdm=True, use_cpu=True,
+        )  # fmt: skip
+        trainer = transformers.Trainer(
+            model, settings, train_dataset=featurize(train), eval_dataset=featurize(held),
+            data_collator=transformers.DataCollatorWithPadding(tokenizer), compute_metrics=score,
+        )  # fmt: skip
+        trainer.train()
+    log.write_text("\n".join(map(json.dumps, trainer.state.log_history)) + "\n", encoding="utf-8")
+    scores = [record for record in trainer.state.log_history if f"eval_{METRIC[task]}" in record]
+    return float(scores[-1][f"eval_{METRIC[task]}"])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, required=True, help="folder with the three data sets")
+    parser.add_argument("--tasks", nargs="+", choices=METRIC, default=list(METRIC))
+    parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
+    args = parser.parse_args()
+    logs = report.RESULTS / "quality"
+    logs.mkdir(exist_ok=True)
+    result: dict[str, Any] = {"versions": report.versions("transformers"), "model": MODEL}
+    for task in args.tasks:
+        train, held = rows(task, args.data)
+        entry: dict[str, Any] = {
+            "metric": METRIC[task], "train_rows": len(train), "scoring_rows": len(held)
+        }  # fmt: skip
+        for side in (ours, peer):
+            scores, seconds = [], []
+            for seed in args.seeds:
+                start = time.perf_counter()
+                log = logs / f"{task}-{side.__name__}-{seed}.log"
+                scores.append(side(task, train, held, seed, log))
+                seconds.append(round(time.perf_counter() - start, 1))
+                print(f"{task} {side.__name__} seed {seed}: {scores[-1]:.4f} in {seconds[-1]} s")
+            spread = statistics.stdev(scores) if len(scores) > 1 else 0.0
+            mean = statistics.mean(scores)
+            entry[side.__name__] = {
+                "scores": scores, "mean": mean, "deviation": spread, "seconds": seconds
+            }  # fmt: skip
+            print(f"{task} {side.__name__}: {mean:.4f} +- {spread:.4f}")
+        result[task] = entry
+    report.save("quality", result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,246 @@
+"""Texts to token ids, as columns.
+
+The ids of all rows lie end to end in one array: a data set of a million rows is three arrays
+instead of millions of objects, and passes between processes as bytes.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from plainbert.errors import UsageError
+from plainbert.text.tokenizer import Tokenizer
+
+log = logging.getLogger(__name__)
+
+CHUNK = 1000  # rows that a worker takes at a time
+# Starting a worker takes about as long as tokenising so many rows.
+WORTH_WORKERS = 30_000
+
+
+@dataclass(frozen=True)
+class Features:
+    """A tokenised data set of N rows and S tokens.
+
+    Attributes:
+        ids: tokens of all rows, end to end; (S,), int32.
+        offsets: row i is ``ids[offsets[i]:offsets[i + 1]]``; (N + 1,), int64.
+        types: segment of each token, 0 for the first text, 1 for the others; (S,), uint8.
+        labels: class ids (int64) or numbers (float32); (N,), or None.
+        cut: number of rows that lost tokens to the length limit.
+    """
+
+    ids: NDArray[np.int32]
+    offsets: NDArray[np.int64]
+    types: NDArray[np.uint8]
+    labels: NDArray[Any] | None = None
+    cut: int = 0
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @cached_property
+    def lengths(self) -> NDArray[np.int64]:
+        """Tokens of each row; (N,)."""
+        return np.diff(self.offsets)
+
+    def row(self, index: int) -> list[int]:
+        """Ids of one row."""
+        part: list[int] = self.ids[self.offsets[index] : self.offsets[index + 1]].tolist()
+        return part
+
+
+def featurize(
+    tokenizer: Tokenizer,
+    texts: Sequence[tuple[str, ...]],
+    max_len: int,
+    labels: Sequence[int] | Sequence[float] | NDArray[Any] | None = None,
+    num_workers: int = 0,
+    bar: bool = False,
+) -> Features:
+    """Tokenise rows of texts: ``[CLS] first [SEP] second [SEP]``.
+
+    Args:
+        tokenizer: its vocabulary names the special tokens.
+        texts: one to three texts per row.
+        max_len: tokens per row at most, special ones included. Longer rows lose tokens at the end
+            of their longest text, one at a time.
+        labels: one per row: whole numbers are class ids.
+        num_workers: processes; 0 tokenises in this one, and so do few rows whatever the number.
+        bar: show progress, on a terminal.
+
+    Returns:
+        the same features for any number of workers.
+
+    Raises:
+        UsageError: ``max_len`` has no room for the special tokens and one of each text, or the
+            labels are not as many as the rows.
+        CheckpointError: the vocabulary has no [CLS] or [SEP].
+
+    Source:
+        GluonNLP v0.7 scripts/bert/dataset.py, BERTTransform and its ``_truncate_seq_pair``.
+    """
+    most = max((len(row) for row in texts), default=1)
+    if max_len < 2 * most + 1:
+        raise UsageError(
+            f"max_len={max_len} is too short: {most} text(s) and their special tokens need at "
+            f"least {2 * most + 1} tokens."
+        )
+    if labels is not None and len(labels) != len(texts):
+        raise UsageError(f"{len(labels)} labels for {len(texts)} rows; one each is expected.")
+    specials = (tokenizer.vocab.cls_id, tokenizer.vocab.sep_id)
+    chunks = [texts[start : start + CHUNK] for start in range(0, len(texts), CHUNK)]
+    parts: list[Chunk] = []
+    with tqdm(
+        total=len(texts), desc="tokenise", unit="row", disable=None if bar else True
+    ) as meter:
+        for part in _run(tokenizer, chunks, max_len, specials, num_workers, len(texts)):
+            parts.append(part)
+            meter.update(len(part.lengths))
+    lengths = np.concatenate([np.zeros(1, np.int64), *(part.lengths for part in parts)])
+    return Features(
+        ids=np.concatenate([np.zeros(0, np.int32), *(part.ids for part in parts)]),
+        offsets=lengths.cumsum(),
+        types=np.concatenate([np.zeros(0, np.uint8), *(part.types for part in parts)]),
+        labels=None if labels is None else _label_column(labels),
+        cut=sum(part.cut for part in parts),
+    )
+
+
+def truncate(lengths: Sequence[int], budget: int) -> list[int]:
+    """Tokens that each text keeps when together they may have ``budget``.
+
+    The result of removing one token at a time from the longest text, the last one of those that
+    are equally long.
+
+    Example:
+        >>> truncate([5, 9, 2], 10)
+        [4, 4, 2]
+    """
+    kept = list(lengths)
+    surplus = sum(kept) - budget
+    while surplus > 0:
+        longest = max(kept)
+        ties = [place for place, length in enumerate(kept) if length == longest]
+        below = max((length for length in kept if length < longest), default=0)
+        rounds = min(longest - below, surplus // len(ties))
+        for place in ties:
+            kept[place] -= rounds
+        surplus -= rounds * len(ties)
+        if rounds == 0:  # less than one token each is left to take
+            for place in ties[len(ties) - surplus :]:
+                kept[place] -= 1
+            break
+    return kept
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Features of some rows, with lengths in place of offsets."""
+
+    ids: NDArray[np.int32]
+    types: NDArray[np.uint8]
+    lengths: NDArray[np.int64]
+    cut: int
+
+
+def encode_chunk(
+    tokenizer: Tokenizer,
+    rows: Sequence[tuple[str, ...]],
+    max_len: int,
+    specials: tuple[int, int],
+) -> Chunk:
+    """Tokenise some rows; see :func:`featurize`."""
+    cls, sep = specials
+    pieces = iter(tokenizer.ids_many([text for row in rows for text in row]))
+    ids: list[int] = []
+    firsts: list[int] = []  # tokens of type 0 in each row
+    lengths: list[int] = []
+    cut = 0
+    for row in rows:
+        parts = [next(pieces) for _ in row]
+        total = sum(map(len, parts)) + len(parts) + 1
+        if total > max_len:
+            cut += 1
+            keep = truncate([len(part) for part in parts], max_len - len(parts) - 1)
+            parts = [part[:length] for part, length in zip(parts, keep, strict=True)]
+            total = max_len
+        ids.append(cls)
+        for part in parts:
+            ids += part
+            ids.append(sep)
+        firsts.append(len(parts[0]) + 2)
+        lengths.append(total)
+    sizes = np.array(lengths, dtype=np.int64)
+    starts = sizes.cumsum() - sizes
+    places = np.arange(len(ids)) - np.repeat(starts, sizes)
+    types = places >= np.repeat(np.array(firsts, dtype=np.int64), sizes)
+    return Chunk(np.array(ids, dtype=np.int32), types.astype(np.uint8), sizes, cut)
+
+
+def _label_column(labels: Sequence[int] | Sequence[float] | NDArray[Any]) -> NDArray[Any]:
+    column = np.asarray(labels)
+    if isinstance(labels, np.ndarray):
+        return column
+    return column.astype(np.int64 if column.dtype.kind in "iub" else np.float32)
+
+
+def _run(
+    tokenizer: Tokenizer,
+    chunks: Sequence[Sequence[tuple[str, ...]]],
+    max_len: int,
+    specials: tuple[int, int],
+    num_workers: int,
+    num_rows: int,
+) -> Iterator[Chunk]:
+    """Encode every chunk, in order, in worker processes where that pays."""
+    done = 0
+    if num_workers > 0 and num_rows >= WORTH_WORKERS:
+        # Spawned, not forked: the libraries of this process may hold locks and threads.
+        context = multiprocessing.get_context("spawn")
+        arguments = (tokenizer, max_len, specials)
+        try:
+            with ProcessPoolExecutor(num_workers, context, _start_worker, arguments) as pool:
+                for part in _ahead(pool, chunks, 2 * num_workers):
+                    yield part
+                    done += 1
+        except BrokenProcessPool:
+            # Code typed into `python -`, for one, cannot be imported by a new process.
+            log.warning("worker processes could not run; tokenising in this process.")
+    for rows in chunks[done:]:
+        yield encode_chunk(tokenizer, rows, max_len, specials)
+
+
+def _ahead(
+    pool: ProcessPoolExecutor, chunks: Iterable[Sequence[tuple[str, ...]]], depth: int
+) -> Iterator[Chunk]:
+    """Results in order, with few chunks under way: memory stays bounded."""
+    waiting = []
+    for rows in chunks:
+        waiting.append(pool.submit(_work, rows))
+        if len(waiting) >= depth:
+            yield waiting.pop(0).result()
+    for future in waiting:
+        yield future.result()
+
+
+_settings: dict[str, Any] = {}  # of a worker process
+
+
+def _start_worker(tokenizer: Tokenizer, max_len: int, specials: tuple[int, int]) -> None:
+    _settings.update(tokenizer=tokenizer, max_len=max_len, specials=specials)
+
+
+def _work(rows: Sequence[tuple[str, ...]]) -> Chunk:
+    return encode_chunk(_settings["tokenizer"], rows, _settings["max_len"], _settings["specials"])

@@ -1,0 +1,100 @@
+"""Where to compute and in which number format: the one place that decides either."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from plainbert.errors import DeviceError, UnknownNameError
+
+DTYPES = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
+
+
+def pick_device(gpu: int | None = None, gpus: Sequence[int] | None = None) -> torch.device:
+    """The device a script runs on.
+
+    Args:
+        gpu: index given with ``--gpu``.
+        gpus: indices given with ``--gpus``; an empty sequence asks for the CPU.
+
+    Returns:
+        the GPU that was asked for; with neither argument the first GPU if there is one, else the
+        CPU.
+
+    Raises:
+        DeviceError: there is no such GPU, or more than one is asked for.
+    """
+    if gpus is not None and len(gpus) > 1:
+        asked = ",".join(map(str, gpus))
+        raise DeviceError(
+            f"--gpus {asked} asks for {len(gpus)} GPUs, and this script computes on one. Give one "
+            f"of them (--gpu {gpus[0]}); --accumulate makes the batch as large."
+        )
+    if gpus is not None and not gpus:
+        return torch.device("cpu")
+    index = gpus[0] if gpus else gpu
+    found = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if index is None:
+        return torch.device("cuda", 0) if found else torch.device("cpu")
+    if not 0 <= index < found:
+        have = f"this machine has {found}, counted from 0" if found else "this machine has none"
+        why = (
+            ""
+            if found or torch.version.cuda or torch.version.hip
+            else (f" (torch {torch.__version__} is built for the CPU only)")
+        )
+        raise DeviceError(
+            f"GPU {index} was asked for, but {have} that torch can use{why}. "
+            "Leave --gpu and --gpus out to run on what there is, or give --gpus '' for the CPU."
+        )
+    return torch.device("cuda", index)
+
+
+def pick_dtype(name: str, device: torch.device) -> torch.dtype:
+    """The number format of the matrix products.
+
+    Args:
+        name: "float32", "bfloat16", "float16", or "auto": bfloat16 where ``device`` multiplies it
+            natively, else float32 (never float16, whose range needs loss scaling).
+        device: where the model will run.
+
+    Raises:
+        UnknownNameError: ``name`` is none of these.
+    """
+    if name == "auto":
+        return torch.bfloat16 if multiplies_bfloat16(device) else torch.float32
+    if name not in DTYPES:
+        raise UnknownNameError("dtype", name, ("auto", *DTYPES))
+    return DTYPES[name]
+
+
+def multiplies_bfloat16(device: torch.device) -> bool:
+    """Whether the hardware has instructions for bfloat16 products (not an emulation)."""
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device.type != "cpu":
+        return False
+    return any(_cpu_features().get(name) for name in ("avx512_bf16", "amx_bf16"))
+
+
+def describe(device: torch.device) -> str:
+    """The device in words, for logs: ``cuda:0 (NVIDIA H200)``, ``cpu (2 threads)``."""
+    if device.type == "cuda":
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    return f"{device} ({torch.get_num_threads()} threads)"
+
+
+def _cpu_features() -> dict[str, object]:
+    """Names of instruction sets of this processor -> whether it has them."""
+    probe = getattr(torch.cpu, "get_capabilities", None)
+    if probe is not None:
+        return dict(probe())
+    # torch before get_capabilities: the same facts under private names.
+    private = {"avx512_bf16": "_is_avx512_bf16_supported", "amx_bf16": "_is_amx_tile_supported"}
+    return {name: bool(getattr(torch.cpu, ask, bool)()) for name, ask in private.items()}

@@ -1,0 +1,244 @@
+"""Texts to vectors.
+
+The letters of the shape comments are explained in :mod:`plainbert.nn.layout`; D' is the width of
+the result.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from plainbert.batching.batch import TOKENS_PER_BATCH, Batch, collate, inference_batches
+from plainbert.batching.features import Features, featurize
+from plainbert.errors import UsageError
+from plainbert.infer.pooling import Pooling, normalize, pool
+from plainbert.nn.bert import Bert
+from plainbert.nn.layout import Filled, Padded
+from plainbert.text.tokenizer import Tokenizer
+
+log = logging.getLogger(__name__)
+
+Vectors = NDArray[np.float32]
+MEAN = Pooling()
+# A batch of at most so many tokens gets a number of rows that is a multiple of this.
+STEPS = ((64, 8), (256, 32), (math.inf, 256))
+
+
+def encode(
+    model: Bert,
+    tokenizer: Tokenizer,
+    texts: Sequence[str | tuple[str, ...]],
+    pooling: Pooling = MEAN,
+    *,
+    max_len: int | None = None,
+    device: torch.device | str = "cpu",
+    tokens_per_batch: int = TOKENS_PER_BATCH,
+    num_workers: int = 0,
+    bar: bool = False,
+) -> Vectors:
+    """One vector per text, in the order of the texts.
+
+    How many texts were cut at the limit is logged as a warning.
+
+    Args:
+        model: a prepared body, see :func:`plainbert.infer.prepare.prepare`.
+        tokenizer: the model's.
+        texts: texts, or pairs. An empty text is [CLS] [SEP].
+        pooling: how token vectors become one; not "none", see :func:`encode_tokens`.
+        max_len: tokens kept per text, counting [CLS] and [SEP]; the model's positions when None.
+        device: where the model is.
+        tokens_per_batch: tokens that go through the model together.
+        num_workers: processes that tokenise; 0 does it in this one.
+        bar: show progress.
+
+    Returns:
+        (N, D'), float32.
+
+    Raises:
+        UsageError: the pooling does not fit the model, or ``max_len`` its positions.
+    """
+    if pooling.kind == "none":
+        raise UsageError("pooling NONE gives no vector per text; encode_tokens gives each token's.")
+    features = tokenized(model, tokenizer, texts, max_len, num_workers, bar)
+    width = model.config.hidden_size
+    width *= len(pooling.layers) * (2 if pooling.kind == "mean_max" else 1)
+    found = np.zeros((len(features), width), np.float32)
+    for batch, hidden, mask, pooled in _run(
+        model, tokenizer, features, pooling, device, tokens_per_batch, bar
+    ):
+        if pooling.kind == "pooled":
+            vectors = pooled
+        else:
+            vectors = pool(pooling.kind, hidden, batch.layout.lengths(), mask)
+        if pooling.normalize:
+            vectors = normalize(vectors.float())
+        found[batch.index] = vectors.float().cpu().numpy()
+    return found
+
+
+def encode_tokens(
+    model: Bert,
+    tokenizer: Tokenizer,
+    texts: Sequence[str | tuple[str, ...]],
+    pooling: Pooling = MEAN,
+    *,
+    max_len: int | None = None,
+    device: torch.device | str = "cpu",
+    tokens_per_batch: int = TOKENS_PER_BATCH,
+    bar: bool = False,
+) -> tuple[Features, list[Vectors]]:
+    """The vector of every token, [CLS] and [SEP] included: pooling NONE.
+
+    Args:
+        model: as for :func:`encode`; so are the others.
+        tokenizer: the model's.
+        texts: texts, or pairs.
+        pooling: its layers and ``mask_cls_sep`` (then the rows of [CLS] and [SEP] are zero).
+        max_len: tokens kept per text.
+        device: where the model is.
+        tokens_per_batch: tokens that go through the model together.
+        bar: show progress.
+
+    Returns:
+        the ids of the tokens, and for each text an array (L, D'), float32.
+    """
+    features = tokenized(model, tokenizer, texts, max_len, 0, bar)
+    found: list[Any] = [None] * len(features)
+    for batch, hidden, mask, _ in _run(
+        model, tokenizer, features, pooling, device, tokens_per_batch, bar
+    ):
+        if mask is not None:
+            hidden = hidden * mask[:, None]
+        rows = hidden.float().cpu().numpy()
+        stops = features.lengths[batch.index].cumsum()
+        for row, part in zip(batch.index, np.split(rows, stops[:-1]), strict=True):
+            found[row] = part
+    return features, found
+
+
+def tokenized(
+    model: Bert,
+    tokenizer: Tokenizer,
+    texts: Sequence[str | tuple[str, ...]],
+    max_len: int | None,
+    num_workers: int = 0,
+    bar: bool = False,
+) -> Features:
+    """Texts as ids; a warning says how many were cut.
+
+    Raises:
+        UsageError: ``max_len`` is more than the model has positions.
+    """
+    most = model.config.max_position_embeddings
+    if max_len is not None and max_len > most:
+        raise UsageError(f"max_len={max_len}: this model has {most} positions; give at most that.")
+    rows = [(text,) if isinstance(text, str) else tuple(text) for text in texts]
+    limit = max_len or most
+    features = featurize(tokenizer, rows, limit, num_workers=num_workers, bar=bar)
+    if features.cut:
+        log.warning(
+            "%d of %d texts were longer than %d tokens and were cut; --max_len sets the limit.",
+            features.cut, len(features), limit,
+        )  # fmt: skip
+    return features
+
+
+def batches(
+    features: Features, device: torch.device | str, tokens_per_batch: int, bar: bool
+) -> Iterator[Batch]:
+    """Packed batches of a data set, longest sequences first, with a progress bar over the rows.
+
+    On a CPU the batches are filled up to a few sizes, see :class:`~plainbert.nn.layout.Filled`;
+    hidden states of a batch then have rows beyond ``batch.layout.num_tokens``.
+    """
+    with tqdm(total=len(features), unit="row", disable=None if bar else True) as meter:
+        for index in inference_batches(features.lengths, tokens_per_batch):
+            batch = collate(features, index, device)
+            yield _fill(batch) if torch.device(device).type == "cpu" else batch
+            meter.update(len(index))
+
+
+def _fill(batch: Batch) -> Batch:
+    tokens = batch.layout.num_tokens
+    step = next(step for most, step in STEPS if tokens <= most)
+    rows = -(-tokens // step) * step
+    if rows == tokens:
+        return batch
+    layout = Filled(batch.layout.lengths().tolist(), rows)
+    ids, types = (F.pad(column, (0, rows - tokens)) for column in (batch.ids, batch.types))
+    return replace(batch, ids=ids, types=types, layout=layout)
+
+
+def _run(
+    model: Bert,
+    tokenizer: Tokenizer,
+    features: Features,
+    pooling: Pooling,
+    device: torch.device | str,
+    tokens_per_batch: int,
+    bar: bool,
+) -> Iterator[tuple[Batch, Tensor, Tensor | None, Tensor]]:
+    """Yield each batch with its hidden states (T, D'), its mask (T,) and pooled vectors (B, D)."""
+    depth = pooling.depth(model.config.num_hidden_layers)
+    if pooling.kind == "pooled" and model.pooler is None:
+        raise UsageError("CLS_POOLED needs a pooler, and these weights have none; try CLS_TOKEN.")
+    several = len(pooling.layers) > 1
+    pair = bool(features.types.any())
+    specials: Callable[[Tensor], Tensor] | None = None
+    if pooling.mask_cls_sep:
+        ids = torch.tensor([tokenizer.vocab.cls_id, tokenizer.vocab.sep_id], device=device)
+        specials = lambda tokens: torch.isin(tokens, ids)  # noqa: E731
+    for batch in batches(features, device, tokens_per_batch, bar):
+        with torch.inference_mode():
+            types = batch.types if pair else None
+            mask = None if specials is None else ~specials(batch.ids)
+            if mask is None:
+                output = model(
+                    batch.ids, types, layout=batch.layout, every_layer=several, depth=depth
+                )
+                hidden = output.hidden
+                layers = output.layers
+            else:
+                output, hidden, layers = _masked(model, batch, types, mask, depth, several)
+            if several:
+                count = model.config.num_hidden_layers + 1
+                hidden = torch.cat([layers[count + layer] for layer in pooling.layers], -1)
+            yield batch, hidden, mask, output.pooled
+
+
+def _masked(
+    model: Bert, batch: Batch, types: Tensor | None, mask: Tensor, depth: int, several: bool
+) -> tuple[Any, Tensor, Any]:
+    """Run a batch in which nobody attends to some tokens; they themselves see the others.
+
+    Such batches are rare, so they are padded rather than a case of their own in every layout.
+    """
+    lengths = batch.layout.lengths()
+    real = torch.arange(int(lengths.max()), device=lengths.device) < lengths[:, None]  # (B, L)
+
+    def spread(packed: Tensor) -> Tensor:
+        return packed.new_zeros(real.shape).masked_scatter_(real, packed)  # (T,) -> (B, L)
+
+    seen = spread(mask)
+    # A text without any token attends to its [CLS] and [SEP] after all; its vector is zero anyway.
+    seen = torch.where(seen.any(1, keepdim=True), seen, real)
+    output = model(
+        spread(batch.ids),
+        None if types is None else spread(types),
+        layout=Padded(seen),
+        every_layer=several,
+        depth=depth,
+    )
+    layers = None if output.layers is None else [layer[real] for layer in output.layers]
+    return output, output.hidden[real], layers

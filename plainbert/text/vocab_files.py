@@ -1,0 +1,159 @@
+"""Reading the four kinds of vocabulary files into (tokens by row, special tokens by role)."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+from plainbert import files
+from plainbert.errors import CheckpointError, FormatError
+from plainbert.text import sentencepiece_model
+
+Parts = tuple[list[str], dict[str, str]]
+
+
+def read_any(path: Path) -> Parts:
+    """Read a vocabulary file of any kind; its first bytes tell which."""
+    data = _read(path)
+    if sentencepiece_model.looks_like(data):
+        return read_sentencepiece(path)
+    if data.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
+        keys = files.read_json(path)
+        return read_gluonnlp_json(path) if "idx_to_token" in keys else read_tokenizer_json(path)
+    return read_txt(path)
+
+
+def read_txt(path: Path) -> Parts:
+    """Read one token per line.
+
+    Only line feeds separate: published vocabularies hold Unicode blanks and line separators as
+    tokens, and blank rows, all of which count.
+    """
+    try:
+        text = _read(path).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise FormatError(f"{path} is not a vocabulary: not UTF-8 text ({error.reason}).") from None
+    lines = text.split("\n")
+    if all(line.endswith("\r") for line in lines[:-1]):  # the last one may lack its ending
+        lines = [line.removesuffix("\r") for line in lines]
+    if lines[-1] == "":
+        lines.pop()
+    if not any(lines):
+        raise CheckpointError(f"{path} is empty; a vocabulary with one token per line is expected.")
+    return lines, {}
+
+
+def read_tokenizer_json(path: Path) -> Parts:
+    """Read ``model.vocab`` and ``added_tokens``; a bare ``{token: id}`` object is read too."""
+    content = files.read_json(path)
+    model = content.get("model", {"vocab": content})
+    vocab = model.get("vocab") if isinstance(model, dict) else None
+    if isinstance(vocab, list):  # Unigram: [[piece, score], ...] by row
+        vocab = {entry[0]: row for row, entry in enumerate(vocab)}
+    if not isinstance(vocab, dict) or not all(isinstance(row, int) for row in vocab.values()):
+        raise FormatError(
+            f"{path} holds no vocabulary: neither model.vocab of a tokenizer.json, nor GluonNLP's "
+            "idx_to_token, nor {token: id}."
+        )
+    rows = dict(vocab)
+    for entry in content.get("added_tokens") or []:
+        rows.setdefault(entry["content"], entry["id"])
+    specials = {}
+    unknown = model.get("unk_token")
+    if isinstance(unknown, str) and unknown in rows:
+        specials["unk"] = unknown
+    return _by_row(rows, path), specials
+
+
+def read_gluonnlp_json(path: Path) -> Parts:
+    """Read a vocabulary of GluonNLP.
+
+    Since 0.7 the special tokens lie under ``identifiers_to_tokens``, before that beside the rest.
+    Versions before 0.7 could list one token in several rows when it had several uses; as in
+    GluonNLP, the row that ``token_to_idx`` names keeps it and a warning is given.
+
+    Source:
+        dmlc/gluon-nlp v0.10, src/gluonnlp/vocab/vocab.py, Vocab.from_json.
+    """
+    content = files.read_json(path)
+    tokens = content.get("idx_to_token")
+    if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
+        raise FormatError(f"{path} is not a GluonNLP vocabulary: idx_to_token is not a list.")
+    rows = content.get("token_to_idx") or {token: row for row, token in enumerate(tokens)}
+    named: dict[str, Any] = {**content, **(content.get("identifiers_to_tokens") or {})}
+    if len(tokens) > len(rows):
+        warnings.warn(
+            f"{path}: {len(tokens) - len(rows)} rows repeat a special token, as vocabularies "
+            "written before GluonNLP 0.7 do; the repeated rows are renamed.",
+            stacklevel=2,
+        )
+        tokens = [
+            token if rows.get(token) == row else f"[repeated {row}] {token}"
+            for row, token in enumerate(tokens)
+        ]
+    else:
+        for row, token in enumerate(tokens):
+            if rows.get(token) != row:
+                raise CheckpointError(
+                    f"{path}: row {row} of idx_to_token is {token!r}, but token_to_idx says "
+                    f"{rows.get(token)}. The file is damaged; fetch or export it again."
+                )
+    roles = {
+        "unk": named.get("unknown_token"),
+        "pad": named.get("padding_token"),
+        "cls": named.get("cls_token") or named.get("bos_token"),  # as BERTSentenceTransform
+        "sep": named.get("sep_token") or named.get("eos_token"),
+        "mask": named.get("mask_token"),
+    }
+    return tokens, {role: token for role, token in roles.items() if token is not None}
+
+
+def read_sentencepiece(path: Path) -> Parts:
+    """Read the pieces of a SentencePiece model, with GluonNLP's rules for special tokens.
+
+    Source:
+        dmlc/gluon-nlp v0.10, src/gluonnlp/vocab/bert.py, BERTVocab.from_sentencepiece.
+    """
+    model = sentencepiece_model.parse(_read(path), str(path))
+    tokens = [piece.text for piece in model.pieces]
+    for token in ("[MASK]", "[SEP]", "[CLS]"):
+        if token not in tokens:
+            tokens.append(token)
+    specials = {"mask": "[MASK]", "sep": "[SEP]", "cls": "[CLS]", "unk": tokens[model.unk_id]}
+    if 0 <= model.pad_id < len(model.pieces):
+        specials["pad"] = tokens[model.pad_id]
+    return tokens, specials
+
+
+def _read(path: Path) -> bytes:
+    if not path.is_file():
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise CheckpointError(f"{path} {what}; the path of a vocabulary file is expected.")
+    data = path.read_bytes()
+    if not data.removeprefix(b"\xef\xbb\xbf").strip():
+        raise CheckpointError(f"{path} is empty; a vocabulary is expected.")
+    return data
+
+
+def _by_row(rows: dict[str, int], path: Path) -> list[str]:
+    """Tokens by row of {token: row}.
+
+    A vocab.txt that repeats a token leaves a hole when it is written as {token: id}; holes are
+    named, so that every row keeps its place.
+    """
+    tokens = {row: token for token, row in rows.items()}
+    size = max(tokens, default=-1) + 1
+    if not tokens:
+        raise CheckpointError(f"{path} is empty; a vocabulary is expected.")
+    if min(tokens) < 0 or len(tokens) < len(rows) or size > 2 * len(tokens) + 1:
+        raise CheckpointError(
+            f"{path}: {len(rows)} tokens have the {len(tokens)} ids {min(tokens)} to {size - 1}; "
+            "each must have its own, from 0 up."
+        )
+    return [tokens.get(row, hole(row)) for row in range(size)]
+
+
+def hole(row: int) -> str:
+    """The name of a row for which a {token: id} file has no token."""
+    return f"[row {row} is empty]"

@@ -1,0 +1,128 @@
+"""What a run tells: lines of the log, ``metrics.jsonl``, TensorBoard, a bar on a terminal."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from plainbert import files
+from plainbert.train.state import Progress
+from plainbert.train.step import StepResult
+
+log = logging.getLogger(__name__)
+
+METRICS_FILE = "metrics.jsonl"
+
+
+class Monitor:
+    """Records of one run. Only rank 0 has one that writes.
+
+    Args:
+        folder: the run folder; None: nothing is written to disk.
+        total_steps: of the whole run.
+        steps_per_epoch: for the log.
+        interval: steps between two lines.
+        start: step that the run continues after; later records of ``metrics.jsonl`` are dropped.
+        enabled: False silences everything.
+    """
+
+    def __init__(
+        self,
+        folder: Path | None,
+        total_steps: int,
+        steps_per_epoch: int,
+        interval: int,
+        start: int = 0,
+        enabled: bool = True,
+    ) -> None:
+        self.steps_per_epoch, self.interval, self.enabled = steps_per_epoch, interval, enabled
+        self._path = folder / METRICS_FILE if folder is not None and enabled else None
+        if self._path is not None:
+            self._keep_until(self._path, start)
+        self._board = _tensorboard(folder, start) if folder is not None and enabled else None
+        shown = enabled and sys.stderr.isatty()
+        self._bar = tqdm(
+            total=total_steps, initial=start, desc="train", unit="step", disable=not shown
+        )
+        self._since = time.perf_counter()
+        self._examples = self._tokens = 0
+
+    def step(self, result: StepResult, progress: Progress, lr: float) -> None:
+        """Take note of one step; ``progress`` already counts it and holds the loss so far."""
+        self._bar.update()
+        self._examples += result.examples
+        self._tokens += result.tokens
+        if not result.applied and self.enabled:
+            log.warning("step %d: gradients are not finite; the step is skipped.", progress.step)
+        epoch, place = divmod(progress.step - 1, self.steps_per_epoch)
+        if progress.step % self.interval and place + 1 != self.steps_per_epoch:
+            return
+        seconds = time.perf_counter() - self._since
+        loss = progress.loss / max(1, progress.steps)
+        progress.loss, progress.steps = 0.0, 0
+        speed = self._examples / max(seconds, 1e-9)
+        if self.enabled:
+            log.info(
+                "[Epoch %d Batch %d/%d] loss=%.4f, lr=%.7f, norm=%.3f, throughput=%.1f samples/s",
+                epoch, place + 1, self.steps_per_epoch, loss, lr, result.norm, speed,
+            )  # fmt: skip
+        self._bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
+        self.record(
+            progress.step,
+            {
+                "loss": loss, "lr": lr, "norm": result.norm, "samples_per_second": speed,
+                "tokens_per_second": self._tokens / max(seconds, 1e-9),
+            },
+        )  # fmt: skip
+        self.restart_clock()
+
+    def restart_clock(self) -> None:
+        """Start measuring throughput anew; evaluation is no training time."""
+        self._since = time.perf_counter()
+        self._examples = self._tokens = 0
+
+    def record(self, step: int, values: Mapping[str, float]) -> None:
+        """Append numbers to ``metrics.jsonl`` and TensorBoard."""
+        if self._path is not None:
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps({"step": step, **values}) + "\n")
+        if self._board is not None:
+            for name, value in values.items():
+                self._board.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        """Finish the bar and the event file."""
+        self._bar.close()
+        if self._board is not None:
+            self._board.close()
+
+    @staticmethod
+    def _keep_until(path: Path, step: int) -> None:
+        """Drop records after a step, and a last line that was cut off."""
+        if not path.exists():
+            return
+        kept = []
+        for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
+            try:
+                if line.endswith("\n") and json.loads(line)["step"] <= step:
+                    kept.append(line)
+            except (ValueError, KeyError):
+                continue
+        files.write_text(path, "".join(kept))
+
+
+def _tensorboard(folder: Path, start: int) -> Any:
+    """TensorBoard's writer; None, and a line in the log, where it is not installed."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        log.info("no TensorBoard events: install the package 'tensorboard' to have them.")
+        return None
+    return SummaryWriter(str(folder), purge_step=start + 1 if start else None)

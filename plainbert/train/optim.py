@@ -1,0 +1,190 @@
+"""The optimizers, on torch's fused implementations where there is one.
+
+Weight decay spares biases and layer norms, as in every BERT.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from plainbert.errors import CheckpointError, UnknownNameError
+from plainbert.train.names import OPTIMIZERS
+
+# torch divides by 1 - beta ** step: that is exactly 1 here, and a float32 counts no further.
+UNCORRECTED = 1e9
+
+
+def decays(name: str, parameter: Tensor) -> bool:
+    """Whether weight decay applies: not to biases, nor to the scale and shift of a norm."""
+    return parameter.dim() > 1 and not name.endswith(".bias")
+
+
+class Optimizer:
+    """An optimizer by name; its slots are plain tensors under the parameters' names.
+
+    Args:
+        name: one of :data:`plainbert.train.names.OPTIMIZERS`.
+        parameters: (name, parameter); those without ``requires_grad`` are left out.
+        weight_decay: per step and unit of learning rate.
+        epsilon: added to the root of the second moment.
+        betas: decay of the first and the second moment.
+
+    Raises:
+        UnknownNameError: there is no such optimizer.
+
+    Source:
+        bertadam: GluonNLP v0.7 optimizer/bert_adam.py,
+        ``w -= lr * (m / (sqrt(v) + epsilon) + weight_decay * w)``.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        parameters: Iterable[tuple[str, nn.Parameter]],
+        weight_decay: float = 0.01,
+        epsilon: float = 1e-6,
+        betas: tuple[float, float] = (0.9, 0.999),
+    ) -> None:
+        if name not in OPTIMIZERS:
+            raise UnknownNameError("optimizer", name, OPTIMIZERS)
+        self.name = name
+        self.parameters = {key: each for key, each in parameters if each.requires_grad}
+        self._correct = name != "bertadam"
+        groups: list[dict[str, Any]] = [
+            {
+                "params": [
+                    each for key, each in self.parameters.items() if decays(key, each) is on
+                ],
+                "weight_decay": weight_decay if on else 0.0,
+            }
+            for on in (True, False)
+        ]
+        groups = [group for group in groups if group["params"]]
+        self._inner: torch.optim.Optimizer
+        if name == "sgd":
+            self._inner = torch.optim.SGD(groups, lr=0.0, fused=True)
+        elif name == "lamb":
+            self._inner = Lamb(groups, betas, epsilon)
+        else:
+            kind = torch.optim.Adam if name == "adam" else torch.optim.AdamW
+            self._inner = kind(groups, lr=0.0, betas=betas, eps=epsilon, fused=True)
+        for parameter in self.parameters.values():
+            self._inner.state[parameter] = self._fresh(parameter)
+
+    def step(self, lr: float, divisor: float = 1.0) -> None:
+        """Update every parameter that has a gradient, and drop the gradients.
+
+        Args:
+            lr: learning rate of this step.
+            divisor: all gradients are divided by it first (clipping, loss scale).
+        """
+        for group in self._inner.param_groups:
+            group["lr"] = lr
+        self._divide(divisor)
+        self._inner.step()
+        self.drop_gradients()
+
+    def drop_gradients(self) -> None:
+        """Forget the gradients."""
+        self._inner.zero_grad(set_to_none=True)
+
+    def gradients(self) -> list[Tensor]:
+        """Gradients of all parameters that have one, in a fixed order."""
+        return [each.grad for each in self.parameters.values() if each.grad is not None]
+
+    def state(self) -> dict[str, Tensor]:
+        """Slots as ``slot.parameter``; shared memory, not copies."""
+        return {
+            f"{slot}.{name}": value
+            for name, parameter in self.parameters.items()
+            for slot, value in self._inner.state[parameter].items()
+            if isinstance(value, Tensor)
+        }
+
+    def load(self, tensors: dict[str, Tensor]) -> None:
+        """Put back what :meth:`state` returned.
+
+        Raises:
+            CheckpointError: the names or shapes are another optimizer's or another model's.
+        """
+        own = self.state()
+        wrong = sorted(set(own) ^ set(tensors))
+        wrong += [key for key in set(own) & set(tensors) if own[key].shape != tensors[key].shape]
+        if wrong:
+            raise CheckpointError(
+                f"the training state does not belong to this model and {self.name}: "
+                f"{', '.join(wrong[:3])} ({len(wrong)} in all). Resume with the flags of the run."
+            )
+        with torch.no_grad():
+            for key, value in own.items():
+                value.copy_(tensors[key])
+
+    def _divide(self, divisor: float) -> None:
+        gradients = self.gradients()
+        inner: Any = self._inner
+        inner.grad_scale = inner.found_inf = None
+        if divisor == 1.0 or not gradients:
+            return
+        if self.name != "lamb" and all(each.dtype is torch.float32 for each in gradients):
+            # The fused kernels divide on the way, by a float32, as torch's own GradScaler has them.
+            inner.grad_scale = torch.tensor(divisor, device=gradients[0].device)
+            inner.found_inf = torch.zeros_like(inner.grad_scale)
+        else:
+            torch._foreach_mul_(gradients, 1 / divisor)
+
+    def _fresh(self, parameter: Tensor) -> dict[str, Tensor]:
+        if self.name == "sgd":
+            return {}
+        return {
+            # Where torch keeps it: beside the parameter for the fused kernels.
+            "step": torch.tensor(0.0 if self._correct else UNCORRECTED, device=parameter.device),
+            "exp_avg": torch.zeros_like(parameter),
+            "exp_avg_sq": torch.zeros_like(parameter),
+        }
+
+
+class Lamb(torch.optim.Optimizer):
+    """Adam whose update of each parameter is scaled to that parameter's norm.
+
+    Source:
+        You et al. 2020, algorithm 2 (arXiv:1904.00962), with phi the identity; where a norm is 0
+        the scale is 1.
+    """
+
+    def __init__(
+        self, groups: list[dict[str, Any]], betas: tuple[float, float], epsilon: float
+    ) -> None:
+        super().__init__(groups, {"lr": 0.0, "betas": betas, "eps": epsilon})
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        """Update every parameter that has a gradient."""
+        for group in self.param_groups:
+            parameters = [each for each in group["params"] if each.grad is not None]
+            if not parameters:
+                continue
+            grads = [each.grad for each in parameters]
+            first, second, steps = (
+                [self.state[each][slot] for each in parameters]
+                for slot in ("exp_avg", "exp_avg_sq", "step")
+            )
+            torch._foreach_add_(steps, 1)
+            beta1, beta2 = group["betas"]
+            torch._foreach_lerp_(first, grads, 1 - beta1)
+            torch._foreach_mul_(second, beta2)
+            torch._foreach_addcmul_(second, grads, grads, 1 - beta2)
+            count = float(steps[0])
+            roots = torch._foreach_div(second, 1 - beta2**count)
+            torch._foreach_sqrt_(roots)
+            torch._foreach_add_(roots, group["eps"])
+            updates = torch._foreach_div(first, 1 - beta1**count)
+            torch._foreach_div_(updates, roots)
+            torch._foreach_add_(updates, parameters, alpha=group["weight_decay"])
+            sizes = zip(torch._foreach_norm(parameters), torch._foreach_norm(updates), strict=True)
+            trust = [torch.where((w > 0) & (u > 0), w / u, 1.0) for w, u in sizes]
+            torch._foreach_mul_(updates, trust)
+            torch._foreach_add_(parameters, updates, alpha=-group["lr"])

@@ -1,0 +1,60 @@
+"""What one training run is told; every field has a flag of the same meaning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to train.
+
+    Attributes:
+        epochs: passes over the training set.
+        training_steps: optimizer steps; overrides ``epochs``.
+        batch_size: examples of one forward pass on one rank.
+        accumulate: forward passes summed into one optimizer step.
+        bucket: whether batches hold examples of similar length.
+        optimizer: one of :data:`plainbert.train.names.OPTIMIZERS`.
+        lr: peak learning rate.
+        epsilon: added to the root of the second moment.
+        weight_decay: none on biases and norms.
+        max_grad_norm: gradients are scaled down to this global norm; 0 does not clip.
+        schedule: one of :data:`plainbert.train.names.SCHEDULES`.
+        warmup_ratio: share of the steps, in [0, 1).
+        end_lr: rate at which the schedule ends.
+        schedule_power: exponent of the polynomial schedule.
+        schedule_cycles: see :func:`plainbert.train.schedules.schedule`.
+        dtype: of the encoder's matrix products; weights are float32 whatever it is.
+        seed: of the order of the data and of dropout.
+        eval_steps: evaluate every so many steps; None: after every epoch.
+        save_steps: write a checkpoint every so many steps; None: after every epoch.
+        keep_checkpoints: beside the best and the last one.
+        early_stop: stop after so many evaluations without a better score; None: never.
+        log_interval: steps between two lines of the log.
+    """
+
+    epochs: int = 3
+    training_steps: int | None = None
+    batch_size: int = 32
+    accumulate: int = 1
+    bucket: bool = True
+    optimizer: str = "bertadam"
+    lr: float = 5e-5
+    epsilon: float = 1e-6
+    weight_decay: float = 0.01
+    max_grad_norm: float = 1.0
+    schedule: str = "linear"
+    warmup_ratio: float = 0.1
+    end_lr: float = 0.0
+    schedule_power: float = 1.0
+    schedule_cycles: float | None = None
+    dtype: torch.dtype = torch.float32
+    seed: int = 2
+    eval_steps: int | None = None
+    save_steps: int | None = None
+    keep_checkpoints: int = 0
+    early_stop: int | None = None
+    log_interval: int = 10

@@ -1,0 +1,247 @@
+"""The loop: what it writes, when it stops, how it goes on."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import json
+import logging
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from plainbert import checkpoint
+from plainbert.errors import CheckpointError, FormatError, UsageError
+from plainbert.train import loop, monitor
+from plainbert.train.evaluate import decide, evaluate
+from plainbert.train.loop import fit
+from plainbert.train.settings import Settings
+
+spec = importlib.util.spec_from_file_location("tiny", Path(__file__).with_name("tiny.py"))
+tiny = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(tiny)
+
+SETTINGS = Settings(
+    epochs=4, batch_size=8, accumulate=2, optimizer="bertadam", lr=3e-3, log_interval=4
+)  # fmt: skip
+TRAIN, DEV = tiny.data(100), {"dev": tiny.data(40, 1), "dev_mm": tiny.data(30, 2)}
+
+
+def train(folder=None, resume=False, model=None, dev=DEV, **changes):
+    model = model or tiny.model()
+    result = fit(
+        model, tiny.tokenizer(), TRAIN, dataclasses.replace(SETTINGS, **changes), dev=dev,
+        metric_names=("accuracy", "f1"), folder=folder, resume=resume, about={"task": "tiny"},
+    )  # fmt: skip
+    return model, result
+
+
+def records(folder):
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def weights(path):
+    return (path / "model.safetensors").read_bytes()
+
+
+class Stop(Exception):
+    """Stands for a power cut: raised in the middle of a step."""
+
+
+@pytest.fixture
+def stop_at(monkeypatch):
+    """Make the next run break off in the given step."""
+
+    def arrange(step):
+        whole = loop.Stepper.step
+
+        def broken(self, number, *rest):
+            if number == step:
+                raise Stop
+            return whole(self, number, *rest)
+
+        monkeypatch.setattr(loop.Stepper, "step", broken)
+        return lambda: monkeypatch.setattr(loop.Stepper, "step", whole)
+
+    return arrange
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("finished")
+    return folder, *train(folder, dtype=torch.bfloat16, save_steps=5)
+
+
+def test_a_run_learns_and_says_so(finished):
+    folder, model, result = finished
+    assert result.steps == 4 * 7
+    assert result.best > 0.9
+    assert [step for step, _ in result.history] == [7, 14, 21, 28]
+    # The best one is the mean of the first metric over all sets.
+    means = {
+        step: (s["dev"]["accuracy"] + s["dev_mm"]["accuracy"]) / 2 for step, s in result.history
+    }
+    assert result.best == max(means.values())
+    assert result.best_step == min(step for step, mean in means.items() if mean == result.best)
+    assert not model.training
+    assert all(getattr(part, "low", None) is None for part in model.modules())
+
+
+def test_the_run_folder(finished):
+    folder, model, result = finished
+    assert os.readlink(folder / "last") == "step-0000028"
+    assert os.readlink(folder / "best") == f"step-{result.best_step:07d}"
+    assert {path.name for path in folder.glob("step-*")} == {
+        "step-0000028", f"step-{result.best_step:07d}",
+    }  # fmt: skip
+    assert not list(folder.glob(".*"))
+    about = json.loads((folder / "last" / "plainbert.json").read_text())
+    assert about == {"task": "tiny", "step": 28}
+    assert list(folder.glob("events.out.tfevents.*"))
+    other = tiny.model(seed=9)
+    checkpoint.load(other, checkpoint.read(folder / "last").tensors())
+    for got, want in zip(other.parameters(), model.parameters(), strict=True):
+        assert torch.equal(got, want)
+
+
+def test_metrics_are_recorded(finished):
+    folder, _, result = finished
+    lines = records(folder)
+    losses = [line for line in lines if "loss" in line]
+    assert [line["step"] for line in losses] == [4, 7, 8, 12, 14, 16, 20, 21, 24, 28]
+    assert losses[0]["loss"] > 2 * losses[-1]["loss"]
+    assert lines[-2]["dev/accuracy"] == result.scores["dev"]["accuracy"]
+    assert losses[-1]["lr"] == pytest.approx(3e-3 * (28 - 27) / (28 - 2))
+
+
+def test_the_log_has_gluonnlps_form(caplog, tmp_path):
+    caplog.set_level(logging.INFO)
+    train(tmp_path, epochs=1)
+    text = caplog.text
+    assert "[Epoch 0 Batch 4/7] loss=" in text
+    assert "[Epoch 0 Batch 7/7] loss=" in text
+    assert "dev_mm: validation metrics:accuracy:" in text
+
+
+@pytest.mark.parametrize("stop", [3, 13, 27])
+def test_a_resumed_run_ends_bit_equal(finished, tmp_path, stop_at, stop):
+    again = stop_at(stop)
+    with pytest.raises(Stop):
+        train(tmp_path, dtype=torch.bfloat16, save_steps=5)
+    again()
+    # The model handed in does not matter: everything comes from the checkpoint.
+    model = None if stop < 5 else tiny.model(seed=5)
+    train(tmp_path, resume=True, model=model, dtype=torch.bfloat16, save_steps=5)
+    folder, *_ = finished
+    assert weights(tmp_path / "last") == weights(folder / "last")
+    assert weights(tmp_path / "best") == weights(folder / "best")
+    for name in ("training.safetensors", "training.json"):
+        assert (tmp_path / "last" / name).read_bytes() == (folder / "last" / name).read_bytes()
+    speeds = {"samples_per_second", "tokens_per_second"}
+    ours, theirs = (
+        [{key: value for key, value in line.items() if key not in speeds} for line in records(each)]
+        for each in (tmp_path, folder)
+    )
+    assert ours == theirs
+
+
+def test_resuming_a_finished_run_changes_nothing(tmp_path):
+    train(tmp_path, epochs=1)
+    before = weights(tmp_path / "last")
+    _, result = train(tmp_path, resume=True, epochs=1)
+    assert result.steps == 7
+    assert weights(tmp_path / "last") == before
+
+
+def test_resuming_with_another_order_of_the_data_is_refused(tmp_path):
+    train(tmp_path, epochs=1)
+    with pytest.raises(CheckpointError, match="seed 2, now 3"):
+        train(tmp_path, resume=True, epochs=1, seed=3)
+    with pytest.raises(CheckpointError, match="does not belong"):
+        train(tmp_path, resume=True, epochs=1, optimizer="sgd")
+
+
+def test_a_garbled_training_state_is_named(tmp_path):
+    train(tmp_path, epochs=1)
+    slots = tmp_path / "last" / "training.safetensors"
+    slots.write_bytes(slots.read_bytes()[:-100])
+    with pytest.raises(FormatError, match=r"training\.safetensors cannot be read"):
+        train(tmp_path, resume=True, epochs=1)
+    (tmp_path / "last" / "training.json").write_text('{"step": 1}')
+    with pytest.raises(FormatError, match="not a training state"):
+        train(tmp_path, resume=True, epochs=1)
+
+
+def test_a_new_run_among_old_checkpoints_is_refused(tmp_path):
+    train(tmp_path, epochs=1)
+    with pytest.raises(UsageError, match="earlier run"):
+        train(tmp_path, epochs=1)
+
+
+def test_patience_ends_a_run(tmp_path):
+    _, result = train(tmp_path, lr=0.0, eval_steps=2, early_stop=3)
+    assert result.stopped_early
+    assert (result.steps, result.best_step) == (8, 2)
+    assert os.readlink(tmp_path / "last") == "step-0000008"
+    assert os.readlink(tmp_path / "best") == "step-0000002"
+    _, again = train(tmp_path, resume=True, lr=0.0, eval_steps=2, early_stop=3)
+    assert (again.steps, again.stopped_early) == (8, True)
+
+
+def test_older_checkpoints_are_kept_when_asked(tmp_path):
+    train(tmp_path, dev=None, epochs=2, save_steps=2, keep_checkpoints=3)
+    names = sorted(path.name for path in tmp_path.glob("step-*"))
+    assert names == [f"step-{step:07d}" for step in (8, 10, 12, 14)]
+    assert not (tmp_path / "best").exists()
+
+
+def test_training_steps_override_epochs():
+    _, result = train(dev=None, training_steps=9)
+    assert result.steps == 9
+
+
+def test_ctrl_c_keeps_the_last_checkpoint(tmp_path, monkeypatch):
+    whole = loop.Stepper.step
+
+    def interrupted(self, number, *rest):
+        if number == 9:
+            raise KeyboardInterrupt
+        return whole(self, number, *rest)
+
+    monkeypatch.setattr(loop.Stepper, "step", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path)
+    assert os.readlink(tmp_path / "last") == "step-0000007"
+    checkpoint.load(tiny.model(), checkpoint.read(tmp_path / "last").tensors())
+
+
+def test_without_tensorboard_one_line_says_so(tmp_path, monkeypatch, caplog):
+    monkeypatch.setitem(__import__("sys").modules, "torch.utils.tensorboard", None)
+    caplog.set_level(logging.INFO)
+    assert monitor._tensorboard(tmp_path, 0) is None
+    assert caplog.text.count("tensorboard") == 1
+
+
+def test_evaluation_is_over_the_whole_set():
+    model = tiny.model().eval()
+    features = DEV["dev"]
+    hits = 0
+    with torch.no_grad():
+        for row in range(len(features)):
+            ids = torch.tensor([features.row(row)])
+            logits = model.classifier(model.bert(ids, attention_mask=torch.ones_like(ids)).pooled)
+            hits += int(logits.argmax()) == features.labels[row]
+    found = evaluate(model, DEV, ["accuracy"])
+    assert found["dev"]["accuracy"] == hits / 40
+    assert set(found) == {"dev", "dev_mm"}
+    assert decide(torch.tensor([[0.5], [2.0]]).numpy()).tolist() == [0.5, 2.0]
+
+
+def test_mistakes_are_named():
+    bare = dataclasses.replace(TRAIN, labels=None)
+    with pytest.raises(UsageError, match="no labels"):
+        fit(tiny.model(), tiny.tokenizer(), bare, SETTINGS)
+    with pytest.raises(UsageError, match="no metric"):
+        fit(tiny.model(), tiny.tokenizer(), TRAIN, SETTINGS, dev=DEV)

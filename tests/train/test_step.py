@@ -1,0 +1,196 @@
+"""One step: however the global batch is cut, the weights end the same."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+import threading
+from pathlib import Path
+
+import pytest
+import torch
+
+from plainbert.batching.batch import collate
+from plainbert.batching.sampler import Sampler
+from plainbert.train.mixed import Mixed
+from plainbert.train.optim import Optimizer
+from plainbert.train.step import PATIENCE, DivergedError, Scaler, Stepper, _seed, alone
+
+spec = importlib.util.spec_from_file_location("tiny", Path(__file__).with_name("tiny.py"))
+tiny = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(tiny)
+
+STEPS = 9  # the last batch of each epoch of 50 / 12 is smaller
+GLOBAL = 12
+
+
+def stepper(model, rank=0, reduce=alone, clip=0.1, dtype=torch.float64, name="sgd"):
+    optimizer = Optimizer(name, model.named_parameters())
+    mixed = Mixed(model, dtype)
+    return Stepper(model, optimizer, mixed, Scaler.of(dtype), clip, 3, rank, reduce)
+
+
+def train(accumulate, ranks, rank=0, reduce=alone):
+    features, model = tiny.data(50), tiny.model(0.0, torch.float64).train()
+    sampler = Sampler(features.lengths, GLOBAL // accumulate // ranks, 5, accumulate, ranks)
+    assert sampler.global_size == GLOBAL
+    ours = stepper(model, rank, reduce)
+    losses = []
+    for step in range(STEPS):
+        parts = [ids for ids in sampler.batch(step, rank) if len(ids)]
+        losses.append(ours.step(step, [collate(features, ids) for ids in parts], 0.3).loss)
+    return model, losses
+
+
+@pytest.fixture(scope="module")
+def whole():
+    return train(1, 1)
+
+
+@pytest.mark.parametrize("accumulate", [2, 3, 12])
+def test_micro_batches_are_one_batch(whole, accumulate):
+    model, losses = train(accumulate, 1)
+    assert losses == pytest.approx(whole[1], abs=1e-9)
+    assert_equal(model, whole[0])
+
+
+def test_ranks_are_one_batch(whole):
+    """Two ranks as two threads that add up what they have."""
+    ranks, results = 2, {}
+    barrier, shared = threading.Barrier(ranks), []
+
+    def reduce(tensors):
+        shared.append([each.clone() for each in tensors])
+        barrier.wait()
+        sums = [torch.stack(each).sum(0) for each in zip(*shared, strict=True)]
+        barrier.wait()
+        shared.clear()
+        barrier.wait()
+        for each, total in zip(tensors, sums, strict=True):
+            each.copy_(total)
+
+    def work(rank):
+        results[rank] = train(2, ranks, rank, reduce)
+
+    threads = [threading.Thread(target=work, args=(rank,)) for rank in range(ranks)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for model, losses in results.values():
+        assert losses == pytest.approx(whole[1], abs=1e-9)
+        assert_equal(model, whole[0])
+
+
+def assert_equal(model, want):
+    pairs = zip(model.named_parameters(), want.parameters(), strict=True)
+    for (name, got), other in pairs:
+        torch.testing.assert_close(got, other, rtol=0, atol=1e-9, msg=name)
+
+
+def test_one_step_is_plain_torch():
+    """Padded, one batch, autograd and torch's own clipping and optimizer."""
+    features, model = tiny.data(10), tiny.model(0.0, torch.float64).train()
+    other = tiny.model(0.0, torch.float64).train()
+    batch = collate(features, torch.arange(10).numpy())
+    result = stepper(model).step(0, [batch], 0.3)
+
+    optimizer = torch.optim.SGD(
+        [
+            {
+                "params": [p for n, p in other.named_parameters() if p.dim() > 1],
+                "weight_decay": 0.01,
+            },
+            {"params": [p for n, p in other.named_parameters() if p.dim() == 1]},
+        ],
+        lr=0.3,
+    )
+    total = 0.0
+    for row in range(10):
+        ids = torch.tensor([features.row(row)])
+        logits = other.classifier(other.bert(ids, attention_mask=torch.ones_like(ids)).pooled)
+        label = torch.tensor([int(features.labels[row])])
+        total = total + torch.nn.functional.cross_entropy(logits, label) / 10
+    total.backward()
+    norm = torch.nn.utils.clip_grad_norm_(other.parameters(), 0.1)
+    optimizer.step()
+
+    assert result.loss == pytest.approx(total.item(), abs=1e-12)
+    assert result.norm == pytest.approx(float(norm), rel=1e-9)
+    assert result.norm > 0.1  # clipping had something to do
+    for got, want in zip(model.parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(got, want, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_every_number_format_learns(dtype):
+    features, model = tiny.data(64), tiny.model(0.0).train()
+    ours = stepper(model, clip=1.0, dtype=dtype, name="bertadam")
+    losses = [
+        ours.step(step, [collate(features, torch.arange(64).numpy())], 0.003).loss
+        for step in range(40)
+    ]
+    assert losses[-1] < 0.25 * losses[0]
+    assert next(model.parameters()).dtype is torch.float32
+
+
+def test_steps_without_finite_gradients_are_skipped_then_given_up():
+    features, model = tiny.data(8), tiny.model(0.0).train()
+    batch = [collate(features, torch.arange(8).numpy())]
+    ours = stepper(model, dtype=torch.float32, name="adamw")
+    before = [each.detach().clone() for each in model.parameters()]
+    inner = ours.forward
+    ours.forward = lambda model, batch: inner(model, batch)._replace(
+        total=inner(model, batch).total * math.inf
+    )
+    for step in range(PATIENCE - 1):
+        assert not ours.step(step, batch, 0.1).applied
+    assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
+    with pytest.raises(DivergedError, match=r"10 steps in a row .*lower --lr"):
+        ours.step(PATIENCE - 1, batch, 0.1)
+
+
+def test_a_good_step_between_starts_the_count_anew():
+    features, model = tiny.data(8), tiny.model(0.0).train()
+    batch = [collate(features, torch.arange(8).numpy())]
+    ours = stepper(model, dtype=torch.float32, name="adamw")
+    inner = ours.forward
+    for step in range(3 * PATIENCE):
+        bad = step % PATIENCE != 0
+        ours.forward = (
+            (lambda m, b: inner(m, b)._replace(total=inner(m, b).total * math.nan))
+            if bad
+            else inner
+        )
+        assert ours.step(step, batch, 0.001).applied is not bad
+
+
+def test_the_scaler_halves_and_doubles():
+    scaler = Scaler.of(torch.float16)
+    scaler.update(False)
+    assert scaler.scale == 32768
+    for _ in range(Scaler.WINDOW):
+        scaler.update(True)
+    assert scaler.scale == 65536
+    assert Scaler.of(torch.bfloat16).scale == 1
+
+
+def test_float16_overflow_costs_steps_and_then_goes_on():
+    features, model = tiny.data(16), tiny.model(0.0).train()
+    batch = [collate(features, torch.arange(16).numpy())]
+    ours = stepper(model, dtype=torch.float16, name="bertadam")
+    ours.scaler.scale = 2.0**40
+    applied = [ours.step(step, batch, 0.001).applied for step in range(60)]
+    assert not applied[0]
+    assert applied[-1]
+    assert ours.scaler.scale < 2.0**40
+
+
+def test_seeds_differ_in_every_number():
+    drawn = set()
+    for numbers in [(0, 0, 0, 0), (1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1)]:
+        _seed(*numbers)
+        drawn.add(float(torch.rand(())))
+        _seed(*numbers)
+        drawn.add(float(torch.rand(())))
+    assert len(drawn) == 5

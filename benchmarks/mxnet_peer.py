@@ -8,6 +8,8 @@ random: the speed does not depend on them.
 import json
 import sys
 import time
+from collections.abc import Iterator
+from typing import Any
 
 import gluonnlp
 import mxnet as mx
@@ -16,10 +18,10 @@ from gluonnlp.model.bert import BERTEncoder, BERTModel
 from mxnet import autograd, gluon
 
 
-class Classifier(gluon.nn.HybridBlock):
+class Classifier(gluon.nn.HybridBlock):  # type: ignore[misc]
     """GluonNLP's BERT with a two-class head on the pooled vector, as its scripts have it."""
 
-    def __init__(self, bert):
+    def __init__(self, bert: Any) -> None:
         super().__init__()
         with self.name_scope():
             self.bert = bert
@@ -27,13 +29,13 @@ class Classifier(gluon.nn.HybridBlock):
             self.head.add(gluon.nn.Dropout(0.1))
             self.head.add(gluon.nn.Dense(2))
 
-    def hybrid_forward(self, F, ids, types, lengths):
+    def hybrid_forward(self, F: Any, ids: Any, types: Any, lengths: Any) -> Any:
         """Logits of a padded batch."""
         _, pooled = self.bert(ids, types, lengths)
         return self.head(pooled)
 
 
-def build(layers, units, heads):
+def build(layers: int, units: int, heads: int) -> Classifier:
     encoder = BERTEncoder(
         num_layers=layers,
         units=units,
@@ -58,7 +60,7 @@ def build(layers, units, heads):
     return net
 
 
-def batches(lengths, size):
+def batches(lengths: list[int], size: int) -> Iterator[list[Any]]:
     """Batches padded to their longest sequence, in the given order."""
     generator = np.random.RandomState(0)
     for start in range(0, len(lengths), size):
@@ -69,7 +71,7 @@ def batches(lengths, size):
         yield [mx.nd.array(array, dtype="float32") for array in arrays]
 
 
-def main():
+def main() -> None:
     job = json.load(sys.stdin)
     net = build(*job["sizes"])
     trainer = gluon.Trainer(net.collect_params(), "bertadam", {"learning_rate": 1e-5})

@@ -23,14 +23,13 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))  # run as a file from anywhere
 import report
 
-from plainbert import model_zoo
+from plainbert import files, model_zoo
 
 ROOT = Path(__file__).resolve().parent.parent
 MODEL = "all-MiniLM-L6-v2"
@@ -140,31 +139,34 @@ def main() -> None:
     )
     parser.add_argument("--data", type=Path, required=True, help="folder with the three data sets")
     parser.add_argument("--tasks", nargs="+", choices=METRIC, default=list(METRIC))
+    parser.add_argument("--sides", nargs="+", choices=SIDES, default=list(SIDES))
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
     args = parser.parse_args()
     logs = report.RESULTS / "quality"
     logs.mkdir(exist_ok=True)
-    result: dict[str, Any] = {"versions": report.versions("transformers"), "model": MODEL}
     for task in args.tasks:
         train, held = rows(task, args.data)
-        entry: dict[str, Any] = {
-            "metric": METRIC[task], "train_rows": len(train), "scoring_rows": len(held)
-        }  # fmt: skip
-        for side in (ours, peer):
-            scores, seconds = [], []
+        for side in args.sides:
             for seed in args.seeds:
-                start = time.perf_counter()
-                log = logs / f"{task}-{side.__name__}-{seed}.log"
-                scores.append(side(task, train, held, seed, log))
-                seconds.append(round(time.perf_counter() - start, 1))
-                print(f"{task} {side.__name__} seed {seed}: {scores[-1]:.4f} in {seconds[-1]} s")
-            spread = statistics.stdev(scores) if len(scores) > 1 else 0.0
-            mean = statistics.mean(scores)
-            entry[side.__name__] = {
-                "scores": scores, "mean": mean, "deviation": spread, "seconds": seconds
-            }  # fmt: skip
-            print(f"{task} {side.__name__}: {mean:.4f} +- {spread:.4f}")
-        result[task] = entry
+                score = SIDES[side](task, train, held, seed, logs / f"{task}-{side}-{seed}.log")
+                print(f"{task} {side} seed {seed}: {score:.4f}", flush=True)
+                _record(task, side, seed, score, {"train_rows": len(train), "rows": len(held)})
+
+
+SIDES = {"ours": ours, "peer": peer}
+
+
+def _record(task: str, side: str, seed: int, score: float, size: dict[str, int]) -> None:
+    """Put one score beside those that are there, with their mean and deviation."""
+    path = report.RESULTS / "quality.json"
+    result = files.read_json(path) if path.exists() else {}
+    result |= {"versions": report.versions("transformers"), "model": MODEL}
+    entry = result.setdefault(task, {"metric": METRIC[task], **size})
+    by_seed = entry.setdefault(side, {}).get("scores", {}) | {str(seed): score}
+    values = list(by_seed.values())
+    spread = statistics.stdev(values) if len(values) > 1 else 0.0
+    entry[side] = {"mean": statistics.mean(values), "deviation": spread, "scores": by_seed}
+    result.pop("machine", None)
     report.save("quality", result)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -23,7 +23,7 @@ from plainbert.batching.batch import TOKENS_PER_BATCH, Batch, collate, inference
 from plainbert.batching.features import Features, featurize
 from plainbert.errors import UsageError
 from plainbert.infer.pooling import Pooling, normalize, pool
-from plainbert.nn.bert import Bert
+from plainbert.nn.bert import Bert, Output
 from plainbert.nn.layout import Filled, Padded
 from plainbert.text.tokenizer import Tokenizer
 
@@ -74,16 +74,15 @@ def encode(
     width = model.config.hidden_size
     width *= len(pooling.layers) * (2 if pooling.kind == "mean_max" else 1)
     found = np.zeros((len(features), width), np.float32)
-    for batch, hidden, mask, pooled in _run(
-        model, tokenizer, features, pooling, device, tokens_per_batch, bar
-    ):
-        if pooling.kind == "pooled":
-            vectors = pooled
-        else:
-            vectors = pool(pooling.kind, hidden, batch.layout.lengths(), mask)
-        if pooling.normalize:
-            vectors = normalize(vectors.float())
-        found[batch.index] = vectors.float().cpu().numpy()
+    run = _Runner(model, tokenizer, features, pooling, device)
+    with torch.inference_mode():
+        for batch in batches(features, device, tokens_per_batch, bar):
+            hidden, mask, pooled = run(batch)
+            if pooling.kind != "pooled":
+                pooled = pool(pooling.kind, hidden, batch.layout.lengths(), mask)
+            assert pooled is not None
+            vectors = normalize(pooled) if pooling.normalize else pooled
+            found[batch.index] = vectors.float().cpu().numpy()
     return found
 
 
@@ -115,15 +114,16 @@ def encode_tokens(
     """
     features = tokenized(model, tokenizer, texts, max_len, 0, bar)
     found: list[Any] = [None] * len(features)
-    for batch, hidden, mask, _ in _run(
-        model, tokenizer, features, pooling, device, tokens_per_batch, bar
-    ):
-        if mask is not None:
-            hidden = hidden * mask[:, None]
-        rows = hidden.float().cpu().numpy()
-        stops = features.lengths[batch.index].cumsum()
-        for row, part in zip(batch.index, np.split(rows, stops[:-1]), strict=True):
-            found[row] = part
+    run = _Runner(model, tokenizer, features, pooling, device)
+    with torch.inference_mode():
+        for batch in batches(features, device, tokens_per_batch, bar):
+            hidden, mask, _ = run(batch)
+            if mask is not None:
+                hidden = hidden * mask[:, None]
+            rows = hidden.float().cpu().numpy()
+            stops = features.lengths[batch.index].cumsum()
+            for row, part in zip(batch.index, np.split(rows, stops[:-1]), strict=True):
+                found[row] = part
     return features, found
 
 
@@ -180,65 +180,56 @@ def _fill(batch: Batch) -> Batch:
     return replace(batch, ids=ids, types=types, layout=layout)
 
 
-def _run(
-    model: Bert,
-    tokenizer: Tokenizer,
-    features: Features,
-    pooling: Pooling,
-    device: torch.device | str,
-    tokens_per_batch: int,
-    bar: bool,
-) -> Iterator[tuple[Batch, Tensor, Tensor | None, Tensor]]:
-    """Yield each batch with its hidden states (T, D'), its mask (T,) and pooled vectors (B, D)."""
-    depth = pooling.depth(model.config.num_hidden_layers)
-    if pooling.kind == "pooled" and model.pooler is None:
-        raise UsageError("CLS_POOLED needs a pooler, and these weights have none; try CLS_TOKEN.")
-    several = len(pooling.layers) > 1
-    pair = bool(features.types.any())
-    specials: Callable[[Tensor], Tensor] | None = None
-    if pooling.mask_cls_sep:
-        ids = torch.tensor([tokenizer.vocab.cls_id, tokenizer.vocab.sep_id], device=device)
-        specials = lambda tokens: torch.isin(tokens, ids)  # noqa: E731
-    for batch in batches(features, device, tokens_per_batch, bar):
-        with torch.inference_mode():
-            types = batch.types if pair else None
-            mask = None if specials is None else ~specials(batch.ids)
-            if mask is None:
-                output = model(
-                    batch.ids, types, layout=batch.layout, every_layer=several, depth=depth
-                )
-                hidden = output.hidden
-                layers = output.layers
-            else:
-                output, hidden, layers = _masked(model, batch, types, mask, depth, several)
-            if several:
-                count = model.config.num_hidden_layers + 1
-                hidden = torch.cat([layers[count + layer] for layer in pooling.layers], -1)
-            yield batch, hidden, mask, output.pooled
+class _Runner:
+    """Runs batches of a data set through a model, as far as a pooling needs."""
 
+    def __init__(
+        self,
+        model: Bert,
+        tokenizer: Tokenizer,
+        features: Features,
+        pooling: Pooling,
+        device: torch.device | str,
+    ) -> None:
+        self.model, self.pooling = model, pooling
+        self.options: dict[str, Any] = {
+            "depth": pooling.depth(model.config.num_hidden_layers),
+            "every_layer": len(pooling.layers) > 1,
+        }
+        if pooling.kind == "pooled" and model.pooler is None:
+            raise UsageError(
+                "CLS_POOLED needs a pooler, and these weights have none; try CLS_TOKEN."
+            )
+        self.pair = bool(features.types.any())
+        vocab = tokenizer.vocab
+        self.specials = torch.tensor([vocab.cls_id, vocab.sep_id], device=device)
 
-def _masked(
-    model: Bert, batch: Batch, types: Tensor | None, mask: Tensor, depth: int, several: bool
-) -> tuple[Any, Tensor, Any]:
-    """Run a batch in which nobody attends to some tokens; they themselves see the others.
+    def __call__(self, batch: Batch) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """Hidden states (T, D'), which tokens count (T,), pooler's output (B, D)."""
+        types = batch.types if self.pair else None
+        tokens = batch.layout.num_tokens
+        if not self.pooling.mask_cls_sep:
+            output = self.model(batch.ids, types, layout=batch.layout, **self.options)
+            return self._joined(output)[:tokens], None, output.pooled
+        mask = ~torch.isin(batch.ids[:tokens], self.specials)
+        # Nobody attends to masked tokens; they themselves see the others. Such batches are rare,
+        # so they are padded rather than a case of their own in every layout.
+        lengths = batch.layout.lengths()
+        real = torch.arange(int(lengths.max()), device=lengths.device) < lengths[:, None]  # (B, L)
 
-    Such batches are rare, so they are padded rather than a case of their own in every layout.
-    """
-    lengths = batch.layout.lengths()
-    real = torch.arange(int(lengths.max()), device=lengths.device) < lengths[:, None]  # (B, L)
+        def spread(packed: Tensor) -> Tensor:
+            return packed.new_zeros(real.shape).masked_scatter_(real, packed)  # (T,) -> (B, L)
 
-    def spread(packed: Tensor) -> Tensor:
-        return packed.new_zeros(real.shape).masked_scatter_(real, packed)  # (T,) -> (B, L)
+        seen = spread(mask)
+        # A text without a word attends to its [CLS] and [SEP] after all; its vector is zero anyway.
+        seen = torch.where(seen.any(1, keepdim=True), seen, real)
+        types = None if types is None else spread(types[:tokens])
+        output = self.model(spread(batch.ids[:tokens]), types, layout=Padded(seen), **self.options)
+        return self._joined(output)[real], mask, output.pooled
 
-    seen = spread(mask)
-    # A text without any token attends to its [CLS] and [SEP] after all; its vector is zero anyway.
-    seen = torch.where(seen.any(1, keepdim=True), seen, real)
-    output = model(
-        spread(batch.ids),
-        None if types is None else spread(types),
-        layout=Padded(seen),
-        every_layer=several,
-        depth=depth,
-    )
-    layers = None if output.layers is None else [layer[real] for layer in output.layers]
-    return output, output.hidden[real], layers
+    def _joined(self, output: Output) -> Tensor:
+        """The layers to pool, end to end: (..., D')."""
+        if output.layers is None:
+            return output.hidden
+        count = self.model.config.num_hidden_layers + 1
+        return torch.cat([output.layers[count + layer] for layer in self.pooling.layers], -1)

@@ -21,7 +21,7 @@ from plainbert.infer.pooling import Pooling
 from plainbert.infer.prepare import prepare
 from plainbert.model_zoo import open_folder
 from plainbert.nn.bert import Bert
-from plainbert.nn.heads import Headed
+from plainbert.nn.headed import Headed
 from plainbert.text.tokenizer import Tokenizer
 
 Text = str | tuple[str, ...]  # a text, or a pair
@@ -47,6 +47,7 @@ def load(
     device: torch.device | str | None = None,
     lower: bool | None = None,
     root: str | Path | None = None,
+    tokenizer: Tokenizer | None = None,
 ) -> Model:
     """Open a model for inference.
 
@@ -58,6 +59,7 @@ def load(
         device: such as "cuda:0"; the accelerator if there is one, else the CPU, when not given.
         lower: whether to lower-case, for folders that do not say.
         root: download cache.
+        tokenizer: instead of the folder's own.
 
     Raises:
         UnknownNameError: neither a folder nor a known name.
@@ -72,7 +74,7 @@ def load(
     place = pick_device() if device is None else torch.device(device)
     opened = open_folder(name_or_folder, lower=lower, root=root)
     ready = prepare(opened.model, pick_dtype(dtype, place), place)
-    return Model(ready, opened.tokenizer, opened.checkpoint, place)
+    return Model(ready, tokenizer or opened.tokenizer, opened.checkpoint, place)
 
 
 class Model:
@@ -149,21 +151,6 @@ class Model:
             normalize = strategy is None and self.checkpoint.normalize
         return Pooling(kind, tuple(layers), mask_cls_sep, normalize)
 
-    @overload
-    def encode(self, texts: str) -> Vectors: ...
-    @overload
-    def encode(
-        self,
-        texts: Text | Sequence[Text],
-        *,
-        pooling_strategy: str | None = ...,
-        pooling_layer: Sequence[int] = ...,
-        mask_cls_sep: bool = ...,
-        normalize: bool | None = ...,
-        max_len: int | None = ...,
-        num_workers: int = ...,
-        bar: bool = ...,
-    ) -> Vectors: ...
     def encode(
         self,
         texts: Text | Sequence[Text],
@@ -191,11 +178,10 @@ class Model:
         Returns:
             (N, D'), or (D',) for one text.
         """
-        rows = _rows(texts)
         vectors = encoding.encode(
             self.body,
             self.tokenizer,
-            rows,
+            _rows(texts),
             self.pooling(pooling_strategy, pooling_layer, mask_cls_sep, normalize),
             max_len=max_len or self.max_len,
             device=self.device,
@@ -204,10 +190,45 @@ class Model:
         )
         return vectors[0] if _is_one(texts) else vectors
 
+    def encode_tokens(
+        self,
+        texts: Sequence[Text],
+        *,
+        pooling_strategy: str = "NONE",
+        pooling_layer: Sequence[int] = (-1,),
+        mask_cls_sep: bool = False,
+        max_len: int | None = None,
+        bar: bool = False,
+    ) -> list[Vectors]:
+        """The vectors of each text's tokens, [CLS] and [SEP] included.
+
+        Args:
+            texts: texts, or pairs.
+            pooling_strategy: NONE, the only one that is none.
+            pooling_layer: as for :meth:`encode`; so are the others.
+            mask_cls_sep: hide [CLS] and [SEP] from attention; their vectors are zero.
+            max_len: tokens kept per text.
+            bar: show progress.
+
+        Returns:
+            for each text (L, D'), float32.
+        """
+        return encoding.encode_tokens(
+            self.body,
+            self.tokenizer,
+            _rows(texts),
+            self.pooling(pooling_strategy, pooling_layer, mask_cls_sep),
+            max_len=max_len or self.max_len,
+            device=self.device,
+            bar=bar,
+        )[1]
+
     @overload
-    def predict(self, texts: Text) -> Prediction: ...
+    def predict(self, texts: Text, *, max_len: int | None = ..., bar: bool = ...) -> Prediction: ...
     @overload
-    def predict(self, texts: Sequence[Text]) -> list[Prediction]: ...
+    def predict(
+        self, texts: list[Text] | list[str], *, max_len: int | None = ..., bar: bool = ...
+    ) -> list[Prediction]: ...
     def predict(
         self, texts: Text | Sequence[Text], *, max_len: int | None = None, bar: bool = False
     ) -> Prediction | list[Prediction]:

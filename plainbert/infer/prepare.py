@@ -57,10 +57,10 @@ def _replace(module: nn.Module, dtype: torch.dtype, device: torch.device) -> Non
         else:
             _replace(child, dtype, device)
     # What is left: the parameters of a pooler or a head.
-    for name, tensor in module.named_parameters(recurse=False):
-        setattr(module, name, nn.Parameter(tensor.to(device), requires_grad=False))
-    for name, tensor in module.named_buffers(recurse=False):
-        setattr(module, name, tensor.to(device))
+    for name, parameter in list(module.named_parameters(recurse=False)):
+        setattr(module, name, nn.Parameter(parameter.to(device), requires_grad=False))
+    for name, buffer in list(module.named_buffers(recurse=False)):
+        setattr(module, name, buffer.to(device))
 
 
 def _map(layers: list[nn.Linear], dtype: torch.dtype, device: torch.device) -> Map:

@@ -13,7 +13,7 @@ from plainbert.batching.features import Features
 from plainbert.errors import UsageError
 from plainbert.infer.encode import batches
 from plainbert.infer.prepare import prepare, prepared
-from plainbert.nn.heads import Headed
+from plainbert.nn.headed import Headed
 
 PER_SEQUENCE = ("classification", "regression", "next_sentence")
 
@@ -50,16 +50,16 @@ def run(
     classes = {"regression": 1, "next_sentence": 2}.get(model.head, model.config.num_labels)
     found = np.zeros((len(features), classes), np.float32)
     pair = bool(features.types.any())
-    for batch in batches(features, device, tokens_per_batch, bar):
-        with torch.inference_mode():
+    with torch.inference_mode():
+        for batch in batches(features, device, tokens_per_batch, bar):
             logits = ready(batch.ids, batch.types if pair else None, batch.layout)
-        found[batch.index] = logits.float().cpu().numpy()
+            found[batch.index] = logits.float().cpu().numpy()
     return found
 
 
 def probabilities(logits: NDArray[np.float32]) -> NDArray[np.float64]:
     """Softmax over the classes: (N, C) -> (N, C)."""
-    powers: NDArray[np.float64] = np.exp(
-        logits.astype(np.float64) - logits.max(-1, keepdims=True, initial=-np.inf)
-    )
-    return powers / powers.sum(-1, keepdims=True)
+    exact = logits.astype(np.float64)
+    powers = np.exp(exact - exact.max(-1, keepdims=True))
+    shares: NDArray[np.float64] = powers / powers.sum(-1, keepdims=True)
+    return shares

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from plainbert import files, metrics
-from plainbert.batching.features import Features, featurize
+from plainbert.batching.features import Features
 from plainbert.infer import scores
+from plainbert.infer.encode import tokenized
 from plainbert.nn.headed import Headed
 from plainbert.tasks.submission import write_submission
 from plainbert.tasks.task import Example, Task
@@ -41,6 +42,7 @@ class Data:
 def load(
     task: Task,
     split: str,
+    model: Headed,
     tokenizer: Tokenizer,
     max_len: int,
     limit: int | None = None,
@@ -51,6 +53,7 @@ def load(
     Args:
         task: names the files and the labels.
         split: one of the task's splits.
+        model: its positions limit ``max_len``.
         tokenizer: of the model.
         max_len: tokens per row at most.
         limit: use only so many rows, the first ones.
@@ -58,6 +61,7 @@ def load(
 
     Raises:
         DataError: a row cannot be used.
+        UsageError: ``max_len`` is more than the model has positions.
     """
     examples = task.read(split).examples[:limit]
     labels: list[float] | None = None
@@ -66,12 +70,12 @@ def load(
         labels = [task.label_id(str(each)) if task.labels else float(each or 0) for each in given]
     column = None if labels is None else np.array(labels, np.int64 if task.labels else np.float32)
     texts = [example.texts for example in examples]
-    features = featurize(tokenizer, texts, max_len, column, num_workers, bar=True)
+    features = tokenized(model.bert, tokenizer, texts, max_len, num_workers, bar=True)
     log.info(
-        "%s %s: %d rows, %.1f tokens each on average, %d cut at %d tokens",
-        task.name, split, len(features), features.lengths.mean(), features.cut, max_len,
+        "%s %s: %d rows, %.1f tokens each on average",
+        task.name, split, len(features), features.lengths.mean(),
     )  # fmt: skip
-    return Data(examples, features)
+    return Data(examples, replace(features, labels=column))
 
 
 def judge(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from plainbert import metrics
 from plainbert.batching.features import Features
+from plainbert.infer import scores
 from plainbert.nn.headed import Headed
 
 
@@ -33,8 +34,6 @@ def evaluate(
     Returns:
         metric to score, for every set.
     """
-    from plainbert.infer import scores
-
     found = {}
     for split, features in sets.items():
         logits = scores.run(model, features, device=torch.device(device), dtype=dtype)

@@ -104,10 +104,13 @@ def main(argv: Sequence[str] | None = None) -> dict[str, dict[str, float]]:
     head = "classification" if task.labels else "regression"
     opened = open_model(args, head, task.labels, trained=args.only_inference)
     model, tokenizer = opened.headed.to(ready.device), opened.tokenizer
+    max_len = args.max_len
+    if "max_len" not in args.given:  # the default fits most models, not all
+        max_len = min(max_len, model.config.max_position_embeddings)
     names = tuple(dict.fromkeys([*([args.metric] if args.metric else []), *task.metrics]))
 
     def load(split: str, limit: int | None) -> classification.Data:
-        return classification.load(task, split, tokenizer, args.max_len, limit, args.num_workers)
+        return classification.load(task, split, model, tokenizer, max_len, limit, args.num_workers)
 
     data = {split: load(split, args.max_eval_samples) for split in task.dev_splits}
     if not args.only_inference:
@@ -118,7 +121,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, dict[str, float]]:
             Settings(**{**values, "dtype": ready.dtype}),
             dev={split: part.features for split, part in data.items()},
             metric_names=names, folder=ready.folder, resume=args.resume,
-            about={"task": task.name, "max_length": args.max_len, "base": name_of(args)},
+            about={"task": task.name, "max_length": max_len, "base": name_of(args)},
         )  # fmt: skip
         chosen = ready.folder / ("best" if result.best is not None else "last")
         ready.log.info(

@@ -56,11 +56,11 @@ def test_inference_batches_hold_every_row_once_within_the_budget(lengths, budget
 
 
 def test_a_batch_ends_with_a_run_of_equal_lengths():
-    lengths = [10] * 7 + [9] * 5
-    batches = inference_batches(lengths, 100)
+    lengths = [10] * 19 + [9] * 5
+    batches = inference_batches(lengths, 200)
     assert [sorted({lengths[row] for row in batch}) for batch in batches] == [[10], [9]]
-    # A batch that would be less than half full goes on into the next run.
-    assert [len(batch) for batch in inference_batches([10] * 3 + [9] * 9, 100)] == [10, 2]
+    # A batch that would not be nearly full goes on into the next run.
+    assert [len(batch) for batch in inference_batches([10] * 7 + [9] * 9, 100)] == [10, 6]
 
 
 def test_mistakes_are_named():

@@ -14,6 +14,7 @@ import sys
 import time
 from pathlib import Path
 
+import sklearn.metrics  # noqa: F401  # before the forks, which would each import it
 import torch
 
 from plainbert import checkpoint
@@ -31,7 +32,10 @@ SETTINGS = Settings(
 
 
 def run(folder: Path, resume: bool) -> None:
-    fit(tiny.model(), tiny.tokenizer(), tiny.data(200), SETTINGS, folder=folder, resume=resume)
+    fit(
+        tiny.model(), tiny.tokenizer(), tiny.data(200), SETTINGS, dev={"dev": tiny.data(40, 9)},
+        metric_names=("accuracy",), folder=folder, resume=resume,
+    )  # fmt: skip
 
 
 def attempt(folder: Path, delay: float) -> bool:
@@ -92,8 +96,8 @@ def main(root: Path, kills: int, seed: int) -> None:
     while not attempt(folder, 10 * length + 60):
         pass
     assert (folder / "last" / "model.safetensors").read_bytes() == want
-    for name in ("training.safetensors", "training.json"):
-        assert (folder / "last" / name).read_bytes() == (whole / "last" / name).read_bytes()
+    for name in ("last/training.safetensors", "last/training.json", "best/model.safetensors"):
+        assert (folder / name).read_bytes() == (whole / name).read_bytes()
     print(f"{kills} kills, {finished + 1} runs finished, each with the same weights")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -21,7 +22,13 @@ def test_a_killed_run_ends_with_the_weights_of_one_that_was_not(kills, tmp_path,
         str(seed),
     ]
     done = subprocess.run(
-        command, cwd=ROOT, env=None, capture_output=True, text=True, timeout=600, check=False
+        command,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert f"{kills} kills" in done.stdout

@@ -36,12 +36,13 @@ def model(dropout: float = 0.1, dtype: torch.dtype = torch.float32, seed: int = 
 
 
 def data(count: int, seed: int = 0) -> Features:
-    """Ragged rows; the label says whether word 7 is among them, which a model can learn."""
+    """Ragged rows; every second token of a positive row is word 7: easy to learn."""
     generator = np.random.default_rng(seed)
     lengths = generator.integers(4, 30, count)
     ids = generator.integers(8, len(VOCAB), lengths.sum()).astype(np.int32)
     offsets = np.concatenate([[0], lengths.cumsum()])
     labels = generator.integers(0, 2, count)
+    places = np.arange(len(ids)) - np.repeat(offsets[:-1], lengths)
+    ids[np.repeat(labels == 1, lengths) & (places % 2 == 1)] = 7
     ids[offsets[:-1]], ids[offsets[1:] - 1] = VOCAB.cls_id, VOCAB.sep_id
-    ids[offsets[:-1][labels == 1] + 1] = 7
     return Features(ids, offsets, np.zeros(len(ids), np.uint8), labels)

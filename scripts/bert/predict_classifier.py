@@ -1,0 +1,80 @@
+r"""Predict with a fine-tuned classifier: a label and the probability of every label, per row.
+
+    python scripts/bert/predict_classifier.py --model_dir runs/spam/best \
+        --sentences "Are we still on for lunch?" "You have WON a prize, call now"
+
+    python scripts/bert/predict_classifier.py --model_dir runs/spam/best --file texts.txt \
+        --output predictions.tsv
+
+    cat rows.tsv | python scripts/bert/predict_classifier.py --model_dir runs/mrpc/best --file - \
+        --text_columns 0,1 --output predictions.jsonl
+
+A line of --file is a text, "first ||| second" a pair; with --text_columns, or for a .tsv, .csv or
+.jsonl file, the texts are in columns. Every row gets an answer, in the order of the input. Without
+--output the table is printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from plainbert.cli import flags
+from plainbert.cli.run import run
+from plainbert.tasks.table import read_texts
+
+FORMS = (".tsv", ".jsonl")
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = flags.parser(__doc__)
+    flags.add(parser, model_dir=flags.REQUIRED, do_lower_case=None)
+    flags.add(parser, file=None, sentences=None, text_columns=None, max_len=None)
+    flags.add(parser, output=None, overwrite=False, verbose=False)
+    flags.add_device(parser, dtype="float32")
+    args = flags.parse(parser, argv)
+    if args.file is None and args.sentences is None:
+        parser.error(
+            "nothing to predict: give --sentences TEXT ..., or --file FILE (- reads input)."
+        )
+    parser.needs(args, "text_columns", "file")
+    if args.output is not None and Path(args.output).suffix not in FORMS:
+        parser.error(f"--output {args.output}: a name ending in {' or '.join(FORMS)} is expected.")
+    if args.output is not None and Path(args.output).exists() and not args.overwrite:
+        parser.error(f"--output {args.output} exists. Add --overwrite, or choose another name.")
+    return args
+
+
+def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
+    args = parse_args(argv)
+    if args.sentences is not None:
+        rows: list[tuple[str, ...]] = [(sentence,) for sentence in args.sentences]
+    else:
+        rows = read_texts(args.file, args.text_columns)
+
+    from plainbert import files
+    from plainbert.cli.start import start
+    from plainbert.infer.pipeline import load
+    from plainbert.infer.results import pair, table
+
+    ready = start(args)
+    model = load(args.model_dir, dtype=args.dtype, device=ready.device, lower=args.do_lower_case)
+    texts = [pair(row[0]) if len(row) == 1 else row for row in rows]
+    answers = model.predict(texts, max_len=args.max_len, bar=True)
+    found = [
+        {"text": " ||| ".join(row), "label": answer.label}
+        | {f"p({label})": share for label, share in answer.probabilities.items()}
+        for row, answer in zip(rows, answers, strict=True)
+    ]
+    if args.output is None:
+        print(table(found, ".tsv"), end="")
+    else:
+        files.write_text(args.output, table(found, Path(args.output).suffix))
+        ready.log.info("%d predictions in %s", len(found), args.output)
+    return {"predictions": answers}
+
+
+if __name__ == "__main__":
+    run(main)

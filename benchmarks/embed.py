@@ -3,9 +3,9 @@ r"""Sentence vectors: plainbert against sentence-transformers, from the same wei
     python benchmarks/embed.py
     python benchmarks/embed.py --repeats 3 --max_samples 512 --file my_texts.txt
 
-Text in, vector out: tokenising, model, pooling and normalising all count. sentence-transformers runs
-as its users get it, ``SentenceTransformer(folder).encode(texts)`` with its batches of 32. Variants
-take turns in one process, after one untimed round each; medians of all rounds are reported.
+Text in, vector out: tokenising, model, pooling and normalising all count. sentence-transformers
+runs as its users get it, ``SentenceTransformer(folder).encode(texts)`` with its batches of 32.
+Variants take turns in one process, after one untimed round each; medians are reported.
 """
 
 from __future__ import annotations
@@ -64,9 +64,9 @@ def processor() -> str:
     return f"{name[1] if name else 'unknown'} ({', '.join(have)})"
 
 
-def seconds(work: Callable[[], Any]) -> float:
+def seconds(work: Callable[[Any], Any], texts: Any) -> float:
     start = time.perf_counter()
-    work()
+    work(texts)
     return time.perf_counter() - start
 
 
@@ -94,12 +94,12 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     rounds: dict[str, list[float]] = {name: [] for name in variants}
     for _ in range(args.repeats):
         for name, work in variants.items():
-            rounds[name].append(seconds(lambda work=work: work(texts)))  # type: ignore[misc]
+            rounds[name].append(seconds(work, texts))
     single: dict[str, list[float]] = {name: [] for name in variants}
     for call in range(args.calls):
         text = texts[call % len(texts)]
         for name, work in variants.items():
-            single[name].append(seconds(lambda work=work: work(text)))  # type: ignore[misc]
+            single[name].append(seconds(work, text))
 
     base = "sentence-transformers float32"
     unit = {name: each / np.linalg.norm(each, axis=1)[:, None] for name, each in vectors.items()}

@@ -5,7 +5,7 @@
 
 DATA holds ``stsb_ccbysa_subset/{train,dev}.tsv``, ``qnli/dev.tsv`` (GLUE layouts) and
 ``pawsx/dev-en.tsv``. Both sides start from all-MiniLM-L6-v2 and see the same rows: 3 epochs,
-batches of 32, learning rate 2e-5, 128 tokens. The peer is ``transformers.Trainer`` with its
+batches of 16, learning rate 1e-4 (small models take more than BERT-base), 128 tokens. The peer is ``transformers.Trainer`` with its
 defaults (AdamW, linear decay, float32), as ``run_glue`` uses it, padded to the longest of a batch.
 Ours is ``finetune_classifier.py`` with its defaults. What counts is the score after the last
 epoch; no side picks its best epoch.
@@ -33,7 +33,7 @@ from plainbert import files, model_zoo
 
 ROOT = Path(__file__).resolve().parent.parent
 MODEL = "all-MiniLM-L6-v2"
-EPOCHS, BATCH, RATE, LENGTH = 3, 32, 2e-5, 128
+EPOCHS, BATCH, RATE, LENGTH = 3, 16, 1e-4, 128
 METRIC = {"stsb": "pearson", "qnli": "accuracy", "pawsx": "accuracy"}
 Row = tuple[str, str, str]
 

@@ -51,11 +51,10 @@ class BertEmbedding:
     Source:
         GluonNLP v0.7 scripts/bert/embedding.py.
 
-    Example:
-        >>> be = BertEmbedding(params_path="all-MiniLM-L6-v2")  # doctest: +SKIP
-        >>> [(tokens, vectors)] = be(["an unaffable heron"])  # doctest: +SKIP
-        >>> tokens  # doctest: +SKIP
-        ['an', 'unaffable', 'heron']
+    Example::
+
+        be = BertEmbedding(params_path="all-MiniLM-L6-v2")
+        [(words, vectors)] = be(["an unaffable heron"])  # words: an, unaffable, heron
     """
 
     def __init__(

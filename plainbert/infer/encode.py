@@ -7,32 +7,27 @@ the result.
 from __future__ import annotations
 
 import logging
-import math
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
-from tqdm import tqdm
 
-from plainbert.batching.batch import TOKENS_PER_BATCH, Batch, collate, inference_batches
+from plainbert.batching.batch import TOKENS_PER_BATCH, Batch
 from plainbert.batching.features import Features, featurize
 from plainbert.errors import UsageError
+from plainbert.infer import streams
 from plainbert.infer.pooling import Pooling, normalize, pool
 from plainbert.nn.bert import Bert, Output
-from plainbert.nn.layout import Filled, Padded
+from plainbert.nn.layout import Padded
 from plainbert.text.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
 
 Vectors = NDArray[np.float32]
 MEAN = Pooling()
-# A batch of at most so many tokens gets a number of rows that is a multiple of this.
-STEPS = ((64, 8), (256, 32), (math.inf, 256))
 
 
 def encode(
@@ -74,15 +69,17 @@ def encode(
     width = model.config.hidden_size
     width *= len(pooling.layers) * (2 if pooling.kind == "mean_max" else 1)
     found = np.zeros((len(features), width), np.float32)
-    run = _Runner(model, tokenizer, features, pooling, device)
-    with torch.inference_mode():
-        for batch in batches(features, device, tokens_per_batch, bar):
-            hidden, mask, pooled = run(batch)
-            if pooling.kind != "pooled":
-                pooled = pool(pooling.kind, hidden, batch.layout.lengths(), mask)
-            assert pooled is not None
-            vectors = normalize(pooled) if pooling.normalize else pooled
-            found[batch.index] = vectors.float().cpu().numpy()
+    states = _Runner(model, tokenizer, features, pooling, device)
+
+    def work(batch: Batch) -> None:
+        hidden, mask, pooled = states(batch)
+        if pooling.kind != "pooled":
+            pooled = pool(pooling.kind, hidden, batch.layout.lengths(), mask)
+        assert pooled is not None
+        vectors = normalize(pooled) if pooling.normalize else pooled
+        found[batch.index] = vectors.float().cpu().numpy()
+
+    streams.run(work, features, device, tokens_per_batch, bar)
     return found
 
 
@@ -114,16 +111,18 @@ def encode_tokens(
     """
     features = tokenized(model, tokenizer, texts, max_len, 0, bar)
     found: list[Any] = [None] * len(features)
-    run = _Runner(model, tokenizer, features, pooling, device)
-    with torch.inference_mode():
-        for batch in batches(features, device, tokens_per_batch, bar):
-            hidden, mask, _ = run(batch)
-            if mask is not None:
-                hidden = hidden * mask[:, None]
-            rows = hidden.float().cpu().numpy()
-            stops = features.lengths[batch.index].cumsum()
-            for row, part in zip(batch.index, np.split(rows, stops[:-1]), strict=True):
-                found[row] = part
+    states = _Runner(model, tokenizer, features, pooling, device)
+
+    def work(batch: Batch) -> None:
+        hidden, mask, _ = states(batch)
+        if mask is not None:
+            hidden = hidden * mask[:, None]
+        rows = hidden.float().cpu().numpy()
+        stops = features.lengths[batch.index].cumsum()
+        for row, part in zip(batch.index, np.split(rows, stops[:-1]), strict=True):
+            found[row] = part
+
+    streams.run(work, features, device, tokens_per_batch, bar)
     return features, found
 
 
@@ -152,32 +151,6 @@ def tokenized(
             features.cut, len(features), limit,
         )  # fmt: skip
     return features
-
-
-def batches(
-    features: Features, device: torch.device | str, tokens_per_batch: int, bar: bool
-) -> Iterator[Batch]:
-    """Packed batches of a data set, longest sequences first, with a progress bar over the rows.
-
-    On a CPU the batches are filled up to a few sizes, see :class:`~plainbert.nn.layout.Filled`;
-    hidden states of a batch then have rows beyond ``batch.layout.num_tokens``.
-    """
-    with tqdm(total=len(features), unit="row", disable=None if bar else True) as meter:
-        for index in inference_batches(features.lengths, tokens_per_batch):
-            batch = collate(features, index, device)
-            yield _fill(batch) if torch.device(device).type == "cpu" else batch
-            meter.update(len(index))
-
-
-def _fill(batch: Batch) -> Batch:
-    tokens = batch.layout.num_tokens
-    step = next(step for most, step in STEPS if tokens <= most)
-    rows = -(-tokens // step) * step
-    if rows == tokens:
-        return batch
-    layout = Filled(batch.layout.lengths().tolist(), rows)
-    ids, types = (F.pad(column, (0, rows - tokens)) for column in (batch.ids, batch.types))
-    return replace(batch, ids=ids, types=types, layout=layout)
 
 
 class _Runner:

@@ -61,6 +61,7 @@ class PrepackedMap(Map):
     def plus(self, x: Tensor, other: Tensor) -> Tensor:
         if other.dtype != self.bias.dtype:
             return super().plus(x, other)
+        x = x.to(self.bias.dtype)
         mapped: Tensor = _pointwise.binary(x, other, self.weight, self.bias, "add")
         return mapped
 

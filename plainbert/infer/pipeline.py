@@ -66,10 +66,10 @@ def load(
         CheckpointError: the folder is incomplete.
         DownloadError: the name is known, but its files could not be found or downloaded.
 
-    Example:
-        >>> model = load("all-MiniLM-L6-v2")  # doctest: +SKIP
-        >>> model.encode("a sentence").shape  # doctest: +SKIP
-        (384,)
+    Example::
+
+        model = load("all-MiniLM-L6-v2")
+        vector = model.encode("a sentence")  # (384,)
     """
     place = pick_device() if device is None else torch.device(device)
     opened = open_folder(name_or_folder, lower=lower, root=root)

@@ -123,13 +123,14 @@ class PreparedEmbeddings(nn.Module):
     def __init__(self, plain: Embeddings, device: torch.device) -> None:
         super().__init__()
         types = plain.token_type_embeddings.weight.detach().to(device)
-        self.words = plain.word_embeddings.weight.detach().to(device)
+        words = plain.word_embeddings.weight.detach().to(device)
+        self.word_embeddings = nn.Embedding.from_pretrained(words)  # the MLM head reads it too
         self.places = plain.position_embeddings.weight.detach().to(device) + types[0]
         self.steps = types - types[0]  # from the vector of segment 0 to each segment's
         self.LayerNorm = _norm(plain.LayerNorm, device)
 
     def forward(self, ids: Tensor, types: Tensor | None, positions: Tensor) -> Tensor:
-        total = F.embedding(ids, self.words) + F.embedding(positions, self.places)  # (..., D)
+        total = self.word_embeddings(ids) + F.embedding(positions, self.places)  # (..., D)
         if types is not None:
             total += F.embedding(types, self.steps)
         normed: Tensor = self.LayerNorm(total)

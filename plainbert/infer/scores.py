@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from plainbert.batching.batch import TOKENS_PER_BATCH
+from plainbert.batching.batch import TOKENS_PER_BATCH, Batch
 from plainbert.batching.features import Features
 from plainbert.errors import UsageError
-from plainbert.infer.encode import batches
+from plainbert.infer import streams
 from plainbert.infer.prepare import prepare, prepared
 from plainbert.nn.headed import Headed
 
@@ -50,10 +50,12 @@ def run(
     classes = {"regression": 1, "next_sentence": 2}.get(model.head, model.config.num_labels)
     found = np.zeros((len(features), classes), np.float32)
     pair = bool(features.types.any())
-    with torch.inference_mode():
-        for batch in batches(features, device, tokens_per_batch, bar):
-            logits = ready(batch.ids, batch.types if pair else None, batch.layout)
-            found[batch.index] = logits.float().cpu().numpy()
+
+    def work(batch: Batch) -> None:
+        logits = ready(batch.ids, batch.types if pair else None, batch.layout)
+        found[batch.index] = logits.float().cpu().numpy()
+
+    streams.run(work, features, device, tokens_per_batch, bar)
     return found
 
 

@@ -11,27 +11,15 @@ where one ends. A padded batch is (B, L) with a mask. Linear layers see either.
 
 from __future__ import annotations
 
-import itertools
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from plainbert.nn.dropout import dropout as drop
-
-# A group is padded to its longest sequence as long as that adds at most this share of tokens ...
-SLACK = 0.2
-# ... or while it is so small that one more matrix product would cost more than the padding.
-SMALL_GROUP = 256
-# A run of equal lengths needs no padding; with at least this many tokens it is a group of its own.
-OWN_GROUP = 128
-# Matrix products over lengths that are a multiple of this run on full vector registers.
-ALIGN = 8
+from plainbert.nn.groups import attend_group, split
 
 
 class Layout(ABC):
@@ -110,27 +98,6 @@ class Padded(Layout):
         return self.mask.sum(1)
 
 
-@dataclass(frozen=True)
-class Group:
-    """Neighbouring sequences that attend in one padded matrix product.
-
-    Attributes:
-        start: first token in the packed row.
-        stop: one past the last token.
-        size: sequences, B'.
-        length: padded length L'; every sequence has it when ``slots`` is None.
-        slots: (stop - start,), for each token its slot in the padded (B' * L') rows.
-        bias: (B', 1, 1, L'), 0 at tokens and -inf at padding.
-    """
-
-    start: int
-    stop: int
-    size: int
-    length: int
-    slots: Tensor | None
-    bias: Tensor | None
-
-
 class Packed(Layout):
     """Sequences end to end in one row of tokens; attention runs over groups of similar length.
 
@@ -149,22 +116,12 @@ class Packed(Layout):
         ends = self._lengths.cumsum(0)
         self.num_tokens = int(ends[-1])
         self.starts = (ends - self._lengths).to(device)  # (B,)
-        self._groups = [self._group(*part) for part in _split(list(lengths))]
+        self._groups = split(list(lengths), self.device)
 
     @classmethod
     def of(cls, lengths: Sequence[int], device: torch.device | str = "cpu") -> Packed:
         """The fastest packed layout that this device has."""
         return (Varlen if torch.device(device).type == "cuda" else Packed)(lengths, device)
-
-    def _group(self, start: int, lengths: list[int]) -> Group:
-        stop, size, longest = start + sum(lengths), len(lengths), max(lengths)
-        if min(lengths) == longest:
-            return Group(start, stop, size, longest, None, None)
-        length = -(-longest // ALIGN) * ALIGN
-        real = torch.arange(length) < torch.tensor(lengths)[:, None]  # (B', L')
-        slots = real.flatten().nonzero()[:, 0]
-        bias = torch.zeros(size, 1, 1, length).masked_fill_(~real[:, None, None], -math.inf)
-        return Group(start, stop, size, length, slots.to(self.device), bias.to(self.device))
 
     def positions(self) -> Tensor:
         every = torch.arange(self.num_tokens, device=self.device)
@@ -173,11 +130,11 @@ class Packed(Layout):
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, dropout: float = 0.0) -> Tensor:
         if len(self._groups) == 1:
-            return _attend_group(self._groups[0], q, k, v, dropout)
+            return attend_group(self._groups[0], q, k, v, dropout)
         # Split at once: slices would each send back a gradient as long as the whole batch.
         sizes = [group.stop - group.start for group in self._groups]
         parts = zip(self._groups, q.split(sizes), k.split(sizes), v.split(sizes), strict=True)
-        return torch.cat([_attend_group(*part, dropout) for part in parts])
+        return torch.cat([attend_group(*part, dropout) for part in parts])
 
     def first(self, hidden: Tensor) -> Tensor:
         return hidden[self.starts]
@@ -211,8 +168,8 @@ class Filled(Packed):
         return F.pad(super().positions(), (0, self.fill))
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, dropout: float = 0.0) -> Tensor:
-        parts = (part[: self.num_tokens] for part in (q, k, v))
-        return F.pad(super().attend(*parts, dropout), (0, 0, 0, 0, 0, self.fill))
+        q, k, v = (part[: self.num_tokens] for part in (q, k, v))
+        return F.pad(super().attend(q, k, v, dropout), (0, 0, 0, 0, 0, self.fill))
 
 
 class Varlen(Packed):
@@ -242,105 +199,3 @@ def _varlen_kernel() -> Callable[..., Any] | None:
         return None
     kernel: Callable[..., Any] = varlen_attn
     return kernel
-
-
-def _split(lengths: list[int]) -> list[tuple[int, list[int]]]:
-    """Cut a batch into neighbours that may be padded to their longest: (first token, lengths)."""
-    parts: list[tuple[int, list[int]]] = []
-    start, here = 0, list[int]()
-    for length, run in itertools.groupby(lengths):
-        more = list(run)
-        padded = max(*here, length) * (len(here) + len(more)) if here else 0
-        real = sum(here) + sum(more)
-        alone = sum(more) >= OWN_GROUP
-        if here and (alone or (padded > real * (1 + SLACK) and padded > SMALL_GROUP)):
-            parts.append((start, here))
-            start, here = start + sum(here), []
-        here += more
-        if alone:
-            parts.append((start, here))
-            start, here = start + sum(here), []
-    if here:
-        parts.append((start, here))
-    return parts
-
-
-def _attend_group(group: Group, q: Tensor, k: Tensor, v: Tensor, dropout: float) -> Tensor:
-    """Attention of one group: (tokens of the group, N, H) each -> the same shape."""
-    shape = (group.size, group.length)
-    if group.slots is not None:
-        rows = group.size * group.length
-        q, k, v = (_Spread.apply(x, group.slots, rows) for x in (q, k, v))
-    q, k, v = (x.unflatten(0, shape).transpose(1, 2) for x in (q, k, v))  # (B', N, L', H)
-    if q.device.type == "cpu" and not dropout and not torch.is_grad_enabled():
-        mixed = _attend_forward(q, k, v, group.bias)
-    else:
-        scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)  # (B', N, L', L')
-        if group.bias is not None:
-            scores = scores + group.bias.to(scores.dtype)
-        weights = scores.softmax(-1)
-        if dropout:
-            weights = drop(weights, dropout)
-        mixed = weights @ v
-    mixed = mixed.transpose(1, 2).flatten(0, 1)  # (B', N, L', H) -> (B' * L', N, H)
-    return mixed if group.slots is None else _Collect.apply(mixed, group.slots)
-
-
-def _attend_forward(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
-    """Attention on a CPU when nobody asks for gradients.
-
-    torch's softmax computes one number at a time where a row is shorter than a vector register,
-    and for what is left over of longer rows. Its exponential does not, and needs no maximum as
-    long as no row's sum leaves the range of the number format; that is checked.
-
-    Shape:
-        - q, k, v, output: (B', N, L', H)
-        - bias: (B', 1, 1, L')
-    """
-    shape = q.shape[:2]
-    q, k, v = (x.reshape(-1, *x.shape[2:]) for x in (q, k, v))  # (B' * N, L', H)
-    zero = q.new_empty(1)
-    scores = torch.baddbmm(zero, q, k.transpose(1, 2), beta=0, alpha=q.shape[-1] ** -0.5)
-    if bias is not None:
-        scores.unflatten(0, shape).add_(bias.to(scores.dtype))
-    weights = scores.exp()
-    total = weights.sum(-1, keepdim=True)  # (B' * N, L', 1)
-    least, most = total.aminmax()
-    # The powers are within float32 and bfloat16, not float16.
-    if q.dtype != torch.float16 and float(least) > 1e-30 and float(most) < 1e30:
-        mixed = torch.bmm(weights, v).div_(total)
-    else:
-        mixed = torch.bmm(scores.softmax(-1), v)
-    return mixed.unflatten(0, shape)
-
-
-class _Spread(torch.autograd.Function):
-    """Copy packed rows to their slots among zeros.
-
-    torch's own indexing adds up gradients row by row; each slot is used once, so a copy will do.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, slots: Tensor, rows: int) -> Tensor:
-        ctx.save_for_backward(slots)
-        return x.new_zeros(rows, *x.shape[1:]).index_copy_(0, slots, x)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
-        (slots,) = ctx.saved_tensors
-        return grad.index_select(0, slots), None, None
-
-
-class _Collect(torch.autograd.Function):
-    """The inverse of :class:`_Spread`."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, slots: Tensor) -> Tensor:
-        ctx.save_for_backward(slots)
-        ctx.rows = x.shape[0]
-        return x.index_select(0, slots)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        (slots,) = ctx.saved_tensors
-        return grad.new_zeros(ctx.rows, *grad.shape[1:]).index_copy_(0, slots, grad), None

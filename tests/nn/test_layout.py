@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from plainbert.nn import layout as layout_module
+from plainbert.nn import groups
 from plainbert.nn.layout import Packed, Padded, Varlen
 
 HEADS, WIDTH = 3, 4
@@ -58,8 +58,8 @@ def test_packed_attention_and_its_gradient_match_the_formula(lengths: list[int])
 def test_groups_only_change_how_the_work_is_cut(
     slack: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(layout_module, "SLACK", slack)
-    monkeypatch.setattr(layout_module, "SMALL_GROUP", 0)
+    monkeypatch.setattr(groups, "SLACK", slack)
+    monkeypatch.setattr(groups, "SMALL_GROUP", 0)
     lengths = [3, 3, 4, 9, 17, 17, 30]
     q, k, v = draw(lengths)
 

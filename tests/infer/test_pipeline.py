@@ -1,0 +1,89 @@
+"""A folder in, vectors and labels out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import plainbert
+from plainbert import checkpoint
+from plainbert.config import BertConfig
+from plainbert.errors import UsageError
+from plainbert.nn.bert import Bert
+from plainbert.nn.models import MODELS
+from plainbert.text.wordpiece import WordPiece
+from tests.infer.conftest import SENTENCES
+
+
+@pytest.fixture
+def sentence_folder(bert: Bert, tokenizer: WordPiece, tmp_path: Path) -> Path:
+    about = {"pooling": "mean", "normalize": True, "max_length": 12}
+    return checkpoint.write(tmp_path / "sentences", bert, tokenizer, about=about)
+
+
+def test_the_folders_own_pooling_as_sentence_transformers(sentence_folder: Path) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    texts = [text for text in SENTENCES if text]
+    model = plainbert.load(sentence_folder)
+    right = SentenceTransformer(str(sentence_folder), device="cpu").encode(texts)
+    np.testing.assert_allclose(model.encode(texts), right, rtol=0, atol=1e-5)
+    assert model.max_len == 12
+
+
+def test_one_and_many(sentence_folder: Path) -> None:
+    model = plainbert.load(sentence_folder, dtype="bfloat16")
+    many = model.encode(["the heron", ("a", "river")])
+    assert many.shape == (2, 32)
+    np.testing.assert_allclose(model.encode("the heron"), many[0], atol=2e-2)
+    np.testing.assert_allclose(model.encode(("a", "river")), many[1], atol=2e-2)
+    np.testing.assert_allclose(np.linalg.norm(many, axis=1), 1, atol=1e-6)
+    assert model.tokenize("unaffable") == ["un", "##aff", "##able"]
+
+
+def test_an_explicit_pooling_is_not_normalised(sentence_folder: Path) -> None:
+    model = plainbert.load(sentence_folder)
+    own = model.encode(["the heron"])
+    plain = model.encode(["the heron"], pooling_strategy="REDUCE_MEAN")
+    np.testing.assert_allclose(own, plain / np.linalg.norm(plain), atol=1e-6)
+    assert np.linalg.norm(plain) > 1.1
+    assert [each.shape for each in model.encode_tokens(["the heron", ""])] == [(4, 32), (2, 32)]
+
+
+def test_predict(config: BertConfig, tokenizer: WordPiece, tmp_path: Path) -> None:
+    head = MODELS["classification"](config.replace(id2label=("ham", "spam", "jam")))
+    model = plainbert.load(checkpoint.write(tmp_path / "c", head, tokenizer))
+    answers = model.predict(["the heron", ("we", "sat")])
+    for answer in answers:
+        assert list(answer.probabilities) == ["ham", "spam", "jam"]
+        assert sum(answer.probabilities.values()) == pytest.approx(1)
+        assert answer.probabilities[answer.label] == max(answer.probabilities.values())
+    single = model.predict("the heron")
+    assert single.label == answers[0].label
+    assert single.probabilities == pytest.approx(answers[0].probabilities, abs=1e-5)
+    assert model.encode("the heron").shape == (32,)  # the body of a classifier has vectors too
+
+
+def test_predict_a_number(config: BertConfig, tokenizer: WordPiece, tmp_path: Path) -> None:
+    folder = checkpoint.write(tmp_path / "r", MODELS["regression"](config), tokenizer)
+    answer = plainbert.load(folder).predict(("the heron", "we sat"))
+    assert isinstance(answer.label, float)
+    assert answer.probabilities == {}
+
+
+def test_mistakes(
+    sentence_folder: Path, config: BertConfig, tokenizer: WordPiece, bert: Bert, tmp_path: Path
+) -> None:
+    model = plainbert.load(sentence_folder)
+    with pytest.raises(UsageError, match="has no head; predict needs a classifier"):
+        model.predict("the heron")
+    with pytest.raises(UsageError, match="texts hold 3"):
+        model.encode([3])
+    odd = checkpoint.write(tmp_path / "o", bert, tokenizer, about={"pooling": "weightedmean"})
+    with pytest.raises(UsageError, match="pools by 'weightedmean'"):
+        plainbert.load(odd).encode("a")
+    tags = checkpoint.write(tmp_path / "t", MODELS["tagging"](config), tokenizer)
+    with pytest.raises(UsageError, match="has a tagging head"):
+        plainbert.load(tags).predict("a")

@@ -1,0 +1,116 @@
+"""``scripts/bert/embedding.py`` run in this process."""
+
+from __future__ import annotations
+
+import io
+import json
+import runpy
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import plainbert
+from plainbert import checkpoint
+from tests.tools import folders
+
+SCRIPT = Path(__file__).resolve().parent.parent.parent / "scripts" / "bert" / "embedding.py"
+TEXTS = ["the cat", "a cab ||| the cat", "cat b a"]
+
+
+@pytest.fixture(scope="module")
+def main() -> Callable[[list[str]], dict[str, Any]]:
+    found: Callable[[list[str]], dict[str, Any]] = runpy.run_path(str(SCRIPT))["main"]
+    return found
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("m") / "model"
+    return str(checkpoint.write(path, folders.tiny("encoder"), folders.tokenizer()))
+
+
+def test_words_as_gluonnlp_prints_them(
+    main: Callable[..., Any], folder: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = main(["--params_path", folder, "--sentences", "the cab", "cat", "--oov_way", "sum"])
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if line.startswith("Text: ")] == ["Text: the cab", "Text: cat"]
+    starts = [line for line in lines if line.startswith("Tokens embedding: [array([")]
+    assert len(starts) == 2
+    [(words, vectors), _] = result["words"]
+    assert words == ["the", "cab"]
+    assert [vector.shape for vector in vectors] == [(16,), (16,)]
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".jsonl"])
+def test_sentence_vectors_in_row_order(
+    main: Callable[..., Any], folder: str, tmp_path: Path, suffix: str
+) -> None:
+    source, output = tmp_path / "texts.txt", tmp_path / f"x{suffix}"
+    source.write_text("\n".join(TEXTS) + "\n", "utf-8")
+    main([
+        "--model_dir", folder, "--file", str(source), "--output", str(output),
+        "--pooling_strategy", "reduce_mean_max", "--pooling_layer", "-2", "-1", "--mask_cls_sep",
+    ])  # fmt: skip
+    if suffix == ".npz":
+        read = np.load(output)
+        texts, vectors = read["text"].tolist(), read["vector"]
+    else:
+        rows = [json.loads(line) for line in output.read_text("utf-8").splitlines()]
+        texts = [row["text"] for row in rows]
+        vectors = np.array([row["vector"] for row in rows])
+    assert texts == TEXTS
+    right = plainbert.load(folder).encode(
+        ["the cat", ("a cab", "the cat"), "cat b a"],
+        pooling_strategy="REDUCE_MEAN_MAX", pooling_layer=(-2, -1), mask_cls_sep=True,
+    )  # fmt: skip
+    assert vectors.shape == (3, 64)
+    np.testing.assert_allclose(vectors, right, rtol=0, atol=1e-6)
+
+
+def test_standard_input_and_every_token(
+    main: Callable[..., Any], folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"the cat\na\n")))
+    output = tmp_path / "x.npz"
+    main(["--model_dir", folder, "--file", "-", "--output", str(output),
+          "--pooling_strategy", "NONE"])  # fmt: skip
+    with np.load(output) as read:
+        assert read["offsets"].tolist() == [0, 4, 7]
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ([], "nothing to embed"),
+        (["--sentences", "a", "--output", "x.csv"], "ending in .npz or .jsonl"),
+        (["--sentences", "a", "--pooling_strategy", "MEEN"], "no pooling is named 'MEEN'"),
+        (["--sentences", "a", "--oov_way", "mean"], "no way is named 'mean'"),
+        (["--sentences", "a", "--file", "x"], "exclude each other"),
+    ],
+)
+def test_wrong_flags(
+    main: Callable[..., Any], flags: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as exit:
+        main(flags)
+    assert exit.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_an_existing_output_is_kept(
+    main: Callable[..., Any], folder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "x.jsonl"
+    output.write_text("mine")
+    command = ["--model_dir", folder, "--sentences", "a", "--output", str(output)]
+    with pytest.raises(SystemExit):
+        main(command)
+    assert "Add --overwrite" in capsys.readouterr().err
+    assert output.read_text() == "mine"
+    main([*command, "--overwrite"])
+    assert json.loads(output.read_text())["text"] == "a"

@@ -5,10 +5,10 @@
 
 DATA holds ``stsb_ccbysa_subset/{train,dev}.tsv``, ``qnli/dev.tsv`` (GLUE layouts) and
 ``pawsx/dev-en.tsv``. Both sides start from all-MiniLM-L6-v2 and see the same rows: 3 epochs,
-batches of 16, learning rate 1e-4 (small models take more than BERT-base), 128 tokens. The peer is ``transformers.Trainer`` with its
-defaults (AdamW, linear decay, float32), as ``run_glue`` uses it, padded to the longest of a batch.
-Ours is ``finetune_classifier.py`` with its defaults. What counts is the score after the last
-epoch; no side picks its best epoch.
+batches of 16, AdamW, learning rate 1e-4 (small models take more than BERT-base), 128 tokens. The
+peer is ``transformers.Trainer`` with its other defaults (linear decay, float32), as ``run_glue``
+uses it, padded to the longest of a batch. Ours is ``finetune_classifier.py`` with its other
+defaults. What counts is the score after the last epoch; no side picks its best epoch.
 
 Splits: STS-B trains on the subset's train.tsv and scores on its dev.tsv (Pearson). QNLI and PAWS-X
 have one public file each: every fifth row (index 4, 9, ...) is for scoring, the rest for training.
@@ -75,7 +75,7 @@ def ours(task: str, train: list[Row], held: list[Row], seed: int, log: Path) -> 
             "--train_file", str(folder / "train.tsv"), "--dev_file", str(folder / "dev.tsv"),
             "--text_columns", "a,b", "--label_column", "label",
             *(["--regression"] if METRIC[task] == "pearson" else []),
-            "--epochs", str(EPOCHS), "--batch_size", str(BATCH), "--lr", str(RATE),
+            "--optimizer", "adamw", "--epochs", str(EPOCHS), "--batch_size", str(BATCH), "--lr", str(RATE),
             "--max_len", str(LENGTH), "--seed", str(seed), "--output_dir", str(folder / "run"),
         ]  # fmt: skip
         done = subprocess.run(command, capture_output=True, text=True, check=False)

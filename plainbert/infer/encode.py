@@ -20,6 +20,7 @@ from plainbert.batching.features import Features, featurize
 from plainbert.errors import UsageError
 from plainbert.infer import streams
 from plainbert.infer.pooling import Pooling, normalize, pool
+from plainbert.infer.prepare import is_narrow
 from plainbert.nn.bert import Bert, Output
 from plainbert.nn.layout import Padded
 from plainbert.text.tokenizer import Tokenizer
@@ -79,7 +80,7 @@ def encode(
         vectors = normalize(pooled) if pooling.normalize else pooled
         found[batch.index] = vectors.float().cpu().numpy()
 
-    streams.run(work, features, device, tokens_per_batch, bar)
+    streams.run(work, features, device, tokens_per_batch, bar, is_narrow(model))
     return found
 
 
@@ -122,7 +123,7 @@ def encode_tokens(
         for row, part in zip(batch.index, np.split(rows, stops[:-1]), strict=True):
             found[row] = part
 
-    streams.run(work, features, device, tokens_per_batch, bar)
+    streams.run(work, features, device, tokens_per_batch, bar, is_narrow(model))
     return features, found
 
 
@@ -168,6 +169,7 @@ class _Runner:
         self.options: dict[str, Any] = {
             "depth": pooling.depth(model.config.num_hidden_layers),
             "every_layer": len(pooling.layers) > 1,
+            "pool": pooling.kind == "pooled",
         }
         if pooling.kind == "pooled" and model.pooler is None:
             raise UsageError(

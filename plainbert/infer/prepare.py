@@ -140,3 +140,9 @@ class PreparedEmbeddings(nn.Module):
 def prepared(model: nn.Module) -> bool:
     """Whether a model was made by :func:`prepare`."""
     return any(isinstance(part, PreparedEmbeddings) for part in model.modules())
+
+
+def is_narrow(model: nn.Module) -> bool:
+    """Whether a prepared model multiplies in 16 bits."""
+    maps = (part for part in model.modules() if isinstance(part, Map))
+    return next(maps).bias.element_size() == 2

@@ -12,7 +12,7 @@ from plainbert.batching.batch import TOKENS_PER_BATCH, Batch
 from plainbert.batching.features import Features
 from plainbert.errors import UsageError
 from plainbert.infer import streams
-from plainbert.infer.prepare import prepare, prepared
+from plainbert.infer.prepare import is_narrow, prepare, prepared
 from plainbert.nn.headed import Headed
 
 PER_SEQUENCE = ("classification", "regression", "next_sentence")
@@ -55,7 +55,7 @@ def run(
         logits = ready(batch.ids, batch.types if pair else None, batch.layout)
         found[batch.index] = logits.float().cpu().numpy()
 
-    streams.run(work, features, device, tokens_per_batch, bar)
+    streams.run(work, features, device, tokens_per_batch, bar, is_narrow(ready))
     return found
 
 

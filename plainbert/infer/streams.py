@@ -22,6 +22,8 @@ from plainbert.nn.layout import Filled
 STEPS = ((64, 8), (256, 32), (math.inf, 256))
 # More threads than this would wait for each other in Python between the operations.
 MOST_STREAMS = 8
+# Tokens whose 16-bit products take less time than threads need to meet.
+FEW = 64
 
 
 def run(
@@ -30,6 +32,7 @@ def run(
     device: torch.device | str,
     tokens_per_batch: int,
     bar: bool,
+    narrow: bool = False,
 ) -> None:
     """Call a function with every batch of a data set, in inference mode.
 
@@ -44,6 +47,7 @@ def run(
         device: where the model is.
         tokens_per_batch: tokens of a batch at most.
         bar: show progress.
+        narrow: the model multiplies in 16 bits; then one thread is best for a few tokens.
     """
     cpu = torch.device(device).type == "cpu"
 
@@ -54,6 +58,11 @@ def run(
         return len(index)
 
     parts = inference_batches(features.lengths, tokens_per_batch)
+    if cpu and narrow and features.offsets[-1] <= FEW:
+        with _threads(1):
+            for part in parts:
+                one(part)
+        return
     threads = torch.get_num_threads()
     streams = min(threads, len(parts), MOST_STREAMS) if cpu else 1
     with contextlib.ExitStack() as stack:
@@ -72,6 +81,17 @@ def run(
             each = pool.map(one, parts)
         for rows in each:
             meter.update(rows)
+
+
+@contextlib.contextmanager
+def _threads(number: int) -> Iterator[None]:
+    """Let torch use so many threads for a while."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _fill(batch: Batch) -> Batch:

@@ -198,6 +198,7 @@ class Bert(nn.Module):
         layout: Layout | None = None,
         every_layer: bool = False,
         depth: int | None = None,
+        pool: bool = True,
     ) -> Output:
         """Run the encoder.
 
@@ -208,6 +209,7 @@ class Bert(nn.Module):
             layout: where the sequences lie; made from the mask when not given.
             every_layer: also return the embedding output and each layer's.
             depth: layers to run, counted from the input; all when not given.
+            pool: run the pooler, if there is one.
 
         Returns:
             :class:`Output`; ``pooled`` is computed only at full depth.
@@ -231,7 +233,9 @@ class Bert(nn.Module):
             if every_layer:
                 layers.append(hidden)
         full = depth is None or depth >= self.config.num_hidden_layers
-        pooled = self.pooler(layout.first(hidden)) if self.pooler is not None and full else None
+        pooled = None
+        if pool and full and self.pooler is not None:
+            pooled = self.pooler(layout.first(hidden))
         return Output(hidden, pooled, tuple(layers) if every_layer else None)
 
 

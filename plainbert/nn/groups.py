@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from plainbert.nn.dropout import dropout as drop
 
@@ -24,6 +25,10 @@ SMALL_GROUP = 256
 OWN_GROUP = 128
 # Matrix products over lengths that are a multiple of this run on full vector registers.
 ALIGN = 8
+# torch's fused attention is faster for up to so many tokens, being one operation instead of seven,
+FEW = 128
+# and for sequences of at least this length.
+LONG = 128
 
 
 @dataclass(frozen=True)
@@ -123,6 +128,9 @@ def _attend_forward(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Ten
         - bias: (B', 1, 1, L')
     """
     shape = q.shape[:2]
+    if shape[0] * q.shape[2] <= FEW or q.shape[2] >= LONG:
+        mask = None if bias is None else bias.to(q.dtype)
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
     q, k, v = (x.reshape(-1, *x.shape[2:]) for x in (q, k, v))  # (B' * N, L', H)
     zero = q.new_empty(1)
     scores = torch.baddbmm(zero, q, k.transpose(1, 2), beta=0, alpha=q.shape[-1] ** -0.5)

@@ -18,9 +18,9 @@ from plainbert.train.names import OPTIMIZERS
 UNCORRECTED = 1e9
 
 
-def decays(name: str, parameter: Tensor) -> bool:
+def decays(parameter: Tensor) -> bool:
     """Whether weight decay applies: not to biases, nor to the scale and shift of a norm."""
-    return parameter.dim() > 1 and not name.endswith(".bias")
+    return parameter.dim() > 1
 
 
 class Optimizer:
@@ -56,9 +56,7 @@ class Optimizer:
         self._correct = name != "bertadam"
         groups: list[dict[str, Any]] = [
             {
-                "params": [
-                    each for key, each in self.parameters.items() if decays(key, each) is on
-                ],
+                "params": [each for each in self.parameters.values() if decays(each) is on],
                 "weight_decay": weight_decay if on else 0.0,
             }
             for on in (True, False)

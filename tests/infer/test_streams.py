@@ -65,6 +65,17 @@ def test_an_error_comes_through() -> None:
     assert torch.get_num_threads() == 3
 
 
+def test_few_tokens_in_16_bits_take_one_thread() -> None:
+    counts = []
+    for narrow in (True, False):
+        streams.run(
+            lambda batch: counts.append(torch.get_num_threads()),
+            features([4, 4]), "cpu", 100, False, narrow,
+        )  # fmt: skip
+    assert counts == [1, 3]
+    assert torch.get_num_threads() == 3
+
+
 def test_one_batch_stays_in_this_thread() -> None:
     names = []
     streams.run(

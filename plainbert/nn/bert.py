@@ -42,7 +42,14 @@ def activation(name: str) -> nn.Module:
 
 
 class Embeddings(nn.Module):
-    """Sum of word, position and token-type vectors, normalised."""
+    """Sum of word, position and token-type vectors, normalised.
+
+    Attributes:
+        sparse: whether the word vectors' gradient holds only the rows of the batch. The optimizers
+            of :mod:`plainbert.train` set it; others may not take such gradients.
+    """
+
+    sparse = False
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
@@ -54,7 +61,8 @@ class Embeddings(nn.Module):
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
     def forward(self, ids: Tensor, types: Tensor | None, positions: Tensor) -> Tensor:
-        total = self.word_embeddings(ids) + self.position_embeddings(positions)  # (..., D)
+        words = F.embedding(ids, self.word_embeddings.weight, sparse=self.sparse)
+        total = words + self.position_embeddings(positions)  # (..., D)
         if types is None:
             total = total + self.token_type_embeddings.weight[0]
         else:

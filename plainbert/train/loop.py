@@ -23,7 +23,7 @@ from plainbert.train.optim import Optimizer
 from plainbert.train.schedules import schedule
 from plainbert.train.settings import Settings
 from plainbert.train.state import Checkpoints, Progress, check_order
-from plainbert.train.step import Forward, Reduce, Scaler, Stepper, alone, forward
+from plainbert.train.step import Forward, Reduce, Scaler, Stepper, alone, forward, sparse_words
 
 log = logging.getLogger(__name__)
 
@@ -97,6 +97,7 @@ def fit(
     finally:
         run.monitor.close()
         run.mixed.remove()
+        sparse_words(model, on=False)
         model.eval()
 
 

@@ -53,6 +53,7 @@ class Optimizer:
             raise UnknownNameError("optimizer", name, OPTIMIZERS)
         self.name = name
         self.parameters = {key: each for key, each in parameters if each.requires_grad}
+        self._full: dict[str, Tensor] = {}
         self._correct = name != "bertadam"
         groups: list[dict[str, Any]] = [
             {
@@ -89,9 +90,22 @@ class Optimizer:
     def drop_gradients(self) -> None:
         """Forget the gradients."""
         self._inner.zero_grad(set_to_none=True)
+        for full in self._full.values():
+            full.zero_()
 
     def gradients(self) -> list[Tensor]:
-        """Gradients of all parameters that have one, in a fixed order."""
+        """Gradients of all parameters that have one, in a fixed order, sparse ones filled up.
+
+        Filling up means copying into one tensor that is kept: a vocabulary's gradient is so large
+        that fresh memory for it, at every step, costs more than the step's matrix products.
+        """
+        for name, parameter in self.parameters.items():
+            if parameter.grad is not None and parameter.grad.is_sparse:
+                rows = parameter.grad.coalesce()
+                if name not in self._full:
+                    self._full[name] = torch.zeros_like(parameter)
+                full = self._full[name]
+                parameter.grad = full.index_copy_(0, rows.indices()[0], rows.values())
         return [each.grad for each in self.parameters.values() if each.grad is not None]
 
     def state(self) -> dict[str, Tensor]:

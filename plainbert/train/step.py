@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from plainbert.batching.batch import Batch
 from plainbert.errors import PlainBertError
+from plainbert.nn.bert import Embeddings
 from plainbert.nn.headed import IGNORE, Headed, Loss
 from plainbert.train.mixed import Mixed
 from plainbert.train.optim import Optimizer
@@ -130,6 +131,7 @@ class Stepper:
         self.seed, self.rank = seed, rank
         self.reduce, self.forward = reduce, forward
         self.failed = 0  # steps in a row
+        sparse_words(model, next(model.parameters()).device.type == "cpu")
 
     def step(self, number: int, batches: Sequence[Batch], lr: float) -> StepResult:
         """One update.
@@ -190,6 +192,13 @@ class Stepper:
                 f"step {number}, learning rate {lr:.3g}). The last checkpoint is unharmed. Resume "
                 "with a lower --lr, or with --dtype float32."
             )
+
+
+def sparse_words(model: nn.Module, on: bool) -> None:
+    """Let the word vectors' gradient hold only the rows of the batch, or every row."""
+    for module in model.modules():
+        if isinstance(module, Embeddings):
+            module.sparse = on
 
 
 def _seed(*numbers: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import logging
 import os
@@ -156,7 +157,8 @@ def _console(verbose: bool) -> logging.Logger:
     for handler in list(log.handlers):  # of an earlier start in this process
         if getattr(handler, "of_plainbert", False):
             log.removeHandler(handler)
-            handler.close()
+            with contextlib.suppress(OSError):  # a full disk: what is lost has been shown
+                handler.close()
     log.setLevel(logging.DEBUG if verbose else logging.INFO)
     _add(log, _Console(), "%(message)s")
     return log

@@ -227,7 +227,11 @@ class Model:
     def predict(self, texts: Text, *, max_len: int | None = ..., bar: bool = ...) -> Prediction: ...
     @overload
     def predict(
-        self, texts: list[Text] | list[str], *, max_len: int | None = ..., bar: bool = ...
+        self,
+        texts: list[Text] | list[str] | list[tuple[str, ...]],
+        *,
+        max_len: int | None = ...,
+        bar: bool = ...,
     ) -> list[Prediction]: ...
     def predict(
         self, texts: Text | Sequence[Text], *, max_len: int | None = None, bar: bool = False

@@ -1,4 +1,4 @@
-"""What users hand in and get back: lines of text, files of vectors and of predictions."""
+"""What users get back: files of vectors and of predictions."""
 
 from __future__ import annotations
 
@@ -15,22 +15,6 @@ import numpy as np
 from plainbert import files
 from plainbert.errors import UsageError
 from plainbert.infer.encode import Vectors
-
-PAIR = re.compile(r"(.*) \|\|\| (.*)", re.DOTALL)
-
-
-def pair(line: str) -> str | tuple[str, ...]:
-    """A line as a text, or as a pair where it holds `` ||| `` (the last one counts).
-
-    Source:
-        bert-as-service 1.10.0, server/bert_serving/server/bert/extract_features.py.
-
-    Example:
-        >>> pair("who ||| when")
-        ('who', 'when')
-    """
-    match = PAIR.fullmatch(line)
-    return line if match is None else match.groups()
 
 
 def write_vectors(

@@ -14,7 +14,8 @@ The same with bert-as-service's pooling, from two layers:
     python scripts/bert/embedding.py --file texts.txt --pooling_strategy REDUCE_MEAN \
         --pooling_layer -2 -1 --output vectors.jsonl
 
-A line of --file (or of standard input, --file -) is a text; "first ||| second" is a pair. The rows
+A line of --file (or of standard input, --file -) is a text; "first ||| second" is a pair. With
+--text_columns, or for a .tsv, .csv or .jsonl file, the texts are in columns. The rows
 of --output are in the order of the input: .npz holds the arrays "text" and "vector", .jsonl one
 object a line. Sentence vectors are made when --output or a pooling flag is given.
 """
@@ -24,12 +25,10 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from plainbert.cli import flags
+from plainbert.cli import flags, texts
 from plainbert.cli.run import run
-from plainbert.tasks.table import read_texts
 
 POOLING = ("output", "pooling_strategy", "pooling_layer", "mask_cls_sep")
 FORMS = (".npz", ".jsonl")
@@ -40,35 +39,29 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     flags.add(parser, model_dir=None, bert_model="bert_12_768_12")
     flags.add(parser, bert_dataset="book_corpus_wiki_en_uncased", model_parameters=None)
     flags.add(parser, sentencepiece=None, do_lower_case=None)
-    flags.add(parser, file=None, sentences=None, max_len=None)
+    flags.add(parser, file=None, sentences=None, text_columns=None, max_len=None)
     flags.add(parser, pooling_strategy=None, pooling_layer=(-1,), mask_cls_sep=False)
     flags.add(parser, oov_way="avg", batch_size=256, output=None, overwrite=False, verbose=False)
     flags.add_device(parser, dtype="float32")
     args = flags.parse(parser, argv)
-    if args.file is None and args.sentences is None:
-        parser.error("nothing to embed: give --sentences TEXT ..., or --file FILE (- reads input).")
-    if args.output is not None and Path(args.output).suffix not in FORMS:
-        parser.error(f"--output {args.output}: a name ending in {' or '.join(FORMS)} is expected.")
-    if args.output is not None and Path(args.output).exists() and not args.overwrite:
-        parser.error(f"--output {args.output} exists. Add --overwrite, or choose another name.")
+    texts.check(parser, args, FORMS)
     return args
 
 
 def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     args = parse_args(argv)
-    lines = list(args.sentences or (row[0] for row in read_texts(args.file)))
+    rows = texts.read(args)
+    lines = [texts.join(row) for row in rows]
 
+    from plainbert.cli.models import name_of
     from plainbert.cli.start import start
-    from plainbert.hub import records
     from plainbert.infer.embedding import BertEmbedding
     from plainbert.infer.pipeline import load
-    from plainbert.infer.results import pair, write_vectors
+    from plainbert.infer.results import write_vectors
     from plainbert.text.sentencepiece import SentencePiece
 
     ready = start(args)
-    folder = args.model_dir or args.model_parameters
-    if folder is None:
-        folder = records.find(args.bert_model, args.bert_dataset).names[0]
+    folder = name_of(args)
     tokenizer = None
     if args.sentencepiece is not None:
         tokenizer = SentencePiece(args.sentencepiece, lower=args.do_lower_case is not False)
@@ -87,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     )
     encode = model.encode_tokens if args.pooling_strategy == "NONE" else model.encode
     vectors = encode(
-        [pair(line) for line in lines], pooling_strategy=args.pooling_strategy,
+        rows, pooling_strategy=args.pooling_strategy,
         pooling_layer=args.pooling_layer, mask_cls_sep=args.mask_cls_sep, max_len=args.max_len,
         bar=True,
     )  # fmt: skip

@@ -66,8 +66,6 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     if not args.only_inference and args.task_name is None and args.train_file is None:
         parser.error("--train_file is missing; --only_inference evaluates without training.")
     parser.needs(args, "regression", *files)
-    if args.only_inference:
-        parser.needs(args, "only_inference", "model_parameters", "model_dir", "bert_model")
     return args
 
 

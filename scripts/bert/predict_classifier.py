@@ -21,9 +21,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from plainbert.cli import flags
+from plainbert.cli import flags, texts
 from plainbert.cli.run import run
-from plainbert.tasks.table import read_texts
 
 FORMS = (".tsv", ".jsonl")
 
@@ -35,36 +34,24 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     flags.add(parser, output=None, overwrite=False, verbose=False)
     flags.add_device(parser, dtype="float32")
     args = flags.parse(parser, argv)
-    if args.file is None and args.sentences is None:
-        parser.error(
-            "nothing to predict: give --sentences TEXT ..., or --file FILE (- reads input)."
-        )
-    parser.needs(args, "text_columns", "file")
-    if args.output is not None and Path(args.output).suffix not in FORMS:
-        parser.error(f"--output {args.output}: a name ending in {' or '.join(FORMS)} is expected.")
-    if args.output is not None and Path(args.output).exists() and not args.overwrite:
-        parser.error(f"--output {args.output} exists. Add --overwrite, or choose another name.")
+    texts.check(parser, args, FORMS)
     return args
 
 
 def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     args = parse_args(argv)
-    if args.sentences is not None:
-        rows: list[tuple[str, ...]] = [(sentence,) for sentence in args.sentences]
-    else:
-        rows = read_texts(args.file, args.text_columns)
+    rows = texts.read(args)
 
     from plainbert import files
     from plainbert.cli.start import start
     from plainbert.infer.pipeline import load
-    from plainbert.infer.results import pair, table
+    from plainbert.infer.results import table
 
     ready = start(args)
     model = load(args.model_dir, dtype=args.dtype, device=ready.device, lower=args.do_lower_case)
-    texts = [pair(row[0]) if len(row) == 1 else row for row in rows]
-    answers = model.predict(texts, max_len=args.max_len, bar=True)
+    answers = model.predict(rows, max_len=args.max_len, bar=True)
     found = [
-        {"text": " ||| ".join(row), "label": answer.label}
+        {"text": texts.join(row), "label": answer.label}
         | {f"p({label})": share for label, share in answer.probabilities.items()}
         for row, answer in zip(rows, answers, strict=True)
     ]

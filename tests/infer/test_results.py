@@ -9,23 +9,9 @@ import numpy as np
 import pytest
 
 from plainbert.errors import UsageError
-from plainbert.infer.results import pair, table, write_vectors
+from plainbert.infer.results import table, write_vectors
 
 TEXTS = ["one", "two\t\u4e8c ||| \U0001f426", ""]
-
-
-@pytest.mark.parametrize(
-    ("line", "expected"),
-    [
-        ("one", "one"),
-        ("a ||| b", ("a", "b")),
-        ("a ||| b ||| c", ("a ||| b", "c")),
-        ("a|||b", "a|||b"),
-        (" ||| ", ("", "")),
-    ],
-)
-def test_pair(line: str, expected: object) -> None:
-    assert pair(line) == expected
 
 
 def test_vectors(tmp_path: Path) -> None:

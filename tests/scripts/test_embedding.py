@@ -86,7 +86,7 @@ def test_standard_input_and_every_token(
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ([], "nothing to embed"),
+        ([], "no texts"),
         (["--sentences", "a", "--output", "x.csv"], "ending in .npz or .jsonl"),
         (["--sentences", "a", "--pooling_strategy", "MEEN"], "no pooling is named 'MEEN'"),
         (["--sentences", "a", "--oov_way", "mean"], "no way is named 'mean'"),

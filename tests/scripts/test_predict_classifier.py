@@ -111,7 +111,7 @@ def test_regression(
     ("flags", "message"),
     [
         (["--sentences", "a"], "missing: --model_dir"),
-        (["--model_dir", "m"], "nothing to predict"),
+        (["--model_dir", "m"], "no texts"),
         (["--model_dir", "m", "--sentences", "a", "--output", "x.npz"], "ending in .tsv or .jsonl"),
         (["--model_dir", "m", "--sentences", "a", "--text_columns", "0"], "needs --file"),
     ],

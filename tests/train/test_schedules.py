@@ -63,8 +63,8 @@ def test_later_peaks_of_a_cycled_polynomial_are_lower():
 
 
 def test_cosine_is_transformers():
-    transformers = pytest.importorskip("transformers")
     import torch
+    import transformers
 
     for waves in (0.5, 1.5):
         share = schedule("cosine", 30, 0.2, cycles=waves)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 MODEL = "all-MiniLM-L6-v2"
 HERE = Path(__file__).resolve().parent
-DATA = HERE.parent / "data" / "sms_spam"
+DATA = Path(os.path.relpath(HERE.parent / "data" / "sms_spam"))  # short, as a user types it
 SENTENCES = (
     "The bank raised its interest rates again.",
     "Borrowing money has become more expensive.",
@@ -39,7 +40,7 @@ SENTENCES = (
 MESSAGES = (
     "Congratulations! You have won a free cruise. Call 0900 123 456 now to claim your prize",
     "Running ten minutes late, start without me",
-    "URGENT: your account is on hold, reply YES to receive 500 pounds cash",
+    "URGENT! Your mobile number was awarded a 500 pound prize. To claim text YES to 80488",
 )
 
 

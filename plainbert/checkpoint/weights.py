@@ -103,7 +103,12 @@ def load(
     if report.fresh:
         log.info("%s: drawn new, to be trained: %s", source, ", ".join(report.fresh))
     if report.ignored:
-        log.info("%s: %d tensors left out (%s)", source, len(report.ignored), _some(report.ignored))
+        log.info(
+            "%s: left out %d of the stored tensors (%s)",
+            source,
+            len(report.ignored),
+            _some(report.ignored),
+        )
     return report
 
 

@@ -3,14 +3,19 @@
 #
 #   make quickstart   sentence vectors from a real BERT, then a classifier fine-tuned on real text
 #   make test         the tests                    make test ARGS="tests/text -k accents"
+#   make test-mxnet   formats against real MXNet and GluonNLP, in .mx (Python 3.11)
+#   make test-tensorflow   formats against real TensorFlow, in .tf
 #   make lint         ruff and mypy
 #   make bench        the measurements of benchmarks/, each against its peer
-#   make clean        remove the virtual environment
+#   make clean        remove the virtual environments
 #
 # PYTHON=python3.12 picks the interpreter, VENV=path the virtual environment.
 
 PYTHON ?= python3
 VENV ?= .venv
+MX ?= .mx
+MX_PYTHON ?= python3.11
+TF ?= .tf
 ARGS ?=
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -19,7 +24,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: quickstart test lint bench clean
+.PHONY: quickstart test test-mxnet test-tensorflow lint bench clean
 .DELETE_ON_ERROR:
 
 quickstart: $(VENV)/.quickstart
@@ -27,6 +32,12 @@ quickstart: $(VENV)/.quickstart
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal $(ARGS)
+
+test-mxnet: $(VENV)/.dev $(MX)/.ready
+	PLAINBERT_MXNET=$(MX)/bin/python $(BIN)/python -m pytest -m mxnet $(ARGS)
+
+test-tensorflow: $(VENV)/.dev $(TF)/.ready
+	PLAINBERT_TENSORFLOW=$(TF)/bin/python $(BIN)/python -m pytest -m tensorflow $(ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -40,7 +51,7 @@ bench: $(VENV)/.dev
 	@for file in $(BENCH); do echo "== $$file"; $(BIN)/python "$$file" $(ARGS); done
 
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(MX) $(TF)
 
 # torch goes first and alone: a package that merely depends on torch can then not choose another.
 $(VENV)/.torch: constraints.txt
@@ -68,4 +79,18 @@ $(VENV)/.quickstart: $(VENV)/.torch pyproject.toml
 $(VENV)/.dev: $(VENV)/.quickstart
 	@echo "Installing what the tests need ..."
 	@$(PIP) -e '.[dev]'
+	@touch $@
+
+# The last MXNet uses names that NumPy 1.24 removed; that NumPy has no wheel for Python 3.12.
+$(MX)/.ready: Makefile
+	@echo "Installing MXNet 1.9.1 and GluonNLP 0.10.0 into $(MX) (once; half a minute) ..."
+	@$(MX_PYTHON) -m venv $(MX)
+	@$(MX)/bin/python -m pip install -qq --disable-pip-version-check numpy==1.23.5 mxnet==1.9.1
+	@$(MX)/bin/python -m pip install -qq --disable-pip-version-check gluonnlp==0.10.0
+	@touch $@
+
+$(TF)/.ready: Makefile
+	@echo "Installing TensorFlow into $(TF) (once) ..."
+	@$(PYTHON) -m venv $(TF)
+	@$(TF)/bin/python -m pip install -qq --disable-pip-version-check tensorflow-cpu
 	@touch $@

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 from plainbert import files
 from plainbert.errors import CheckpointError, ShapeError
 
+MOST_LABELS = 1_000_000
 ACTIVATIONS = ("gelu", "relu", "gelu_new", "gelu_pytorch_tanh")
 
 
@@ -66,6 +68,9 @@ class BertConfig:
             raise CheckpointError(
                 f"hidden_act={self.hidden_act!r} is not known. Known: {', '.join(ACTIVATIONS)}."
             )
+        for name in ("layer_norm_eps", "initializer_range"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ShapeError(f"{name}={getattr(self, name)!r}: a number from 0 is expected.")
         for name in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
             if not 0 <= getattr(self, name) < 1:
                 raise ShapeError(f"{name}={getattr(self, name)!r}: a share in [0, 1) is expected.")
@@ -140,9 +145,17 @@ class BertConfig:
         if given.get("id2label") is not None:
             given["id2label"] = _labels(given["id2label"], source)
         elif isinstance(values.get("num_labels"), int):
+            if not 0 <= values["num_labels"] <= MOST_LABELS:
+                raise CheckpointError(
+                    f"{source}: num_labels={values['num_labels']}; at most {MOST_LABELS} is "
+                    "expected."
+                )
             given["id2label"] = tuple(f"LABEL_{row}" for row in range(values["num_labels"]))
         extra.pop("num_labels", None)
-        given["architectures"] = tuple(given.get("architectures") or ())
+        named = given.get("architectures") or ()
+        if not isinstance(named, list | tuple) or not all(isinstance(each, str) for each in named):
+            raise CheckpointError(f"{source}: architectures={named!r}; names expected.")
+        given["architectures"] = tuple(named)
         given["pad_token_id"] = given.get("pad_token_id") or 0
         try:
             return cls(**given, extra=extra)

@@ -67,7 +67,7 @@ def read_json(path: str | Path) -> dict[str, Any]:
     """
     try:
         value = json.loads(Path(path).read_text(encoding="utf-8-sig"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # also numbers of 5000 digits, lists of lists ...
         raise FormatError(f"{path} is not a JSON file: {error}.") from None
     if not isinstance(value, dict):
         raise FormatError(f"{path} holds a JSON {type(value).__name__}; an object is expected.")

@@ -32,11 +32,23 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+# What a marked suite needs, and whether it is here.
+NEEDS = {
+    "gpu": os.path.exists("/dev/nvidiactl"),
+    "mxnet": bool(os.environ.get("PLAINBERT_MXNET")),
+    "tensorflow": bool(os.environ.get("PLAINBERT_TENSORFLOW")),
+}
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    # A GPU test on a machine without one is not run and not counted, rather than skipped; whoever
-    # names markers on the command line decides alone.
-    if not config.option.markexpr and not os.path.exists("/dev/nvidiactl"):
-        config.option.markexpr = "not gpu"
+    # A test for what this machine lacks is not run and not counted, rather than skipped; whoever
+    # names markers on the command line decides alone, and must have what they need.
+    wanted = config.option.markexpr
+    if not wanted:
+        lacking = [f"not {name}" for name, there in NEEDS.items() if not there]
+        config.option.markexpr = " and ".join(lacking)
+    elif wanted in NEEDS and not NEEDS[wanted]:
+        raise pytest.UsageError(f"-m {wanted}: what it needs is not here; try make test-{wanted}")
 
 
 @pytest.fixture(autouse=True)

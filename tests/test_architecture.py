@@ -22,7 +22,7 @@ LAYERS = (
     {"tasks", "hub", "formats", "checkpoint"},
     {"model_zoo", "batching", "corpus"},
     {"infer"},
-    {"train", "export", "serve"},
+    {"train", "export", "serve", "compare"},
     {"cli"},
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

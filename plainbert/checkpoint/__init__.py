@@ -1,5 +1,6 @@
 """The checkpoint folder: one folder is one model. Read it, load its weights, write it."""
 
+from plainbert.checkpoint.blank import Blank
 from plainbert.checkpoint.reader import Checkpoint, read
 from plainbert.checkpoint.weights import LoadReport, load
 from plainbert.checkpoint.writer import (
@@ -8,9 +9,10 @@ from plainbert.checkpoint.writer import (
     remove_leftovers,
     step_name,
     write,
+    write_folder,
 )
 
 __all__ = [
-    "Checkpoint", "LoadReport", "load", "point_best", "point_last", "read", "remove_leftovers",
-    "step_name", "write",
+    "Blank", "Checkpoint", "LoadReport", "load", "point_best", "point_last", "read",
+    "remove_leftovers", "step_name", "write", "write_folder",
 ]  # fmt: skip

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import pickle
-import zipfile
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from plainbert import files
+from plainbert.checkpoint.names import some
 from plainbert.checkpoint.sentence import Sentence, read_sentence
+from plainbert.checkpoint.sizes import check_sizes
 from plainbert.config import BertConfig
 from plainbert.errors import CheckpointError, FormatError
-from plainbert.nn.names import head_of
+from plainbert.nn.names import REFUSED, head_of
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-INDEX = "model.safetensors.index.json"
+SINGLE = ("model.safetensors", "pytorch_model.bin")
+SHARDED = tuple(f"{name}.index.json" for name in SINGLE)
 CONFIGS = ("config.json", "bert_config.json")
+FILE_NAME = re.compile(r"[\w][\w .+=@-]{0,199}")
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,7 @@ class Checkpoint:
         about: ``plainbert.json``: task, length, pooling, how it was trained. Empty in folders
             that others wrote.
         weights: the weight files, in order.
+        index: of sharded weights, the table that names them.
         pooling: the folder's own pooling ("mean", "cls", "max", or a name that we have no pooling
             for), None when it states none.
         normalize: whether sentence vectors get length 1.
@@ -44,6 +48,7 @@ class Checkpoint:
     pooling: str | None = None
     normalize: bool = False
     max_length: int | None = None
+    index: Path | None = None
 
     @property
     def head(self) -> str | None:
@@ -55,20 +60,29 @@ class Checkpoint:
     def tensors(self) -> dict[str, Tensor]:
         """Every tensor of the weight files under its name there.
 
-        Safetensors files and zip-format torch files are mapped into memory, not read: what is
-        not used costs nothing.
+        The files are mapped into memory, not read: what is not used costs nothing. The tensors
+        may be written to, which changes no file. A folder may be replaced or removed meanwhile,
+        but its files must not be overwritten in place.
 
         Raises:
             FormatError: a file is truncated, garbled, or holds anything but tensors.
-            CheckpointError: the index of a sharded checkpoint and its files disagree.
+            CheckpointError: the index of a sharded checkpoint and its files disagree, or the
+                config states other sizes than the tensors have.
         """
         found: dict[str, Tensor] = {}
         for path in self.weights:
-            found.update(_safetensors(path) if path.suffix == ".safetensors" else _torch(path))
-        if (index := self.folder / INDEX) in _index_used(self):
-            lost = sorted(set(files.read_json(index)["weight_map"]) - set(found))
+            part = _safetensors(path) if path.suffix == ".safetensors" else _torch(path)
+            if twice := sorted(found.keys() & part.keys()):
+                raise CheckpointError(f"{path} holds tensors of another file: {some(twice)}.")
+            found.update(part)
+        if self.index is not None:
+            lost = sorted(set(files.read_json(self.index)["weight_map"]) - set(found))
             if lost:
-                raise CheckpointError(f"{index} names tensors that no file holds: {_some(lost)}.")
+                raise CheckpointError(
+                    f"{self.index} names tensors that no file holds: {some(lost)}."
+                )
+        shapes = {name: tuple(tensor.shape) for name, tensor in found.items()}
+        check_sizes(self.config, shapes, str(self.folder))
         return found
 
 
@@ -95,10 +109,33 @@ def read(folder: str | Path) -> Checkpoint:
         hint = f" It is a run folder; its model is {given / runs[0]}." if runs else ""
         raise CheckpointError(f"{given} has no config.json.{hint}")
     config = BertConfig.from_file(config_path)
+    _check_kind(config, str(config_path))
     own = folder / "plainbert.json"
     about = files.read_json(own) if own.is_file() else {}
     sentence = _sentence(folder, about)
-    return Checkpoint(folder, config, about, _weights(folder), *sentence)
+    weights, index = _weights(folder)
+    return Checkpoint(folder, config, about, weights, *sentence, index)
+
+
+def _check_kind(config: BertConfig, source: str) -> None:
+    """Refuse what has BERT's weights but computes something else.
+
+    Raises:
+        CheckpointError: names the key of the config.
+    """
+    decoder = [key for key in ("is_decoder", "add_cross_attention") if config.extra.get(key)]
+    refused = [name for name in config.architectures if name in REFUSED]
+    if decoder or refused:
+        what = f"{decoder[0]} is true" if decoder else f"architectures names {refused[0]}"
+        raise CheckpointError(
+            f"{source}: {what}: a decoder that sees only the words before. plainbert's models are "
+            "encoders."
+        )
+    if config.extra.get("pruned_heads"):
+        raise CheckpointError(
+            f"{source}: pruned_heads is not empty; layers with a different number of attention "
+            "heads each are not supported."
+        )
 
 
 def _sentence(folder: Path, about: dict[str, Any]) -> Sentence:
@@ -107,25 +144,25 @@ def _sentence(folder: Path, about: dict[str, Any]) -> Sentence:
     pooling = about.get("pooling", theirs.pooling)
     normalize = about.get("normalize", theirs.normalize)
     length = about.get("max_length", theirs.max_length)
+    if not isinstance(pooling, str | None):
+        raise FormatError(f"{folder / 'plainbert.json'}: pooling={pooling!r} is not a name.")
     if not isinstance(length, int | None) or (length is not None and length < 1):
         raise FormatError(f"{folder / 'plainbert.json'}: max_length={length!r} is not a length.")
     return Sentence(pooling, bool(normalize), length)
 
 
-def _weights(folder: Path) -> tuple[Path, ...]:
-    """The weight files of a folder: safetensors, shards, or an old torch file."""
-    if (single := folder / "model.safetensors").is_file():
-        return (single,)
-    if (index := folder / INDEX).is_file():
-        return _shards(index)
-    if (old := folder / "pytorch_model.bin").is_file():
-        return (old,)
-    raise CheckpointError(
-        f"{folder} has no weights: none of model.safetensors, {INDEX}, pytorch_model.bin."
-    )
+def _weights(folder: Path) -> tuple[tuple[Path, ...], Path | None]:
+    """The weight files of a folder, safetensors before torch's, and the index of shards."""
+    for name, table in zip(SINGLE, SHARDED, strict=True):
+        if (single := folder / name).is_file():
+            return (single,), None
+        if (index := folder / table).is_file():
+            return _shards(index, Path(name).suffix), index
+    names = ", ".join(name for pair in zip(SINGLE, SHARDED, strict=True) for name in pair)
+    raise CheckpointError(f"{folder} has no weights: none of {names}.")
 
 
-def _shards(index: Path) -> tuple[Path, ...]:
+def _shards(index: Path, suffix: str) -> tuple[Path, ...]:
     """The files of a sharded checkpoint, which must lie beside its index."""
     table = files.read_json(index).get("weight_map")
     if not isinstance(table, dict) or not table:
@@ -133,20 +170,15 @@ def _shards(index: Path) -> tuple[Path, ...]:
     names = sorted({str(name) for name in table.values()})
     for name in names:
         # A name such as ../../x or /etc/x would open a file that is not part of the model.
-        if Path(name).name != name or not name.endswith(".safetensors"):
+        if not FILE_NAME.fullmatch(name) or not name.endswith(suffix):
             raise FormatError(
-                f"{index} names the file {name!r}; a .safetensors file in the same folder is "
+                f"{index} names the file {name[:200]!r}; a {suffix} file in the same folder is "
                 "expected."
             )
         if not (index.parent / name).is_file():
-            raise CheckpointError(f"{index.parent} lacks {name}, which its index names.")
+            state = "is a folder" if (index.parent / name).is_dir() else "does not exist"
+            raise CheckpointError(f"{index} names the file {name}, which {state}.")
     return tuple(index.parent / name for name in names)
-
-
-def _index_used(checkpoint: Checkpoint) -> tuple[Path, ...]:
-    single = checkpoint.folder / "model.safetensors"
-    index = checkpoint.folder / INDEX
-    return (index,) if index.is_file() and single not in checkpoint.weights else ()
 
 
 def _safetensors(path: Path) -> dict[str, Tensor]:
@@ -155,7 +187,7 @@ def _safetensors(path: Path) -> dict[str, Tensor]:
 
     try:
         return dict(load_file(path))
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
         raise FormatError(
             f"{path} cannot be read ({error}); it is truncated or not a safetensors file. "
             "Copy or download it again."
@@ -163,38 +195,6 @@ def _safetensors(path: Path) -> dict[str, Tensor]:
 
 
 def _torch(path: Path) -> dict[str, Tensor]:
-    """A file of ``torch.save``, old or new, without running anything that is in it."""
-    import torch
+    from plainbert.checkpoint.torch_files import read_torch
 
-    try:
-        # Files of torch < 1.6 are no zip archives and cannot be mapped.
-        values = torch.load(
-            path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
-        )
-    except pickle.UnpicklingError as error:
-        if "weights_only" in str(error).lower() or "unsupported" in str(error).lower():
-            raise FormatError(
-                f"{path} holds more than tensors, which could run code; it was not opened."
-            ) from None
-        raise FormatError(f"{path} cannot be read ({_first_line(error)}).") from None
-    except Exception as error:  # torch raises anything at all on garbled files
-        raise FormatError(
-            f"{path} cannot be read ({type(error).__name__}: {_first_line(error)}); it is "
-            "truncated or not a torch file."
-        ) from None
-    if not isinstance(values, dict):
-        raise FormatError(f"{path} holds a {type(values).__name__}; named tensors are expected.")
-    strange = [str(name) for name, value in values.items() if not isinstance(value, torch.Tensor)]
-    if strange:
-        raise FormatError(f"{path} holds entries that are no tensors: {_some(strange)}.")
-    return {str(name): value for name, value in values.items()}
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [""])[0]
-
-
-def _some(names: list[str]) -> str:
-    """Names for a message: all, or the first eight and how many more."""
-    more = f" and {len(names) - 8} more" if len(names) > 8 else ""
-    return ", ".join(names[:8]) + more
+    return read_torch(path)

@@ -102,14 +102,14 @@ def _modules(path: Path) -> list[dict[str, Any]]:
     try:
         modules = json.loads(path.read_text(encoding="utf-8-sig"))
         return [{"type": str(each["type"]), "path": str(each["path"])} for each in modules]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise FormatError(f"{path} is not a list of modules with a type and a path.") from None
 
 
 def _inside(folder: Path, path: str) -> Path:
     """A module's folder, which must lie in the model's."""
-    if Path(path).is_absolute() or ".." in Path(path).parts:
-        raise FormatError(f"{folder / 'modules.json'} names {path!r}, outside of the folder.")
+    if Path(path).is_absolute() or ".." in Path(path).parts or "\0" in path or len(path) > 200:
+        raise FormatError(f"{folder / 'modules.json'} names {path[:200]!r}, outside of the folder.")
     return folder / path
 
 
@@ -120,6 +120,8 @@ def _modes(path: Path) -> list[str]:
     config = files.read_json(path)
     if "pooling_mode" in config:
         given = config["pooling_mode"]
+        if not isinstance(given, str | list):
+            raise FormatError(f"{path}: pooling_mode={given!r} is no name and no list of names.")
         return [given] if isinstance(given, str) else [str(mode) for mode in given]
     return [mode for flag, mode in FLAGS.items() if config.get(flag)]
 

@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
+import bisect
 import logging
-import re
+import math
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
+from plainbert.checkpoint.names import DECODER, HEADS, WORDS, head_of_name, own_names, some
 from plainbert.config import BertConfig
 from plainbert.errors import CheckpointError, FormatError
 
 log = logging.getLogger(__name__)
 
-# The parts on top of the body. Each is used whole, created fresh whole, or left out whole.
-HEADS = ("pooler", "cls.predictions", "cls.seq_relationship", "classifier", "qa_outputs")
-# Never parameters of ours: buffers that count 0, 1, 2 ..., and what an optimizer left.
-IGNORED = re.compile(
-    r"(^|\.)embeddings\.(position_ids|token_type_ids)$"
-    r"|(^|[./_])(adam_[mv]|global_step|exp_avg(_sq)?|momentum_buffer|good_steps|loss_scale)"
-    r"|^optimizer\."
-)
-DECODER = "cls.predictions.decoder"  # tied: its matrix is the word embedding's
-WORDS = "embeddings.word_embeddings.weight"
+DTYPES = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 
 
 @dataclass(frozen=True)
@@ -50,15 +44,20 @@ def load(
     skip: Iterable[str] = (),
     source: str = "the checkpoint",
 ) -> LoadReport:
-    """Copy a checkpoint's tensors into a model.
+    """Put a checkpoint's tensors into a model.
+
+    A parameter that was made in :class:`plainbert.checkpoint.blank.Blank` becomes the stored
+    tensor itself where type and shape fit, without a copy: a mapped file stays mapped, and what
+    training changes is copied page by page. Any other parameter is copied into, so that an
+    optimizer's references stay good.
 
     The body must be there completely. Heads of other tasks are left out and counted. A head that
     the checkpoint lacks is drawn new, when that is allowed.
 
     Args:
-        model: a :class:`plainbert.nn.bert.Bert` or a model with a head. Its parameters may be
-            uninitialised memory: each is written.
-        tensors: by Hugging Face's names, old (gamma, beta) or new, with or without ``bert.``.
+        model: a :class:`plainbert.nn.bert.Bert` or a model with a head, blank or not.
+        tensors: by Hugging Face's names, old (gamma, beta) or new, with or without ``bert.``,
+            all with ``module.`` or none.
         fresh_heads: whether missing or differently shaped heads are drawn new; only fine-tuning
             may allow it.
         skip: heads (of :data:`HEADS`) to treat as missing although the file has them.
@@ -69,31 +68,17 @@ def load(
             that no BERT has; the message lists it.
         FormatError: weights that are not floating point numbers.
     """
-    given, ignored = _by_own_name(tensors, source)
-    inner = getattr(model, "bert", None)
-    prefix = "bert." if inner is not None else ""
-    wanted = {name.removeprefix(prefix): each for name, each in model.state_dict().items()}
-    dropped = [name for name in given if _head(name) in tuple(skip)]
-    dropped += [name for name in given if _head(name) and _head(name) not in _heads(wanted)]
-    _check_decoder(given, source)
-    fresh = _fresh(given, wanted, set(dropped), fresh_heads, source)
-    tied = (f"{DECODER}.weight", f"{DECODER}.bias")
-    unknown = [given[name][0] for name in given if name not in {*wanted, *dropped, *tied}]
-    if unknown:
-        raise CheckpointError(
-            f"{source} holds weights that this model has no place for: {_some(unknown)}. "
-            "Is it another architecture, or another number of layers than config.json states?"
-        )
-    missing = [name for name in wanted if name not in given and name not in fresh]
-    if missing:
-        raise CheckpointError(f"{source} lacks weights of the model's body: {_some(missing)}.")
-    config = cast(BertConfig, model.config)
-    with torch.no_grad():
-        for name, target in wanted.items():
-            if name in fresh:
-                _draw(name, target, config)
-            else:
-                target.copy_(_checked(name, given[name][1], target, source))
+    given, ignored = own_names(tensors, source)
+    prefix = "bert." if hasattr(model, "bert") else ""
+    wanted = {name.removeprefix(prefix): each for name, each in model.named_parameters()}
+    heads = {head_of_name(name) for name in wanted}
+    left_out = {head for head in HEADS if head in tuple(skip) or head not in heads}
+    dropped = {name for name in given if head_of_name(name) in left_out}
+    if "cls.predictions" in heads - left_out:
+        _check_decoder(given, source)
+    fresh = _fresh(given, wanted, dropped, fresh_heads, source)
+    _check_names(given, wanted, dropped, fresh, source)
+    _fill(model, prefix, given, fresh, source)
     unused = {*dropped, *(fresh & given.keys())}
     report = LoadReport(
         loaded=len(wanted) - len(fresh),
@@ -107,49 +92,99 @@ def load(
             "%s: left out %d of the stored tensors (%s)",
             source,
             len(report.ignored),
-            _some(report.ignored),
+            some(report.ignored),
         )
     return report
 
 
-def _by_own_name(
-    tensors: Mapping[str, Tensor], source: str
-) -> tuple[dict[str, tuple[str, Tensor]], list[str]]:
-    """Tensors under the names of our models without ``bert.``, and the names that are ignored."""
-    given: dict[str, tuple[str, Tensor]] = {}
-    ignored = []
-    for original, tensor in tensors.items():
-        if IGNORED.search(original):
-            ignored.append(original)
-            continue
-        name = original.removeprefix("bert.")
-        name = re.sub(r"(?<=LayerNorm\.)gamma$", "weight", name)
-        name = re.sub(r"(?<=LayerNorm\.)beta$", "bias", name)
-        if name in given:
-            raise CheckpointError(
-                f"{source} holds both {given[name][0]} and {original}, which are the same weight."
-            )
-        given[name] = (original, tensor)
-    return given, ignored
+def _check_names(
+    given: Mapping[str, tuple[str, Tensor]],
+    wanted: Mapping[str, Tensor],
+    dropped: set[str],
+    fresh: set[str],
+    source: str,
+) -> None:
+    """Refuse names that the model has no place for, and a body that is not whole."""
+    known = {*wanted, *dropped, f"{DECODER}.weight", f"{DECODER}.bias"}
+    unknown = [original for name, (original, _) in given.items() if name not in known]
+    if unknown:
+        raise CheckpointError(
+            f"{source} holds weights that this model has no place for: {some(unknown)}. "
+            "Is it another architecture, or another number of layers than config.json states?"
+        )
+    missing = [name for name in wanted if name not in given and name not in fresh]
+    if missing:
+        raise CheckpointError(f"{source} lacks weights of the model's body: {some(missing)}.")
 
 
-def _head(name: str) -> str | None:
-    """The head that a parameter belongs to; None for the body and for unknown names."""
-    return next((head for head in HEADS if name.startswith(f"{head}.")), None)
+@torch.no_grad()
+def _fill(
+    model: nn.Module,
+    prefix: str,
+    given: Mapping[str, tuple[str, Tensor]],
+    fresh: set[str],
+    source: str,
+) -> None:
+    """Give every parameter its values; a blank one also its memory."""
+    config = cast(BertConfig, model.config)
+    places = {
+        f"{path}.{key}".removeprefix(".").removeprefix(prefix): (module, key, parameter)
+        for path, module in model.named_modules()
+        for key, parameter in module._parameters.items()
+        if parameter is not None
+    }
+    stored = {
+        name: _fitting(name, given[name][1], parameter, source)
+        for name, (_, _, parameter) in places.items()
+        if name not in fresh
+    }
+    _check_finite(stored, source)
+    taken = _Taken()
+    for name, (module, key, parameter) in places.items():
+        if name in fresh:
+            values = torch.empty_like(parameter, device="cpu") if parameter.is_meta else parameter
+            _draw(name, values, config)
+        else:
+            values = stored[name]
+        if parameter.is_meta:
+            # Tensors of a torch file may share memory: trained, one would change the other.
+            values = values.clone() if taken.overlap(values) else values.contiguous()
+            module._parameters[key] = nn.Parameter(values, parameter.requires_grad)
+        elif values is not parameter:
+            parameter.copy_(values)
 
 
-def _heads(wanted: Mapping[str, Tensor]) -> set[str | None]:
-    return {_head(name) for name in wanted}
+class _Taken:
+    """The memory that parameters already have."""
+
+    def __init__(self) -> None:
+        self.runs: list[tuple[int, int]] = []  # first byte, byte behind the last; in order
+
+    def overlap(self, tensor: Tensor) -> bool:
+        """Whether a tensor's bytes are partly in use; if not, they are from now on."""
+        reach = sum((n - 1) * step for n, step in zip(tensor.shape, tensor.stride(), strict=True))
+        start = tensor.data_ptr()
+        run = (start, start + (reach + 1) * tensor.itemsize)
+        place = bisect.bisect(self.runs, run)
+        for other in self.runs[max(0, place - 1) : place + 1]:
+            if run[0] < other[1] and other[0] < run[1]:
+                return True
+        self.runs.insert(place, run)
+        return False
 
 
 def _check_decoder(given: Mapping[str, tuple[str, Tensor]], source: str) -> None:
     """A stored output matrix must be the word embedding's: ours are one parameter."""
     for name, twin in ((f"{DECODER}.weight", WORDS), (f"{DECODER}.bias", "cls.predictions.bias")):
-        if name in given and twin in given and not torch.equal(given[name][1], given[twin][1]):
+        if name in given and twin in given and not _same(given[name][1], given[twin][1]):
             raise CheckpointError(
                 f"{source}: {given[name][0]} differs from {given[twin][0]}; models whose output "
                 "matrix is not tied to the word embedding are not supported."
             )
+
+
+def _same(one: Tensor, other: Tensor) -> bool:
+    return one.dtype == other.dtype and torch.equal(one, other)
 
 
 def _fresh(
@@ -166,7 +201,7 @@ def _fresh(
     """
     fresh: set[str] = set()
     for head in HEADS:
-        names = [name for name in wanted if _head(name) == head]
+        names = [name for name in wanted if head_of_name(name) == head]
         wrong = [
             name for name in names
             if name not in given or name in dropped or given[name][1].shape != wanted[name].shape
@@ -199,29 +234,50 @@ def _no_head(
     return f"{reason}. Fine-tune it for this task first, or give a folder that was."
 
 
-def _checked(name: str, tensor: Tensor, target: Tensor, source: str) -> Tensor:
-    """The tensor, if its shape, type and values can be weights."""
+def _fitting(name: str, tensor: Tensor, target: Tensor, source: str) -> Tensor:
+    """The tensor in the model's type, if its shape and type can be weights."""
     if tensor.shape != target.shape:
         raise CheckpointError(
             f"{source}: {name} has shape {tuple(tensor.shape)}, but config.json makes it "
             f"{tuple(target.shape)}."
         )
-    if not tensor.is_floating_point():
-        raise FormatError(f"{source}: {name} holds {tensor.dtype}; floating point is expected.")
-    bad = not_finite(tensor)
-    if bad:
-        raise CheckpointError(
-            f"{source}: {bad} of {tensor.numel()} values of {name} are not finite (NaN or "
-            "infinite); the training that wrote it went wrong."
+    if tensor.dtype not in DTYPES:
+        raise FormatError(
+            f"{source}: {name} holds {tensor.dtype}; floating point is expected "
+            f"({', '.join(str(each).removeprefix('torch.') for each in DTYPES)})."
         )
-    return tensor
+    return tensor.to(target.dtype)
+
+
+def _check_finite(tensors: Mapping[str, Tensor], source: str) -> None:
+    """Look at every value; this is what opening takes longest for, so all processors do it."""
+    workers = torch.get_num_threads()
+    names = sorted(tensors, key=lambda name: -tensors[name].numel())
+    shares = [names[first::workers] for first in range(workers)]
+
+    def look(share: list[str]) -> dict[str, int]:
+        found = {name: not_finite(tensors[name]) for name in share}
+        return {name: bad for name, bad in found.items() if bad}
+
+    if workers == 1:
+        found = look(names)
+    else:
+        with ThreadPoolExecutor(workers) as pool:
+            found = {name: bad for each in pool.map(look, shares) for name, bad in each.items()}
+    for name, tensor in tensors.items():
+        if name in found:
+            raise CheckpointError(
+                f"{source}: {found[name]} of {tensor.numel()} values of {name} are not finite (NaN "
+                "or infinite); the training that wrote it went wrong."
+            )
 
 
 def not_finite(tensor: Tensor) -> int:
     """How many values of a tensor are NaN or infinite."""
-    # One of them makes the sum odd, and a sum is one pass without a second tensor. A finite sum
-    # may overflow too: only then is it worth a closer look.
-    return 0 if torch.isfinite(tensor.sum()) else int((~torch.isfinite(tensor)).sum())
+    # A single one makes the norm odd, and the norm is one pass at the memory's speed, without a
+    # second tensor. A finite one may overflow too: only then is it worth a closer look.
+    norm = torch.linalg.vector_norm(tensor)
+    return 0 if math.isfinite(norm) else int((~torch.isfinite(tensor)).sum())
 
 
 def _draw(name: str, target: Tensor, config: BertConfig) -> None:
@@ -232,10 +288,3 @@ def _draw(name: str, target: Tensor, config: BertConfig) -> None:
         nn.init.ones_(target)
     else:
         nn.init.normal_(target, std=config.initializer_range)
-
-
-def _some(names: Iterable[str]) -> str:
-    """Names for a message: all, or the first eight and how many more."""
-    listed = list(names)
-    more = f" and {len(listed) - 8} more" if len(listed) > 8 else ""
-    return ", ".join(listed[:8]) + more

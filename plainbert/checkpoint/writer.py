@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from plainbert import files
 from plainbert.checkpoint.sentence import Sentence, write_sentence
+from plainbert.checkpoint.sizes import check_sizes
 from plainbert.config import BertConfig
-from plainbert.errors import CheckpointError
+from plainbert.errors import CheckpointError, FormatError
 from plainbert.files import remove_leftovers
 from plainbert.nn.names import HEADS
 
@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
     from plainbert.text.tokenizer import Tokenizer
 
-__all__ = ["point_best", "point_last", "remove_leftovers", "state", "step_name", "write"]
+__all__ = [
+    "point_best", "point_last", "remove_leftovers", "state", "step_name", "write",
+    "write_folder",
+]  # fmt: skip
 
 
 def write(
@@ -51,22 +54,62 @@ def write(
         UsageError: the folder exists.
         CheckpointError: the vocabulary does not fit the model, or a weight is not finite.
     """
-    from safetensors.torch import save_file
-
     about = dict(about or {})
     config = _described(model, config or cast(BertConfig, model.config))
     if config.architectures == (HEADS["multiple_choice"].architecture,):
         about.setdefault("num_choices", cast(Any, model).num_choices)
+    return write_folder(folder, model.state_dict(), tokenizer, config, about)
+
+
+def write_folder(
+    folder: str | Path,
+    tensors: Mapping[str, Tensor],
+    tokenizer: Tokenizer,
+    config: BertConfig,
+    about: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write a checkpoint folder from tensors, without a model.
+
+    The tensors are written one at a time: mapped, transposed or on another device, there is never
+    a second copy of them all.
+
+    Args:
+        folder: must not exist; it appears once everything is on disk.
+        tensors: by Hugging Face's names, as the class that ``config.architectures`` names has
+            them; one floating point type.
+        tokenizer: what belongs to them.
+        config: sizes, architecture, labels. Its "dtype" is set from the tensors.
+        about: see :func:`write`.
+
+    Returns:
+        the folder.
+
+    Raises:
+        UsageError: the folder exists.
+        CheckpointError: the vocabulary or the config does not fit the tensors, or a weight is not
+            finite.
+        FormatError: a tensor is not of a floating point type.
+    """
+    from plainbert.checkpoint.tensor_files import write_tensors
+
+    about = dict(about or {})
+    extra = {key: value for key, value in config.extra.items() if key != "torch_dtype"}
+    for tensor in tensors.values():
+        extra["dtype"] = str(tensor.dtype).removeprefix("torch.")
+        break
+    config = config.replace(extra=extra)
     repeated = sorted(set(about) & set(config.to_dict()))
     assert not repeated, f"config.json owns {repeated}"
     check_vocabulary(len(tokenizer.vocab), config.vocab_size, str(folder))
-    tensors = state(model)
+    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    check_sizes(config, shapes, str(folder))
+    check_values(tensors)
     with files.new_folder(folder) as partial:
         config.save(partial / "config.json")
         if about:
             files.write_json(partial / "plainbert.json", about)
-        save_file(tensors, partial / "model.safetensors", metadata={"format": "pt"})
-        os.chmod(partial / "model.safetensors", (partial / "config.json").stat().st_mode)
+        # transformers refuses files that do not say which library's tensors they hold.
+        write_tensors(partial / "model.safetensors", tensors, {"format": "pt"})
         tokenizer.save(partial)
         length = about.get("max_length") or config.max_position_embeddings
         sentence = Sentence(about.get("pooling"), bool(about.get("normalize")), length)
@@ -86,7 +129,7 @@ def check_vocabulary(pieces: int, rows: int, source: str) -> None:
         raise CheckpointError(
             f"{source}: the vocabulary has {pieces} entries, but the model has vectors for {rows} "
             f"(vocab_size in config.json). They do not belong together; entries {rows} to "
-            f"{pieces - 1} would have no vector."
+            f"{pieces - 1} would have no vector. Give the vocabulary that it was trained with."
         )
 
 
@@ -96,28 +139,37 @@ def state(model: nn.Module) -> dict[str, Tensor]:
     Raises:
         CheckpointError: a weight is not finite; nothing worth keeping would be written.
     """
-    from plainbert.checkpoint.weights import not_finite
+    tensors = {name: each.detach().to("cpu") for name, each in model.state_dict().items()}
+    check_values(tensors)
+    return tensors
 
-    tensors = {}
-    for name, tensor in model.state_dict().items():
+
+def check_values(tensors: Mapping[str, Tensor]) -> None:
+    """Refuse to write what could not be opened.
+
+    Raises:
+        CheckpointError: a weight is not finite; nothing worth keeping would be written.
+        FormatError: a tensor is not of a floating point type.
+    """
+    from plainbert.checkpoint.weights import DTYPES, not_finite
+
+    for name, tensor in tensors.items():
+        if tensor.dtype not in DTYPES:
+            raise FormatError(f"{name} holds {tensor.dtype}; floating point is expected.")
         if not_finite(tensor):
             raise CheckpointError(
                 f"{name} holds values that are not finite (NaN or infinite); the model is not "
                 "written. A lower --lr often helps."
             )
-        tensors[name] = tensor.detach().to("cpu").contiguous()
-    return tensors
 
 
 def _described(model: nn.Module, config: BertConfig) -> BertConfig:
-    """The config with the model's architecture, its loss and the type of its weights."""
+    """The config with the model's architecture and its loss."""
     head = HEADS[getattr(model, "head", "encoder")]
     # Several labels per text are trained by the same head; such a config keeps its problem type.
     several = config.problem_type == "multi_label_classification" and head.problem_type
     kind = config.problem_type if several else head.problem_type
-    extra = {key: value for key, value in config.extra.items() if key != "torch_dtype"}
-    extra["dtype"] = str(next(model.parameters()).dtype).removeprefix("torch.")
-    return config.replace(architectures=(head.architecture,), problem_type=kind, extra=extra)
+    return config.replace(architectures=(head.architecture,), problem_type=kind)
 
 
 def step_name(step: int) -> str:

@@ -61,18 +61,22 @@ def _metrics() -> Iterable[str]:
 
 
 _MODEL = (
-    Flag("model_dir", str, "Folder of a model (plainbert's own, or Hugging Face's), or a published "
-         "name.", group="model", metavar="DIR"),
+    Flag("model_dir", str, "Model: a published name, or a folder or file of plainbert, Hugging "
+         "Face, GluonNLP (.params) or Google (TensorFlow).", group="model", metavar="DIR"),
     Flag("bert_model", str, "Size of the published model, bert_LAYERS_UNITS_HEADS, or its name.",
          ("model", "model_name"), "model", "NAME"),
     Flag("bert_dataset", str, "What the published model was trained on; picks weights and "
          "vocabulary.", ("dataset_name",), "model", "NAME"),
-    Flag("pretrained_bert_parameters", str, "Weights of a pre-trained body: a model folder.",
+    Flag("pretrained_bert_parameters", str, "Weights of a pre-trained body: a .params file or a "
+         "model folder.",
          group="model", metavar="PATH"),
-    Flag("model_parameters", str, "Weights of the whole fine-tuned model: a model folder.",
+    Flag("model_parameters", str, "Weights of the whole fine-tuned model: a .params file "
+         "or a model folder.",
          ("params_path",), "model", "PATH"),
     Flag("sentencepiece", str, "SentencePiece .model file to use as the vocabulary.", group="model",
          metavar="FILE"),
+    Flag("labels", values.names, "Names of the classes or tags by id, between commas, for a model "
+         "that does not store them.", group="model", metavar="A,B[,...]"),
     Flag("do_lower_case", values.true_or_false, "Whether text is lower-cased, for a vocabulary "
          "that does not say.", group="model", metavar="{true,false}", nargs="?", const=True),
 )  # fmt: skip

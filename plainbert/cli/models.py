@@ -19,8 +19,8 @@ OVERRIDES = {
 def name_of(args: argparse.Namespace) -> str:
     """The folder or name that the flags ask for.
 
-    ``--model_dir``, ``--model_parameters`` and ``--pretrained_bert_parameters`` take a folder or a
-    name; else ``--bert_model`` and ``--bert_dataset`` name published weights, or ``--bert_model``
+    ``--model_dir``, ``--model_parameters`` and ``--pretrained_bert_parameters`` take a folder, a
+    file of a foreign format, or a name; else ``--bert_model`` and ``--bert_dataset`` name published weights, or ``--bert_model``
     alone is a name such as all-MiniLM-L6-v2.
 
     Raises:
@@ -58,5 +58,6 @@ def open_model(
     whole = trained or getattr(args, "model_parameters", None) is not None
     return model_zoo.open_folder(
         name_of(args), head, labels, fresh_head=not whole,
-        lower=getattr(args, "do_lower_case", None), **changes,
+        lower=getattr(args, "do_lower_case", None),
+        dataset_name=getattr(args, "bert_dataset", None), **changes,
     )  # fmt: skip

@@ -30,14 +30,18 @@ def note_folder(folder: Path | None) -> None:
     _folder = folder
 
 
-def run(main: Callable[[], Any]) -> NoReturn:
+def run(main: Callable[[], Any], status: Callable[[Any], int] | None = None) -> NoReturn:
     """Call a script's ``main`` and exit: 0, 2 for a mistake, 130 for Ctrl-C, 141 for a broken pipe.
+
+    Args:
+        main: does the work and returns its results.
+        status: what to exit with instead of 0, from those results.
 
     Raises:
         SystemExit: always, except for errors that are bugs: those pass through.
     """
     try:
-        main()
+        result = main()
         sys.stdout.flush()
     except KeyboardInterrupt:
         print(f"\ninterrupted. {kept()}".rstrip(), file=sys.stderr)
@@ -55,7 +59,7 @@ def run(main: Callable[[], Any]) -> NoReturn:
         _log.debug("the error in full:", exc_info=True)
         print(f"error: {message}", file=sys.stderr)
         raise SystemExit(2) from None
-    raise SystemExit(0)
+    raise SystemExit(0 if status is None else status(result))
 
 
 def explain(error: BaseException) -> str | None:

@@ -1,9 +1,9 @@
 """Fetch a record's files from the Hugging Face Hub into its client's own cache.
 
-The client's cache is used as it is, so what ``transformers`` has already downloaded is not
-downloaded again. ``HF_ENDPOINT`` (a mirror), ``HF_HOME`` / ``HF_HUB_CACHE`` and ``HF_HUB_OFFLINE``
-keep their meaning. A file appears in the cache only once it is complete, and new files are
-compared with the checksum that the server states.
+The client's cache is used as it is, so what ``transformers`` has already downloaded of the same
+revision is not downloaded again. ``HF_ENDPOINT`` (a mirror), ``HF_HOME`` / ``HF_HUB_CACHE`` and
+``HF_HUB_OFFLINE`` keep their meaning. A file appears in the cache only once it is complete, and
+new files are compared with the checksum that the server states.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def fetch(record: Record, cache: str | Path | None = None, weights: bool = True)
     """Download a record's files, unless the cache holds them, and return their folder.
 
     Args:
-        record: what is wanted; it must name a repository.
+        record: what is wanted; without a repository the error says where to get the files.
         cache: cache folder; None is the client's default.
         weights: False fetches the config and vocabulary only.
 
@@ -89,14 +89,11 @@ def fetch(record: Record, cache: str | Path | None = None, weights: bool = True)
         the folder of one commit; every file in it is complete.
 
     Raises:
-        DownloadError: no network, no such repository, a cut download or a wrong checksum; the
-            message says what was tried and how to pass a folder instead.
+        DownloadError: no repository is known, no network, no such repository, a cut download or a
+            wrong checksum; the message says what was tried and how to pass a folder instead.
     """
     if record.repository is None:
-        raise DownloadError(
-            f"No public repository is known to hold {record.model} trained on "
-            f"{record.dataset_name}. {HOW_TO_PASS_A_FOLDER}"
-        )
+        raise DownloadError(by_hand(record))
     found = cached(record, cache, weights)
     if found is not None:
         return found
@@ -122,6 +119,26 @@ def fetch(record: Record, cache: str | Path | None = None, weights: bool = True)
             f"{place} could not be downloaded: {reason[:300]}. Check the network (a proxy, "
             f"HF_ENDPOINT for a mirror) and try again. {HOW_TO_PASS_A_FOLDER}"
         ) from error
+
+
+def by_hand(record: Record) -> str:
+    """How to get weights that no repository holds: where from, and how to open them."""
+    lines = [
+        f"No public repository is known to hold {record.model} trained on {record.dataset_name}."
+    ]
+    if not record.source:
+        return f"{lines[0]} {HOW_TO_PASS_A_FOLDER}"
+    lines.append(
+        f"Get the files from {record.source}, unpack them, and pass that folder: --model_dir "
+        "FOLDER. To convert it once for all: python scripts/bert/convert_checkpoint.py --from "
+        "FOLDER --to OUT, then --model_dir OUT."
+    )
+    if record.old_params is not None:
+        lines.append(
+            f"Where GluonNLP once ran, ~/.mxnet/models has it as {record.old_params} with "
+            f"{record.old_vocab}."
+        )
+    return "\n".join(lines)
 
 
 def _fetch(

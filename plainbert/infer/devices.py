@@ -9,6 +9,7 @@ import torch
 from plainbert.errors import DeviceError, UnknownNameError
 
 DTYPES = {
+    "float64": torch.float64,  # for comparisons; no script computes in it unasked
     "float32": torch.float32,
     "bfloat16": torch.bfloat16,
     "float16": torch.float16,
@@ -59,8 +60,8 @@ def pick_dtype(name: str, device: torch.device) -> torch.dtype:
     """The number format of the matrix products.
 
     Args:
-        name: "float32", "bfloat16", "float16", or "auto": bfloat16 where ``device`` multiplies it
-            natively, else float32 (never float16, whose range needs loss scaling).
+        name: "float64", "float32", "bfloat16", "float16", or "auto": bfloat16 where ``device``
+            multiplies it natively, else float32 (never float16, whose range needs loss scaling).
         device: where the model will run.
 
     Raises:

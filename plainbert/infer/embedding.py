@@ -75,7 +75,9 @@ class BertEmbedding:
         self.batch_size = batch_size
         self.dataset_name = dataset_name
         if params_path is not None:
-            opened = model_zoo.open_folder(params_path, lower=lower, root=root)
+            opened = model_zoo.open_folder(
+                params_path, lower=lower, root=root, dataset_name=dataset_name
+            )
             plain, own = opened.model, opened.tokenizer
         else:
             plain, own = model_zoo.get_model(

@@ -48,11 +48,13 @@ def load(
     lower: bool | None = None,
     root: str | Path | None = None,
     tokenizer: Tokenizer | None = None,
+    labels: Sequence[str] | None = None,
+    dataset_name: str | None = None,
 ) -> Model:
     """Open a model for inference.
 
     Args:
-        name_or_folder: a checkpoint folder, or a name such as "all-MiniLM-L6-v2" or
+        name_or_folder: a folder or file of any format, or a name such as "all-MiniLM-L6-v2" or
             "google-bert/bert-base-cased".
         dtype: "float32", "bfloat16", "float16", or "auto": bfloat16 where the hardware multiplies
             it.
@@ -60,6 +62,8 @@ def load(
         lower: whether to lower-case, for folders that do not say.
         root: download cache.
         tokenizer: instead of the folder's own.
+        labels: names of the classes by id, for models that do not store them.
+        dataset_name: what a GluonNLP or Google checkpoint without a vocabulary was trained on.
 
     Raises:
         UnknownNameError: neither a folder nor a known name.
@@ -72,7 +76,9 @@ def load(
         vector = model.encode("a sentence")  # (384,)
     """
     place = pick_device() if device is None else torch.device(device)
-    opened = open_folder(name_or_folder, lower=lower, root=root)
+    opened = open_folder(
+        name_or_folder, labels=labels, lower=lower, root=root, dataset_name=dataset_name
+    )
     ready = prepare(opened.model, pick_dtype(dtype, place), place)
     return Model(ready, tokenizer or opened.tokenizer, opened.checkpoint, place)
 

@@ -1,4 +1,4 @@
-"""From a name to a folder: a folder; the download cache; a Python package; the Hub."""
+"""From a name to a folder or file: the download cache; GluonNLP's; a Python package; the Hub."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from plainbert.errors import CheckpointError, DownloadError, UnknownNameError
-from plainbert.hub import download, records
+from plainbert.hub import download, gluonnlp_cache, records
 from plainbert.hub.records import Record
 
 log = logging.getLogger(__name__)
@@ -21,7 +21,7 @@ def list_models() -> list[tuple[str, str]]:
 def resolve(
     name_or_folder: str | Path, root: str | Path | None = None, weights: bool = True
 ) -> Path:
-    """The folder behind a name: a folder; the cache; a Python package; the Hub.
+    """What is behind a name: a path; the cache; GluonNLP's cache; a Python package; the Hub.
 
     Args:
         name_or_folder: a folder, a short name ("all-MiniLM-L6-v2"), ``MODEL_DATASET``, or a Hub
@@ -31,6 +31,7 @@ def resolve(
 
     Raises:
         UnknownNameError: neither a folder nor a known name.
+        UsageError: GluonNLP's name of a model that is not BERT.
         CheckpointError: a path that does not exist.
         DownloadError: the name is known but nothing was found; says everything that was tried.
     """
@@ -41,6 +42,7 @@ def resolve(
     if record is None and len(folder.parts) > 1:
         raise CheckpointError(f"{folder} does not exist; a checkpoint folder is expected.")
     if record is None:
+        records.refuse_others(str(name_or_folder))
         raise UnknownNameError(
             "folder or model", str(name_or_folder), records.short_names(),
             "Or pass a folder with --model_dir FOLDER.",
@@ -60,7 +62,9 @@ def record_of(name: str) -> Record | None:
 
 
 def resolve_record(record: Record, root: str | Path | None = None, weights: bool = True) -> Path:
-    """The folder of published weights: the cache; a Python package; the Hub.
+    """The folder of published weights: the cache; GluonNLP's; a Python package; the Hub.
+
+    From GluonNLP's cache it is a ``.params`` file.
 
     Raises:
         DownloadError: none has it; says everything that was tried.
@@ -69,7 +73,11 @@ def resolve_record(record: Record, root: str | Path | None = None, weights: bool
     if found is not None:
         log.info("%s: found in the cache, %s", record.dataset_name, found)
         return found
-    tried = ["the download cache (not there)"]
+    old = gluonnlp_cache.old_files(record) if weights else None
+    if old is not None:
+        log.info("%s: found among GluonNLP's files, %s", record.dataset_name, old[0])
+        return old[0]
+    tried = ["the download cache (not there)", f"{gluonnlp_cache.old_folder()} (not there)"]
     if record.package is not None:
         found = record.package_path()
         if found is not None:

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import torch
+from torch import Tensor
 
 from plainbert import checkpoint
 from plainbert.checkpoint import Checkpoint, LoadReport
 from plainbert.checkpoint.writer import check_vocabulary
 from plainbert.config import BertConfig
-from plainbert.errors import CheckpointError, UnknownNameError, UsageError
-from plainbert.hub.records import Record
+from plainbert.errors import CheckpointError, UnknownNameError
+from plainbert.hub import records
 from plainbert.model_zoo.find import record_of, resolve
+from plainbert.model_zoo.stored import ForeignCheckpoint, read_stored, tokenizer_of
 from plainbert.nn.bert import Bert
 from plainbert.nn.headed import Headed
 from plainbert.nn.heads import MultipleChoice
 from plainbert.nn.models import MODELS
 from plainbert.nn.names import HEADS
-from plainbert.text.reader import read_tokenizer
 from plainbert.text.tokenizer import Tokenizer
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -65,9 +69,10 @@ def open_folder(
     fresh_head: bool = False,
     lower: bool | None = None,
     root: str | Path | None = None,
+    dataset_name: str | None = None,
     **changes: Any,
 ) -> Opened:
-    """Open a checkpoint folder, or a name, as the model that is wanted.
+    """Open a folder or file of any format, or a name, as the model that is wanted.
 
     Args:
         name_or_folder: see :func:`resolve`.
@@ -76,6 +81,8 @@ def open_folder(
         fresh_head: draw a head new where the folder has none that fits. Fine-tuning only.
         lower: whether to lower-case, for folders that do not say.
         root: download cache.
+        dataset_name: what a GluonNLP or Google checkpoint without a vocabulary was trained on, see
+            :func:`plainbert.model_zoo.list_models`.
         changes: fields of the config to change, such as ``attention_probs_dropout_prob=0.0``.
 
     Raises:
@@ -84,14 +91,28 @@ def open_folder(
             folder has no such head, or one for other labels.
     """
     record = None if Path(name_or_folder).expanduser().exists() else record_of(str(name_or_folder))
-    stored = checkpoint.read(resolve(name_or_folder, root))
+    stored = read_stored(resolve(name_or_folder, root), labels=labels)
+    if record is None and dataset_name is not None and isinstance(stored, ForeignCheckpoint):
+        record = records.trained_on(dataset_name)
+    tokenizer = tokenizer_of(stored, lower, record, root=root)
+    return open_stored(stored, tokenizer, head, labels, fresh_head, **changes)
+
+
+def open_stored(
+    stored: Checkpoint,
+    tokenizer: Tokenizer,
+    head: str | None = None,
+    labels: Sequence[str] | None = None,
+    fresh_head: bool = False,
+    **changes: Any,
+) -> Opened:
+    """Make the model of a checkpoint that was read; arguments as for :func:`open_folder`."""
     head = head or stored.head or "encoder"
     if head not in HEADS:
         raise UnknownNameError("head", head, HEADS)
     config, skip = _config_for(stored, head, labels, fresh_head)
-    tokenizer = open_tokenizer(stored.folder, lower, record)
     check_vocabulary(len(tokenizer.vocab), config.vocab_size, str(stored.folder))
-    tensors = stored.tensors()
+    tensors = _in_order(stored.tensors(), stored.config.id2label, config.id2label)
     pooler = any(name.endswith("pooler.dense.weight") for name in tensors)
     model = unfilled(config.replace(**changes), head, pooler, stored.about)
     report = checkpoint.load(model, tensors, fresh_head, skip, str(stored.folder))
@@ -100,7 +121,7 @@ def open_folder(
 
 def labels_of(name_or_folder: str | Path, root: str | Path | None = None) -> tuple[str, ...] | None:
     """The class names of a folder or name, by id; None where it states none."""
-    return checkpoint.read(resolve(name_or_folder, root)).config.id2label
+    return read_stored(resolve(name_or_folder, root)).config.id2label
 
 
 def _config_for(
@@ -135,14 +156,35 @@ def _config_for(
 
 
 def _agree(stored: tuple[str, ...], wanted: tuple[str, ...]) -> bool:
-    """Whether labels mean the same by id; the placeholders LABEL_0 ... stand for any."""
+    """Whether labels mean the same, in any order; the placeholders LABEL_0 ... stand for any."""
     placeholders = tuple(f"LABEL_{row}" for row in range(len(stored)))
-    return len(stored) == len(wanted) and (stored == wanted or placeholders in (stored, wanted))
+    if len(stored) == len(wanted) and placeholders in (stored, wanted):
+        return True
+    return sorted(map(str.casefold, stored)) == sorted(map(str.casefold, wanted))
+
+
+def _in_order(
+    tensors: dict[str, Tensor], stored: tuple[str, ...] | None, wanted: tuple[str, ...] | None
+) -> dict[str, Tensor]:
+    """Tensors with the rows of the classifier in the order of the wanted labels.
+
+    MNLI's classes, for one, are numbered differently by GLUE, GluonNLP and on the Hub.
+    """
+    folded = [label.casefold() for label in stored or ()]
+    names = [label.casefold() for label in wanted or ()]
+    if folded == names or sorted(folded) != sorted(names) or len(set(folded)) < len(folded):
+        return tensors
+    order = torch.tensor([folded.index(label) for label in names])
+    log.info("classes reordered from %s to %s", ", ".join(stored or ()), ", ".join(wanted or ()))
+    return {
+        name: tensor[order] if name.startswith("classifier.") else tensor
+        for name, tensor in tensors.items()
+    }
 
 
 def unfilled(config: BertConfig, head: str, pooler: bool, about: dict[str, Any]) -> Bert | Headed:
-    """A model whose parameters are uninitialised memory: loading writes each of them."""
-    with torch.device("meta"):
+    """A model whose parameters have no memory: loading gives each of them its stored tensor."""
+    with checkpoint.Blank():
         model: Bert | Headed
         if head == "encoder":
             model = Bert(config, pooler=pooler)
@@ -150,14 +192,4 @@ def unfilled(config: BertConfig, head: str, pooler: bool, about: dict[str, Any])
             model = MultipleChoice(config, int(about["num_choices"]))
         else:
             model = cast(Any, MODELS[head])(config)
-    return model.to_empty(device="cpu")
-
-
-def open_tokenizer(folder: Path, lower: bool | None, record: Record | None) -> Tokenizer:
-    """The folder's tokenizer; the record settles the casing if neither folder nor caller does."""
-    try:
-        return read_tokenizer(folder, lower)
-    except UsageError:  # nothing in the folder says whether to lower-case
-        if lower is not None or record is None or not record.vocab_size:
-            raise
-        return read_tokenizer(folder, record.lower)
+    return model

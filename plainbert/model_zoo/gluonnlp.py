@@ -21,7 +21,8 @@ from plainbert.errors import (
 )
 from plainbert.hub import records
 from plainbert.model_zoo.find import resolve_record
-from plainbert.model_zoo.folder import open_tokenizer, unfilled
+from plainbert.model_zoo.folder import unfilled
+from plainbert.model_zoo.stored import read_stored, tokenizer_of, vocabulary_of
 from plainbert.nn.bert import Bert, Output
 from plainbert.nn.headed import Headed
 from plainbert.nn.models import MODELS
@@ -96,7 +97,9 @@ def get_model(
         CheckpointError: the published weights lack a head that was asked for.
         DownloadError: the weights could not be found or downloaded.
     """
-    if (record := records.by_name(name)) is not None and dataset_name is None:
+    records.refuse_others(name, dataset_name or "")
+    record = records.by_name(f"{name}_{dataset_name}") or records.by_name(name)
+    if record is not None and dataset_name in (None, record.dataset_name, *record.names):
         name, dataset_name = record.model, record.dataset_name
     head = _head_for(use_pooler, use_decoder, use_classifier)
     _check_outputs(head, output_attention, output_all_encodings)
@@ -110,19 +113,18 @@ def get_model(
             f"pretrained=True needs dataset_name, one of: {', '.join(records.DATASET_NAMES)}. For "
             "a model from scratch pass pretrained=False and vocab."
         )
-    if record is not None:
-        folder = resolve_record(record, root, weights=pretrained)
-        tokenizer = open_tokenizer(folder, None, record)
-    else:
-        tokenizer = _own_tokenizer(vocab)
     tensors = None
     if record is not None and pretrained:
-        stored = checkpoint.read(folder)
+        stored = read_stored(resolve_record(record, root))
         if stored.config.size_name != name:
-            raise CheckpointError(f"{folder} holds a {stored.config.size_name}, not a {name}.")
+            held = stored.config.size_name
+            raise CheckpointError(f"{stored.folder} holds a {held}, not a {name}.")
+        tokenizer = tokenizer_of(stored, record=record, root=root)
         config, tensors = stored.config.replace(**changes), stored.tensors()
     else:
-        config = config.replace(vocab_size=len(tokenizer.vocab), **changes)
+        tokenizer = vocabulary_of(record, root) if record is not None else _own_tokenizer(vocab)
+        own = record.config if record is not None else {}
+        config = config.replace(vocab_size=len(tokenizer.vocab), **{**own, **changes})
     check_vocabulary(len(tokenizer.vocab), config.vocab_size, name)
     model = _zoo_model(config, head, use_pooler, output_all_encodings, tensors is not None)
     if tensors is not None:

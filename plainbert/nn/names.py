@@ -35,6 +35,9 @@ HEADS = {
     )
 }
 
+# Classes of Hugging Face's with BERT's weights that look only at the words before: no encoders.
+REFUSED = ("BertLMHeadModel",)
+
 
 def head_of(architecture: str, problem_type: str | None, num_labels: int) -> str | None:
     """Name of the head that a ``config.json`` describes; None for an unknown architecture.

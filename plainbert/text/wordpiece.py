@@ -91,6 +91,12 @@ class WordPiece(Tokenizer):
         settings = (self.lower, self.max_word_chars, self.strip_accents, self.split_cjk)
         return (WordPiece, (self.vocab, *settings, self.cache_words, self.added))
 
+    def with_vocab(self, vocab: Vocab) -> WordPiece:
+        """The same rules over another vocabulary, such as the same tokens in another order."""
+        make, (_, *settings) = self.__reduce__()
+        made: WordPiece = make(vocab, *settings)
+        return made
+
     def is_first(self, piece: str) -> bool:
         """Whether a sub-word starts a word: all but those with ``##`` do."""
         return not piece.startswith("##")

@@ -29,7 +29,7 @@ FORMS = (".tsv", ".jsonl")
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = flags.parser(__doc__)
-    flags.add(parser, model_dir=flags.REQUIRED, do_lower_case=None)
+    flags.add(parser, model_dir=flags.REQUIRED, bert_dataset=None, labels=None, do_lower_case=None)
     flags.add(parser, file=None, sentences=None, text_columns=None, max_len=None)
     flags.add(parser, output=None, overwrite=False, verbose=False)
     flags.add_device(parser, dtype="float32")
@@ -48,7 +48,10 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     from plainbert.infer.results import table
 
     ready = start(args)
-    model = load(args.model_dir, dtype=args.dtype, device=ready.device, lower=args.do_lower_case)
+    model = load(
+        args.model_dir, dtype=args.dtype, device=ready.device, lower=args.do_lower_case,
+        labels=args.labels, dataset_name=args.bert_dataset,
+    )  # fmt: skip
     answers = model.predict(rows, max_len=args.max_len, bar=True)
     found = [
         {"text": texts.join(row), "label": answer.label}

@@ -35,6 +35,14 @@ def test_success() -> None:
     assert ended("print('scores')\nreturn {'accuracy': 1.0}") == (0, "scores\n", "")
 
 
+@pytest.mark.parametrize("equal", [True, False])
+def test_results_decide_the_status(equal: bool) -> None:
+    with pytest.raises(SystemExit) as exit:
+        run.run(lambda: {"equal": equal}, status=lambda result: 0 if result["equal"] else 1)
+
+    assert exit.value.code == (0 if equal else 1)
+
+
 def test_a_mistake_is_one_line() -> None:
     status, out, err = ended("raise errors.UnknownNameError('task', 'STS', ['SST'])")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import socket
 
@@ -9,7 +10,8 @@ import pytest
 
 from plainbert.errors import DownloadError
 from plainbert.hub.download import cached, fetch, is_complete
-from plainbert.hub.records import Record
+from plainbert.hub.record import Record
+from plainbert.hub.table import RECORDS
 from tests.tools.hub_server import COMMIT, Hub, serve
 
 SIZE = 300_000  # bytes of the "weights": several network packets
@@ -170,3 +172,45 @@ def test_offline_mode_uses_the_cache_and_asks_nobody(hub, monkeypatch, cache):
 def test_record_without_a_repository_says_how_to_pass_a_folder(cache):
     with pytest.raises(DownloadError, match=r"No public repository .*--model_dir FOLDER"):
         fetch(record(None), cache)
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [each for each in RECORDS if each.repository is None],
+    ids=lambda each: each.dataset_name,
+)
+def test_error_says_where_to_get_the_files_and_how_to_convert_them(cache, wanted):
+    with pytest.raises(DownloadError) as caught:
+        fetch(wanted, cache)
+    message = str(caught.value)
+    for part in (
+        f"{wanted.model} trained on {wanted.dataset_name}",
+        f"Get the files from {wanted.source}, unpack",
+        "--model_dir FOLDER",
+        "scripts/bert/convert_checkpoint.py --from FOLDER --to OUT",
+        "--model_dir OUT",
+        wanted.old_params,
+        wanted.old_vocab,
+    ):
+        assert part in message
+    assert len(message.splitlines()) == 3
+
+
+def test_everything_the_tokenizer_reads_is_downloaded(hub, repository, cache):
+    (repository / "vocab.txt").rename(repository / "spiece.model")
+    (repository / "special_tokens_map.json").write_text("{}")
+    (repository / "added_tokens.json").write_text("{}")
+    folder = fetch(record(), cache)
+    for name in ("spiece.model", "special_tokens_map.json", "added_tokens.json"):
+        assert (folder / name).read_bytes() == (repository / name).read_bytes()
+    assert cached(record(), cache) == folder
+
+
+def test_a_pinned_commit_is_asked_for_and_found_again(hub, cache):
+    pinned = dataclasses.replace(record(), revision=COMMIT)
+    folder = fetch(pinned, cache)
+    assert folder.name == COMMIT
+    assert f"revision/{COMMIT}" in " ".join(hub.requests)
+    hub.requests.clear()
+    assert fetch(pinned, cache) == folder
+    assert hub.requests == []

@@ -1,0 +1,145 @@
+"""The same text for both models, each with its own ids."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plainbert.batching.features import Features, featurize
+from plainbert.compare.names import TEXTS
+from plainbert.errors import UsageError
+from plainbert.model_zoo import Opened
+from plainbert.text.vocab import Vocab
+
+log = logging.getLogger(__name__)
+
+BATCH = 8  # texts; a batch's logits over the vocabulary are the largest thing in memory
+UNCUT = 1 << 20  # tokens; more than any text here
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Texts as padded ids; T is the number of real tokens among the B * L.
+
+    Attributes:
+        ids: (B, L), int64; the padding token behind each text.
+        types: segments, (B, L), int64.
+        lengths: tokens of each text, (B,), int64.
+        gold: start and end of an answer that the loss of a span model is computed for, (B, 2).
+    """
+
+    ids: NDArray[np.int64]
+    types: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+    gold: NDArray[np.int64]
+
+    @property
+    def mask(self) -> NDArray[np.bool_]:
+        """True at real tokens; (B, L)."""
+        real: NDArray[np.bool_] = np.arange(self.ids.shape[1]) < self.lengths[:, None]
+        return real
+
+
+def make(
+    models: Sequence[Opened], texts: Sequence[tuple[str, ...]], max_len: int | None = None
+) -> list[list[Batch]]:
+    """Tokenise texts for each model.
+
+    Args:
+        models: one or two.
+        texts: one to three texts per row.
+        max_len: tokens kept per row. When not given, a row that is too long is an error, unless
+            the texts are those of :mod:`plainbert.compare.names`.
+
+    Returns:
+        for each model its batches; the same rows, lengths and segments for all.
+
+    Raises:
+        UsageError: there is no text, a row is longer than a model, or two tokenizers cut a text
+            into different pieces.
+    """
+    if not texts:
+        raise UsageError("there is no text to compare on.")
+    most, short = min(
+        ((each.model.config.max_position_embeddings, each) for each in models),
+        key=lambda pair: pair[0],
+    )
+    if max_len is not None and max_len > most:
+        raise UsageError(
+            f"--max_len {max_len}: {short.checkpoint.folder} has {most} positions; at most {most} "
+            "tokens are possible."
+        )
+    if texts is TEXTS:
+        max_len = max_len or most
+    found = [featurize(each.tokenizer, texts, max_len or UNCUT) for each in models]
+    for features in found[1:]:
+        _same_pieces(found[0], features, models[0].tokenizer.vocab, models[1].tokenizer.vocab)
+    if (longest := int(found[0].lengths.max())) > most:
+        row = int(found[0].lengths.argmax())
+        raise UsageError(
+            f"text {row + 1} has {longest} tokens, but {short.checkpoint.folder} has only {most} "
+            f"positions. Shorten it, or cut all texts with --max_len {most}."
+        )
+    if found[0].cut:
+        log.warning("%d of %d texts were cut to %d tokens", found[0].cut, len(texts), max_len)
+    segments = min(each.model.config.type_vocab_size for each in models)
+    return [
+        [_batch(features, start, each.tokenizer.vocab, segments)
+         for start in range(0, len(texts), BATCH)]
+        for each, features in zip(models, found, strict=True)
+    ]  # fmt: skip
+
+
+def unknown_share(features: Sequence[Batch], vocab: Vocab) -> float:
+    """The share of unknown tokens among all."""
+    if vocab.unk is None:
+        return 0.0
+    unknown = sum(int((each.ids[each.mask] == vocab.unk_id).sum()) for each in features)
+    return unknown / sum(int(each.lengths.sum()) for each in features)
+
+
+def _batch(features: Features, start: int, vocab: Vocab, segments: int) -> Batch:
+    rows = range(start, min(start + BATCH, len(features)))
+    lengths = features.lengths[start : rows.stop].astype(np.int64)
+    shape = (len(rows), int(lengths.max()))
+    ids = np.full(shape, vocab.pad_id if vocab.pad is not None else 0, dtype=np.int64)
+    types = np.zeros(shape, dtype=np.int64)
+    for place, row in enumerate(rows):
+        part = slice(features.offsets[row], features.offsets[row + 1])
+        ids[place, : lengths[place]] = features.ids[part]
+        types[place, : lengths[place]] = np.minimum(features.types[part], segments - 1)
+    gold = np.stack([lengths // 3, 2 * lengths // 3], axis=1)
+    return Batch(ids, types, lengths, gold)
+
+
+def _same_pieces(one: Features, two: Features, first: Vocab, second: Vocab) -> None:
+    """Refuse texts that are cut differently; special tokens may have other names.
+
+    Raises:
+        UsageError: the first piece that differs.
+    """
+    roles = ({token: f"({role})" for role, token in vocab.specials.items()}
+             for vocab in (first, second))  # fmt: skip
+    named, other = (
+        [role.get(vocab.tokens[row], vocab.tokens[row]) for row in features.ids]
+        for features, vocab, role in zip((one, two), (first, second), roles, strict=True)
+    )
+    for row in range(len(one)):
+        left = named[one.offsets[row] : one.offsets[row + 1]]
+        right = other[two.offsets[row] : two.offsets[row + 1]]
+        if left == right:
+            continue
+        pairs = zip(left, right, strict=False)
+        place = next(
+            (index for index, (a, b) in enumerate(pairs) if a != b), min(len(left), len(right))
+        )
+        shown = [repr(part[place]) if place < len(part) else "nothing" for part in (left, right)]
+        raise UsageError(
+            f"the tokenizers cut text {row + 1} differently: token {place + 1} is {shown[0]} in "
+            f"the first model, {shown[1]} in the second. Two models can be compared only on the "
+            "same pieces; choose other --sentences, or check --do_lower_case."
+        )

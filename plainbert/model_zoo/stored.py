@@ -1,0 +1,187 @@
+"""Open whatever holds a model: a folder of ours or Hugging Face's, or a foreign format."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from plainbert import checkpoint
+from plainbert.checkpoint import Checkpoint
+from plainbert.errors import CheckpointError, UsageError
+from plainbert.formats import find as formats
+from plainbert.formats.foreign import Foreign
+from plainbert.hub import records
+from plainbert.hub.records import Record
+from plainbert.model_zoo.find import resolve_record
+from plainbert.text.gluonnlp_vocab import gluonnlp_order
+from plainbert.text.reader import read_tokenizer
+from plainbert.text.sentencepiece import SentencePiece
+from plainbert.text.sentencepiece_model import looks_like as is_sentencepiece
+from plainbert.text.tokenizer import Tokenizer
+from plainbert.text.vocab import Vocab
+from plainbert.text.wordpiece import WordPiece
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+log = logging.getLogger(__name__)
+
+OWN_WEIGHTS = (
+    "model.safetensors", "model.safetensors.index.json",
+    "pytorch_model.bin", "pytorch_model.bin.index.json",
+)  # fmt: skip
+WORD_CHARS = {"gluonnlp": 200}  # longest word that is cut into pieces; 100 elsewhere
+
+
+@dataclass(frozen=True)
+class ForeignCheckpoint(Checkpoint):
+    """A file or folder of another system, used like a checkpoint folder of ours.
+
+    Attributes:
+        foreign: what its reader found.
+    """
+
+    foreign: Foreign = field(kw_only=True)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """See :meth:`Checkpoint.tensors`."""
+        return dict(self.foreign.tensors)
+
+
+def read_stored(
+    path: str | Path,
+    num_heads: int | None = None,
+    labels: Sequence[str] | None = None,
+    repair_bias: bool = False,
+    format: str | None = None,
+) -> Checkpoint:
+    """Open a path that exists, whatever its format.
+
+    Args:
+        path: a folder, or a file of a format whose models are files.
+        num_heads: attention heads, for formats that do not store them.
+        labels: class or tag names by id, for formats that do not store them.
+        repair_bias: for weights trained with GluonNLP 0.9.0 to 0.9.2.
+        format: a name of :data:`plainbert.formats.names.FORMATS`; found out when not given.
+
+    Raises:
+        CheckpointError: there is nothing that could be opened, or parts of it disagree.
+        FormatError: a file is garbled.
+    """
+    path = Path(path).expanduser()
+    if path.is_file() and path.name in OWN_WEIGHTS:
+        path = path.parent
+    own = format in ("huggingface", "pytorch") or any(
+        (path / name).is_file() for name in OWN_WEIGHTS
+    )
+    foreign = format if format in formats.READERS else None if own else formats.format_of(path)
+    if foreign is None:
+        if repair_bias:
+            raise CheckpointError(f"{path} is not of GluonNLP: its biases need no repair.")
+        return checkpoint.read(path)
+    found = formats.read(path, foreign, num_heads, labels, repair_bias)
+    for line in found.assumed:
+        log.info("%s: assumed %s", found.source, line)
+    if found.unused:
+        some = ", ".join(found.unused[:8]) + (" ..." if len(found.unused) > 8 else "")
+        log.info("%s: not used: %d tensors (%s)", found.source, len(found.unused), some)
+    return ForeignCheckpoint(found.source, found.config, {}, (), foreign=found)
+
+
+def tokenizer_of(
+    stored: Checkpoint,
+    lower: bool | None = None,
+    record: Record | None = None,
+    vocabulary: str | Path | None = None,
+    root: str | Path | None = None,
+) -> Tokenizer:
+    """The tokenizer of what was opened.
+
+    Args:
+        stored: from :func:`read_stored`.
+        lower: casing, where nothing else says it.
+        record: what the model was trained on; settles the casing and, for a foreign file without
+            a vocabulary, the vocabulary.
+        vocabulary: a file to take instead of the one beside the weights.
+        root: download cache.
+
+    Raises:
+        CheckpointError: there is no vocabulary.
+        UsageError: nothing says whether to lower-case.
+    """
+    if not isinstance(stored, ForeignCheckpoint) and vocabulary is None:
+        return _own(stored.folder, lower, record)
+    kind = stored.foreign.format if isinstance(stored, ForeignCheckpoint) else ""
+    record = record or record_in_name(stored.folder)
+    if lower is None and isinstance(stored, ForeignCheckpoint):
+        lower = stored.foreign.lower
+    if lower is None and record is not None and record.vocab_size:
+        lower = record.lower
+    if vocabulary is None and isinstance(stored, ForeignCheckpoint):
+        vocabulary = stored.foreign.vocabulary
+    if vocabulary is None and record is not None:
+        return vocabulary_of(record, root, kind)
+    if vocabulary is None:
+        raise CheckpointError(
+            f"{stored.folder} has no vocabulary beside it (NAME.vocab, vocab.json or vocab.txt). "
+            "Copy it there, or say what the model was trained on with --bert_dataset."
+        )
+    path = Path(vocabulary).expanduser()
+    if path.is_dir():
+        return read_tokenizer(path, lower)
+    if lower is None:
+        raise UsageError(
+            f"{path} does not say whether the model is uncased. Say --do_lower_case true (uncased) "
+            "or --do_lower_case false (cased)."
+        )
+    if path.is_file() and is_sentencepiece(path.read_bytes()):
+        return SentencePiece(path, lower=lower)
+    return WordPiece(Vocab.read(path), lower=lower, max_word_chars=WORD_CHARS.get(kind, 100))
+
+
+def record_in_name(path: Path) -> Record | None:
+    """The record whose size and data set are part of a path's name, as in GluonNLP's cache."""
+    found = [
+        (len(name), each)
+        for each in records.RECORDS
+        for model in each.models
+        if path.name.startswith(name := f"{model}_{each.dataset_name}")
+    ]
+    return max(found, key=lambda pair: pair[0], default=(0, None))[1]
+
+
+def _own(folder: Path, lower: bool | None, record: Record | None) -> Tokenizer:
+    """The folder's tokenizer; the record settles the casing if neither folder nor caller does."""
+    try:
+        return read_tokenizer(folder, lower)
+    except UsageError:  # nothing in the folder says whether to lower-case
+        if lower is not None or record is None or not record.vocab_size:
+            raise
+        return read_tokenizer(folder, record.lower)
+
+
+def vocabulary_of(
+    record: Record, root: str | Path | None = None, format: str = "huggingface"
+) -> Tokenizer:
+    """A published vocabulary, in the order of rows that weights of a format have.
+
+    Args:
+        record: what the vocabulary was made from.
+        root: download cache.
+        format: a name of :data:`plainbert.formats.names.FORMATS`.
+
+    Raises:
+        DownloadError: it could not be found or downloaded.
+    """
+    known = records.same_vocabulary(record)
+    tokenizer = _own(resolve_record(known, root, weights=False), None, record)
+    if format != "gluonnlp" or not isinstance(tokenizer, WordPiece):
+        return tokenizer
+    vocab = tokenizer.vocab
+    if record.reindexed:
+        order = gluonnlp_order(vocab.tokens)
+        vocab = Vocab([vocab.tokens[row] for row in order], vocab.specials)
+    return WordPiece(vocab, lower=tokenizer.lower, max_word_chars=WORD_CHARS[format])

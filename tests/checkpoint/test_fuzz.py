@@ -1,0 +1,48 @@
+"""Broken files, by the thousand and at every byte: an error of ours, or a model that opens."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+NUMBER = 10_000
+
+
+def fuzz(kind, number, folder, seed):
+    """Run it in a process of its own: a crash or too much memory must not end the tests."""
+    command = [
+        sys.executable,
+        "tests/checkpoint/fuzz.py",
+        kind,
+        str(number),
+        str(folder),
+        str(seed),
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, f"exit status {done.returncode}: {done.stderr[-2000:]}"
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("kind", ["safetensors", "zip", "legacy", "json"])
+def test_broken_files(tmp_path, seed, kind):
+    counts = fuzz(kind, NUMBER, tmp_path, seed)
+    assert sum(counts.values()) == NUMBER
+    # Both ends are reached: neither is everything refused at its first byte, nor nothing read.
+    assert counts["opened"] > NUMBER / 50, counts
+    assert counts["FormatError"] > NUMBER / 5, counts
+    assert counts["CheckpointError"] > NUMBER / 1000, counts
+
+
+@pytest.mark.parametrize("kind", ["safetensors", "zip", "legacy"])
+def test_cut_at_every_byte(tmp_path, kind):
+    counts = fuzz(kind, "truncate", tmp_path, 0)
+    assert counts["FormatError"] > 1000

@@ -1,0 +1,233 @@
+"""From any format to any other, and every script on an unconverted model."""
+
+from __future__ import annotations
+
+import runpy
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import plainbert
+from plainbert import checkpoint, model_zoo
+from plainbert.errors import CheckpointError, FormatError, UnknownNameError, UsageError
+from plainbert.model_zoo.convert import convert, open_any
+from plainbert.text.vocab import Vocab
+from tests.tools.folders import CONFIG, FIXTURES, LABELS, TOKENS, batch, tiny, tokenizer
+
+SCRIPTS = Path(__file__).resolve().parent.parent / "scripts" / "bert"
+GLUONNLP = FIXTURES / "gluonnlp"
+TARGETS = ("huggingface", "pytorch", "gluonnlp", "tensorflow")
+HEADS = ("encoder", "classification", "regression", "span", "tagging", "pretraining", "masked_lm")
+
+
+def script(name, *arguments):
+    return runpy.run_path(str(SCRIPTS / f"{name}.py"))["main"](list(map(str, arguments)))
+
+
+def outputs(model):
+    """Every output of a model on one batch, end to end."""
+    ids, types, mask = batch()
+    from plainbert.nn.layout import Padded
+
+    model = model.double()
+    with torch.no_grad():
+        found = model(ids, types, layout=Padded(mask))
+    parts = found if isinstance(found, tuple) else (found,)
+    keep = [part for part in parts if isinstance(part, torch.Tensor)]
+    return torch.cat([part.flatten() for part in keep])
+
+
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("target", TARGETS)
+def test_there_and_back(tmp_path, target, head):
+    model = tiny(head)
+    source = checkpoint.write(tmp_path / "cased_source", model, tokenizer())
+    there = convert(open_any(source), tmp_path / "uncased_there", target)
+    assert there.unused == ()
+    assert there.dropped == ()
+    opened = open_any(
+        there.folder, labels=LABELS if head in ("classification", "tagging") else None
+    )
+    assert opened.head == head
+    assert opened.tokenizer.vocab.tokens == tokenizer().vocab.tokens
+    assert opened.tokenizer.lower
+    assert torch.equal(outputs(model), outputs(opened.model))
+    back = convert(opened, tmp_path / "back", "huggingface")
+    again = model_zoo.open_folder(back.folder)
+    assert torch.equal(outputs(model), outputs(again.model))
+    assert again.model.config.num_attention_heads == CONFIG.num_attention_heads
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_conversion_is_deterministic(tmp_path, target):
+    source = checkpoint.write(tmp_path / "source", tiny(), tokenizer())
+    folders = [convert(open_any(source), tmp_path / n / "uncased", target).folder for n in "ab"]
+    names = [sorted(path.name for path in folder.iterdir()) for folder in folders]
+    assert names[0] == names[1]
+    for name in names[0]:
+        if not (folders[0] / name).is_dir():
+            assert (folders[0] / name).read_bytes() == (folders[1] / name).read_bytes(), name
+
+
+def test_rows_follow_their_tokens_into_another_order(tmp_path):
+    model = tiny("pretraining")
+    source = checkpoint.write(tmp_path / "source", model, tokenizer())
+    order = [*TOKENS[6:], *TOKENS[:6]]
+    done = convert(open_any(source), tmp_path / "new", "huggingface", Vocab.from_tokens(order))
+    new = model_zoo.open_folder(done.folder)
+    assert new.tokenizer.vocab.tokens == tuple(order)
+    assert new.tokenizer.ids("the cat") != tokenizer().ids("the cat")
+    for one, other in zip(
+        model_vectors(model, tokenizer()),
+        model_vectors(new.model, new.tokenizer),
+        strict=True,
+    ):
+        assert torch.equal(one, other)
+
+
+def model_vectors(model, tokens):
+    """The word vector and the output bias of each token, by its text."""
+    rows = [tokens.vocab.id(token) for token in TOKENS]
+    state = model.state_dict()
+    yield state["bert.embeddings.word_embeddings.weight"][rows]
+    yield state["cls.predictions.bias"][rows]
+
+
+def test_gluonnlp_order(tmp_path):
+    source = checkpoint.write(tmp_path / "source", tiny("pretraining"), tokenizer())
+    done = convert(open_any(source), tmp_path / "uncased", "gluonnlp", "gluonnlp")
+    found = open_any(done.folder)
+    assert found.tokenizer.vocab.tokens[:5] == ("[UNK]", "[PAD]", "[CLS]", "[SEP]", "[MASK]")
+    assert found.model.config.pad_token_id in (0, 1)
+    back = convert(found, tmp_path / "back", "huggingface", tokenizer().vocab)
+    assert model_zoo.open_folder(back.folder).tokenizer.vocab.tokens == tuple(TOKENS)
+
+
+def test_a_vocabulary_with_other_tokens_is_no_order(tmp_path):
+    source = checkpoint.write(tmp_path / "source", tiny(), tokenizer())
+    with pytest.raises(CheckpointError, match="only one of them has 'cat', 'dog'"):
+        convert(open_any(source), tmp_path / "new", "huggingface",
+                Vocab.from_tokens([*TOKENS[:-1], "dog"]))  # fmt: skip
+    assert not (tmp_path / "new").exists()
+
+
+def test_nothing_half_written(tmp_path):
+    source = checkpoint.write(tmp_path / "source", tiny(), tokenizer())
+    with pytest.raises(UnknownNameError, match="gluonnlp"):
+        convert(open_any(source), tmp_path / "new", "gluonlp")
+    (tmp_path / "there").mkdir()
+    with pytest.raises(UsageError, match="exists"):
+        convert(open_any(source), tmp_path / "there", "gluonnlp")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["source", "there"]
+
+
+# --- what real GluonNLP wrote --------------------------------------------------------------------
+
+
+def test_gluonnlps_own_outputs_from_a_converted_file(tmp_path):
+    expected = np.load(GLUONNLP / "expected.npz")
+    result = script("convert_checkpoint", "--from", GLUONNLP / "bert_tiny.params", "--to",
+                    tmp_path / "hf", "--num_heads", 4, "--do_lower_case", "true")  # fmt: skip
+    assert result["unused"] == ()
+    model = model_zoo.open_folder(tmp_path / "hf", "encoder").model
+    ids, types, lengths = (torch.from_numpy(expected[f"data{n}"]).long() for n in range(3))
+    mask = (torch.arange(ids.shape[1]) < lengths[:, None]).long()
+    with torch.no_grad():
+        hidden = model(ids, types, attention_mask=mask).hidden
+    difference = (hidden.numpy() - expected["bert_seq"]) * mask[..., None].numpy()
+    assert np.abs(difference).max() < 1e-5
+
+
+@pytest.mark.parametrize(("task", "labels"), [("classification", "a,b,c"), ("regression", None)])
+def test_predict_from_a_params_file(tmp_path, task, labels):
+    shutil.copy(GLUONNLP / "vocab.json", tmp_path)
+    file = tmp_path / f"bert_2_32_4_{task}_uncased.params"  # sizes and casing, as GluonNLP's names
+    shutil.copy(GLUONNLP / f"{task}.params", file)
+    extra = ["--labels", labels] if labels else []
+    found = script(
+        "predict_classifier", "--model_dir", file, "--sentences", "some", "a ||| b", *extra
+    )
+    assert len(found["predictions"]) == 2
+    if labels:
+        assert found["predictions"][0].label in labels
+        with pytest.raises(UsageError, match="3 classes, but 2 labels"):
+            script(
+                "predict_classifier", "--model_dir", file, "--sentences", "some", "--labels", "a,b"
+            )
+
+
+# --- every script takes every format ------------------------------------------------------------
+
+
+@pytest.fixture(scope="module", params=["gluonnlp", "tensorflow", "pytorch"])
+def unconverted(request, tmp_path_factory):
+    """A tiny classifier in a foreign format, and the same in ours."""
+    place = tmp_path_factory.mktemp(request.param)
+    own = checkpoint.write(place / "own", tiny(), tokenizer())
+    return convert(open_any(own), place / "uncased_model", request.param).folder, own
+
+
+def test_load_and_embed(unconverted, tmp_path):
+    foreign, own = unconverted
+    texts = ["the cat", "a b c the"]
+    one, two = (
+        plainbert.load(path).encode(texts, pooling_strategy="mean") for path in (foreign, own)
+    )
+    assert np.abs(one - two).max() < 1e-6
+    script("embedding", "--model_dir", foreign, "--sentences", *texts, "--pooling_strategy", "mean",
+           "--output", tmp_path / "v.npz")  # fmt: skip
+    assert np.abs(np.load(tmp_path / "v.npz")["vector"] - two).max() < 1e-6
+
+
+def test_fine_tune_and_predict(unconverted, tmp_path):
+    foreign, own = unconverted
+    (tmp_path / "rows.tsv").write_text(
+        "text\tlabel\n" + "the cat\tred\na b c\tgreen\nb b\tblue\n" * 4
+    )
+    script("finetune_classifier", "--model_dir", foreign, "--train_file", tmp_path / "rows.tsv",
+           "--dev_file", tmp_path / "rows.tsv", "--text_columns", "text", "--label_column", "label",
+           "--epochs", 1, "--batch_size", 4, "--max_len", 16, "--dtype", "float32",
+           "--output_dir", tmp_path / "run")  # fmt: skip
+    assert (tmp_path / "run" / "best" / "model.safetensors").is_file()
+    names = ["--labels", ",".join(LABELS)]
+    one = script("predict_classifier", "--model_dir", foreign, "--sentences", "the cat", *names)
+    two = script("predict_classifier", "--model_dir", own, "--sentences", "the cat")
+    assert one["predictions"][0].label == two["predictions"][0].label
+
+
+# --- labels in another order ---------------------------------------------------------------------
+
+
+def test_labels_are_matched_by_name(tmp_path):
+    model = tiny()
+    folder = checkpoint.write(tmp_path / "model", model, tokenizer())
+    other = ("Blue", "red", "green")
+    opened = model_zoo.open_folder(folder, labels=other)
+    assert opened.report.fresh == ()
+    assert opened.model.config.id2label == other
+    ids, types, mask = batch()
+    with torch.no_grad():
+        one = torch.softmax(outputs(opened.model).view(4, 3), 1)
+        two = torch.softmax(outputs(model).view(4, 3), 1)
+    assert torch.allclose(one, two[:, [2, 0, 1]], atol=1e-12)
+
+
+# --- bad input -----------------------------------------------------------------------------------
+
+
+def test_a_bad_vocabulary_or_none(tmp_path):
+    shutil.copy(GLUONNLP / "bert_tiny.params", tmp_path)
+    with pytest.raises(CheckpointError, match=r"no vocabulary.*--bert_dataset"):
+        open_any(tmp_path / "bert_tiny.params", num_heads=4)
+    (tmp_path / "bert_tiny.params").write_bytes(b"nonsense" * 9)
+    with pytest.raises(FormatError):
+        open_any(tmp_path / "bert_tiny.params", format="gluonnlp")
+
+
+def test_the_bias_repair_is_for_gluonnlp_only(tmp_path):
+    source = checkpoint.write(tmp_path / "source", tiny(), tokenizer())
+    with pytest.raises(CheckpointError, match="not of GluonNLP"):
+        open_any(source, repair_bias=True)

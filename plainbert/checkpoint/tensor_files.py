@@ -36,7 +36,7 @@ def write_tensors(
             another device: each is made contiguous alone.
         metadata: strings for the header.
     """
-    order = sorted(tensors, key=lambda name: (-tensors[name].itemsize, _rank(tensors[name]), name))
+    order = sorted(tensors, key=lambda name: (_rank(tensors[name]), name))
     header: dict[str, Any] = {} if metadata is None else {"__metadata__": dict(metadata)}
     end = 0
     for name in order:

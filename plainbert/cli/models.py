@@ -20,8 +20,8 @@ def name_of(args: argparse.Namespace) -> str:
     """The folder or name that the flags ask for.
 
     ``--model_dir``, ``--model_parameters`` and ``--pretrained_bert_parameters`` take a folder, a
-    file of a foreign format, or a name; else ``--bert_model`` and ``--bert_dataset`` name published weights, or ``--bert_model``
-    alone is a name such as all-MiniLM-L6-v2.
+    file of a foreign format, or a name; else ``--bert_model`` and ``--bert_dataset`` name published
+    weights, or ``--bert_model`` alone is a name such as all-MiniLM-L6-v2.
 
     Raises:
         UnknownNameError: no such model, or it was not published for that data set.

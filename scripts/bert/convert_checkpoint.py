@@ -41,8 +41,13 @@ ORDER = flags.Flag("vocab_order", str, "Put the rows of the word vectors into th
                    "FILE")  # fmt: skip
 HEADS = flags.Flag("num_heads", values.positive_int, "Attention heads, where the source does not "
                    "say; units / 64 when not given.", (), "conversion", "N")  # fmt: skip
-REPAIR = flags.Flag("repair_bias", None, "The source was trained with GluonNLP 0.9.0 to 0.9.2, "
-                    "which mixed up the query, key and value biases.", group="conversion")
+REPAIR = flags.Flag(
+    "repair_bias",
+    None,
+    "The source was trained with GluonNLP 0.9.0 to 0.9.2, "
+    "which mixed up the query, key and value biases.",
+    group="conversion",
+)
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:

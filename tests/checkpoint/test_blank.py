@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from plainbert import checkpoint
 from plainbert.nn.bert import Bert
@@ -54,11 +55,28 @@ def test_stored_tensors_are_not_copied(folder):
         assert weight.data_ptr() == tensors[name].data_ptr()
 
 
-def test_nothing_random_is_drawn():
+class Drawn(TorchDispatchMode):
+    """Counts what draws or sets values."""
+
+    def __init__(self):
+        super().__init__()
+        self.names = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = func.overloadpacket.__name__
+        if name in ("normal_", "uniform_", "fill_", "zero_"):
+            self.names.append(name)
+        return func(*args, **(kwargs or {}))
+
+
+def test_nothing_is_drawn_for_nothing():
     config = tiny().config
-    state = torch.random.get_rng_state()
-    blank("encoder", config)
-    assert torch.equal(torch.random.get_rng_state(), state)
+    with Drawn() as drawn:
+        Bert(config)
+    assert len(drawn.names) > 20
+    with Drawn() as drawn:
+        blank("encoder", config)
+    assert drawn.names == []
 
 
 def test_training_in_place_changes_no_file_and_no_other_model(folder):

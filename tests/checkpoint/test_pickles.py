@@ -43,7 +43,7 @@ GARBLED = {
     "far memo": b"Nr\xff\xff\xff\xffj\xfe\xff\xff\xff",
     "half a pair": b"X\x03\x00\x00\x00\xed\xa0\x80",
     "persistent string": TOUCH + b"Q",
-    "tuple as a key": b"}(" + b"(" * 50000 + b"t" * 50000 + b"Nu",
+    "tuple as a key": b"}(" + b"(" * 240_000 + b"t" * 240_000 + b"Nu",
 }
 HUGE = {
     "marks": b"(" * 600_000,

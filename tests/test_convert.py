@@ -106,6 +106,14 @@ def test_gluonnlp_order(tmp_path):
     assert model_zoo.open_folder(back.folder).tokenizer.vocab.tokens == tuple(TOKENS)
 
 
+def test_the_prefix_of_a_tensorflow_checkpoint_is_a_path(tmp_path):
+    source = checkpoint.write(tmp_path / "source", tiny(), tokenizer())
+    there = convert(open_any(source), tmp_path / "uncased", "tensorflow").folder
+    assert open_any(there / "bert_model.ckpt").head == "classification"
+    with pytest.raises(CheckpointError, match="does not exist"):
+        open_any(there / "bert_modl.ckpt")
+
+
 def test_a_vocabulary_with_other_tokens_is_no_order(tmp_path):
     source = checkpoint.write(tmp_path / "source", tiny(), tokenizer())
     with pytest.raises(CheckpointError, match="only one of them has 'cat', 'dog'"):

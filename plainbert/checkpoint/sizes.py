@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from plainbert.checkpoint.names import WORDS, own_names
+from plainbert.checkpoint.names import WORDS, own_names, some
 from plainbert.config import BertConfig
 from plainbert.errors import CheckpointError
 
@@ -51,9 +51,11 @@ def check_sizes(config: BertConfig, shapes: Mapping[str, tuple[int, ...]], sourc
                 f"{source}: {given[name][0]} has shape {given[name][1]}, but config.json makes it "
                 f"{shape} ({fields}). They do not belong together."
             )
-    layers = {int(found[1]) for name in given if (found := LAYER.match(name))}
-    if len(layers) != config.num_hidden_layers or max(layers) + 1 != len(layers):
+    layers = sorted({int(found[1]) for name in given if (found := LAYER.match(name))})
+    if len(layers) != config.num_hidden_layers or layers[-1] + 1 != len(layers):
+        gap = layers and layers[-1] + 1 != len(layers)
+        held = f"the layers {some(map(str, layers))}" if gap else f"{len(layers)} layers"
         raise CheckpointError(
-            f"{source} holds {len(layers)} layers, but config.json states "
+            f"{source} holds {held}, but config.json states "
             f"num_hidden_layers={config.num_hidden_layers}. They do not belong together."
         )

@@ -75,6 +75,10 @@ _MODEL = (
          ("params_path",), "model", "PATH"),
     Flag("sentencepiece", str, "SentencePiece .model file to use as the vocabulary.", group="model",
          metavar="FILE"),
+    Flag("vocab", str, "Vocabulary file, where none lies beside the weights.", ("vocab_file",),
+         "model", "FILE"),
+    Flag("num_heads", values.positive_int, "Attention heads, for weights that do not say; units / "
+         "64 when not given.", group="model", metavar="N"),
     Flag("labels", values.names, "Names of the classes or tags by id, between commas, for a model "
          "that does not store them.", group="model", metavar="A,B[,...]"),
     Flag("do_lower_case", values.true_or_false, "Whether text is lower-cased, for a vocabulary "

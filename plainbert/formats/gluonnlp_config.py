@@ -192,7 +192,7 @@ def vocabulary(path: Path) -> Path | None:
 def _is_vocabulary(path: Path) -> bool:
     if not path.is_file() or path.name.startswith("."):
         return False
-    if path.suffix == ".vocab" or path.name == "vocab.txt":
+    if path.suffix in (".vocab", ".spiece") or path.name in ("vocab.txt", "spm.model"):
         return True
     if path.suffix != ".json" or path.stat().st_size > VOCABULARY_BYTES:
         return False

@@ -38,6 +38,8 @@ def resolve(
     folder = Path(name_or_folder).expanduser()
     if folder.exists() or folder.is_symlink():  # reading it tells what is wrong with it
         return folder
+    if folder.with_name(f"{folder.name}.index").is_file():  # TensorFlow's prefix of its files
+        return folder
     record = record_of(str(name_or_folder))
     if record is None and len(folder.parts) > 1:
         raise CheckpointError(f"{folder} does not exist; a checkpoint folder is expected.")

@@ -44,10 +44,6 @@ FLAGS = (
      None),
     (flags.Flag("head", values.one_of("head", lambda: HEADS), "Open the checkpoints with this "
                 "head; the one that has all their weights when not given.", metavar="NAME"), None),
-    (flags.Flag("vocab", str, "Vocabulary file, where none lies beside the weights.",
-                ("vocab_file",), "model", "FILE"), None),
-    (flags.Flag("num_heads", values.positive_int, "Attention heads, for weights that do not say; "
-                "units / 64 when not given.", group="model", metavar="N"), None),
     (flags.Flag("tolerance", values.not_negative, "Largest absolute difference that is still "
                 "called equal.", metavar="X"), 1e-5),
     (flags.Flag("dtype", values.one_of("dtype", lambda: ("float64", "float32")), "Numbers to "
@@ -66,7 +62,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     for flag, default in FLAGS:
         parser.add(flag, default)
-    flags.add(parser, bert_dataset=None, labels=None, do_lower_case=None)
+    flags.add(parser, vocab=None, num_heads=None, bert_dataset=None, labels=None)
+    flags.add(parser, do_lower_case=None)
     flags.add(parser, file=None, sentences=None, text_columns=None)
     flags.add(parser, max_len=None, output=None, overwrite=False, threads=None, verbose=False)
     args = flags.parse(parser, argv)

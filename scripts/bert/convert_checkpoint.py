@@ -33,14 +33,10 @@ FORMAT = flags.Flag("format", values.one_of("format", lambda: FORMATS),
 FROM_FORMAT = flags.Flag("from_format", values.one_of("format", lambda: FORMATS),
                          "Format to read, where a folder holds several.", (), "conversion",
                          "NAME")  # fmt: skip
-VOCAB = flags.Flag("vocab", str, "Vocabulary file of the source, where none lies beside it.",
-                   ("vocab_file",), "conversion", "FILE")  # fmt: skip
 ORDER = flags.Flag("vocab_order", str, "Put the rows of the word vectors into the order of this "
                    "vocabulary file, which holds the same tokens; or 'gluonnlp' for the order of "
                    "GluonNLP's own ([UNK] 0, [PAD] 1, [CLS] 2 ...).", (), "conversion",
                    "FILE")  # fmt: skip
-HEADS = flags.Flag("num_heads", values.positive_int, "Attention heads, where the source does not "
-                   "say; units / 64 when not given.", (), "conversion", "N")  # fmt: skip
 REPAIR = flags.Flag(
     "repair_bias",
     None,
@@ -55,10 +51,11 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add(SOURCE, flags.REQUIRED)
     parser.add(TARGET, flags.REQUIRED)
     parser.add(FORMAT, "huggingface")
-    for flag in (FROM_FORMAT, VOCAB, ORDER, HEADS):
+    for flag in (FROM_FORMAT, ORDER):
         parser.add(flag, None)
     parser.add(REPAIR, False)
-    flags.add(parser, labels=None, bert_dataset=None, do_lower_case=None, verbose=False)
+    flags.add(parser, vocab=None, num_heads=None, labels=None, bert_dataset=None)
+    flags.add(parser, do_lower_case=None, verbose=False)
     return flags.parse(parser, argv)
 
 

@@ -174,3 +174,12 @@ def test_weights_of_no_bert(folder):
     safetensors.torch.save_file({"x": torch.zeros(1)}, folder / "model.safetensors")
     with pytest.raises(CheckpointError, match="do not hold a BERT"):
         checkpoint.read(folder).tensors()
+
+
+def test_layers_with_a_gap(folder):
+    tensors = checkpoint.read(folder).tensors()
+    moved = {name.replace("layer.1.", "layer.7."): each for name, each in tensors.items()}
+    safetensors.torch.save_file(moved, folder / "x.safetensors")
+    (folder / "x.safetensors").rename(folder / "model.safetensors")
+    with pytest.raises(CheckpointError, match="holds the layers 0, 7, but config.json states"):
+        checkpoint.read(folder).tensors()

@@ -140,8 +140,8 @@ def test_packed_blocks_are_read() -> None:
     }
 
 
-def sealed(content: bytes, packed: bool = False) -> bytes:
-    """A table of one block with the given content."""
+def sealed(content: bytes, packed: bool = False, times: int = 1) -> bytes:
+    """A table of one block with the given content, which the index names so many times."""
     out = bytearray()
 
     def append(block: bytes, kind: int = 0) -> bytes:
@@ -154,7 +154,8 @@ def sealed(content: bytes, packed: bool = False) -> bytes:
         content = pyarrow.compress(content, codec="snappy", asbytes=True)
     handle = append(content, int(packed))
     index = sstable._Block(1)
-    index.add(b"\xff", handle)
+    for number in range(times):
+        index.add(b"\xff" + bytes([number]), handle)
     meta = append(sstable._Block(16).finish())
     footer = meta + append(index.finish())
     return bytes(out) + footer.ljust(40, b"\0") + sstable.MAGIC
@@ -169,6 +170,13 @@ def test_short_entries_cannot_stand_for_much_memory() -> None:
         block += shared + b"\3\0" + row.to_bytes(3, "big")
     with pytest.raises(FormatError, match="far too many"):
         sstable.read_table(memoryview(sealed(bytes(block) + struct.pack("<II", 0, 1))))
+
+
+def test_blocks_are_read_once() -> None:
+    block = sstable._Block(16).finish()  # it has no keys that could be out of order
+    assert sstable.read_table(memoryview(sealed(block))) == {}
+    with pytest.raises(FormatError, match="before the end of the one before"):
+        sstable.read_table(memoryview(sealed(block, times=2)))
 
 
 def test_keys_out_of_order_are_refused() -> None:

@@ -321,6 +321,7 @@ def test_writing_is_deterministic_and_in_float32(tmp_path: Path) -> None:
     for name in names:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
     found = tensorflow.read(tmp_path / "a").tensors
+    assert {each.dtype for each in found.values()} == {torch.float32}
     assert all(torch.equal(found[name], given[name].float()) for name in given)
 
 

@@ -92,5 +92,5 @@ $(MX)/.ready: Makefile
 $(TF)/.ready: Makefile
 	@echo "Installing TensorFlow into $(TF) (once) ..."
 	@$(PYTHON) -m venv $(TF)
-	@$(TF)/bin/python -m pip install -qq --disable-pip-version-check tensorflow-cpu
+	@$(TF)/bin/python -m pip install -qq --disable-pip-version-check tensorflow-cpu==2.21.0
 	@touch $@

@@ -146,7 +146,8 @@ def _heads(prefix: Path, given: int | None, units: int, assumed: list[str]) -> i
         if units % 64:
             raise UsageError(
                 f"{prefix} does not say how many attention heads its {units} units form, and no "
-                "bert_config.json lies beside it. Give --num_heads."
+                "bert_config.json lies beside it. Give --num_heads to convert_checkpoint.py, then "
+                "use what it writes."
             )
         given = units // 64
         assumed.append(f"num_attention_heads={given}: units / 64")

@@ -123,8 +123,8 @@ def _heads(path: Path, named: re.Match[str] | None, units: int, assumed: list[st
     if units % 64:
         raise UsageError(
             f"{path} does not say how many attention heads its {units} units form, and no "
-            "config.json lies beside it. Give --num_heads to convert_checkpoint.py, then use what it "
-            "writes."
+            "config.json lies beside it. Give --num_heads to convert_checkpoint.py, then use what "
+            "it writes."
         )
     assumed.append(f"num_attention_heads={units // 64}: units / 64")
     return units // 64

@@ -12,6 +12,7 @@ from plainbert.errors import (
     CheckpointError,
     DeviceError,
     DownloadError,
+    FormatError,
     UnknownNameError,
     UsageError,
 )
@@ -356,3 +357,12 @@ def test_unknown_architecture_opens_as_a_body(folder):
     assert model_zoo.open_folder(folder).head == "encoder"
     with pytest.raises(CheckpointError, match="'classifier' of another task"):
         model_zoo.open_folder(folder, "classification")
+
+
+@pytest.mark.parametrize("stated", ["two", 0, None, True])
+def test_num_choices_that_is_no_number(tmp_path, stated):
+    folder = checkpoint.write(tmp_path / "model", tiny("multiple_choice"), tokenizer())
+    about = read_json(folder / "plainbert.json")
+    write_json(folder / "plainbert.json", {**about, "num_choices": stated})
+    with pytest.raises(FormatError, match="num_choices="):
+        model_zoo.open_folder(folder)

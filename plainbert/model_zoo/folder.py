@@ -15,7 +15,7 @@ from plainbert import checkpoint
 from plainbert.checkpoint import Checkpoint, LoadReport
 from plainbert.checkpoint.writer import check_vocabulary
 from plainbert.config import BertConfig
-from plainbert.errors import CheckpointError, UnknownNameError
+from plainbert.errors import CheckpointError, FormatError, UnknownNameError
 from plainbert.hub import records
 from plainbert.model_zoo.find import record_of, resolve
 from plainbert.model_zoo.stored import ForeignCheckpoint, read_stored, tokenizer_of
@@ -189,7 +189,14 @@ def unfilled(config: BertConfig, head: str, pooler: bool, about: dict[str, Any])
         if head == "encoder":
             model = Bert(config, pooler=pooler)
         elif head == "multiple_choice" and "num_choices" in about:
-            model = MultipleChoice(config, int(about["num_choices"]))
+            model = MultipleChoice(config, _choices(about["num_choices"]))
         else:
             model = cast(Any, MODELS[head])(config)
     return model
+
+
+def _choices(stated: Any) -> int:
+    """The number of choices that ``plainbert.json`` states."""
+    if not isinstance(stated, int) or isinstance(stated, bool) or stated < 1:
+        raise FormatError(f"plainbert.json: num_choices={stated!r} is not a number of choices.")
+    return stated

@@ -106,6 +106,17 @@ def test_gluonnlp_order(tmp_path):
     assert model_zoo.open_folder(back.folder).tokenizer.vocab.tokens == tuple(TOKENS)
 
 
+def test_a_vocabulary_file_gives_the_order(tmp_path):
+    source = checkpoint.write(tmp_path / "source", tiny("pretraining"), tokenizer())
+    script("convert_checkpoint", "--from", source, "--to", tmp_path / "uncased", "--format",
+           "gluonnlp", "--vocab_order", "gluonnlp")  # fmt: skip
+    script("convert_checkpoint", "--from", tmp_path / "uncased", "--to", tmp_path / "back",
+           "--vocab_order", source / "vocab.txt")  # fmt: skip
+    back = model_zoo.open_folder(tmp_path / "back")
+    assert back.tokenizer.vocab.tokens == tuple(TOKENS)
+    assert torch.equal(outputs(model_zoo.open_folder(source).model), outputs(back.model))
+
+
 def test_the_prefix_of_a_tensorflow_checkpoint_is_a_path(tmp_path):
     source = checkpoint.write(tmp_path / "source", tiny(), tokenizer())
     there = convert(open_any(source), tmp_path / "uncased", "tensorflow").folder

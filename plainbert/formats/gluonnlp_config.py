@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from plainbert.config import BertConfig
-from plainbert.errors import CheckpointError, UsageError
+from plainbert.errors import CheckpointError
+from plainbert.formats.described import Described, check_heads, class_names, heads_of, with_head
 from plainbert.formats.gluonnlp_names import WORDS
-from plainbert.nn.names import HEADS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,15 +33,6 @@ _PLACES = {  # sizes of the config, and the matrices that show them: name, axis
 VOCABULARY_BYTES = 1 << 26  # larger JSON files are no vocabularies
 
 
-@dataclass(frozen=True)
-class Known:
-    """A config and what had to be guessed for it; ``lower`` as in ``Foreign``."""
-
-    config: BertConfig
-    lower: bool | None
-    assumed: tuple[str, ...]
-
-
 def describe(
     path: Path,
     tensors: Mapping[str, Tensor],
@@ -50,7 +40,7 @@ def describe(
     head: str,
     num_heads: int | None,
     labels: Sequence[str] | None,
-) -> Known:
+) -> Described:
     """The config of a file's model.
 
     Args:
@@ -89,11 +79,7 @@ def describe(
         num_heads = num_heads or stored.num_attention_heads
     else:
         num_heads = num_heads or _heads(path, named, sizes["hidden_size"], assumed)
-    if num_heads < 1 or sizes["hidden_size"] % num_heads:
-        raise UsageError(
-            f"{path}: {num_heads} attention heads do not divide its {sizes['hidden_size']} units. "
-            "Give another --num_heads."
-        )
+    check_heads(path, num_heads, sizes["hidden_size"])
     sizes["num_attention_heads"] = num_heads
     base: dict[str, Any] = {}
     if stored is None and (named and named["family"] == "ernie"):
@@ -103,13 +89,12 @@ def describe(
         assumed.append("hidden_act=gelu, layer_norm_eps=1e-12: those of every BERT of GluonNLP")
     config = stored.replace(**sizes) if stored else BertConfig(**base, **sizes)
     lower = config.extra.get("do_lower_case")
-    several = config.problem_type == "multi_label_classification" and head == "classification"
-    return Known(
-        config.replace(
-            architectures=(HEADS[head].architecture,),
-            problem_type=config.problem_type if several else HEADS[head].problem_type,
-            id2label=_labels(path, tensors, head, labels, stored),
-        ),
+    id2label = None  # the head has no classes of its own
+    if head in ("classification", "regression", "tagging"):
+        classes = tensors["classifier.weight"].shape[0]
+        id2label = class_names(path, classes, labels, stored)
+    return Described(
+        with_head(config, head, id2label),
         lower if isinstance(lower, bool) else None,
         tuple(assumed),
     )
@@ -120,37 +105,7 @@ def _heads(path: Path, named: re.Match[str] | None, units: int, assumed: list[st
     if named is not None:
         assumed.append(f"num_attention_heads={named['heads']}: the name of the file")
         return int(named["heads"])
-    if units % 64:
-        raise UsageError(
-            f"{path} does not say how many attention heads its {units} units form, and no "
-            "config.json lies beside it. Give --num_heads to convert_checkpoint.py, then use what "
-            "it writes."
-        )
-    assumed.append(f"num_attention_heads={units // 64}: units / 64")
-    return units // 64
-
-
-def _labels(
-    path: Path,
-    tensors: Mapping[str, Tensor],
-    head: str,
-    given: Sequence[str] | None,
-    stored: BertConfig | None,
-) -> tuple[str, ...] | None:
-    """Class names by id; None where the head has no classes of its own."""
-    if head not in ("classification", "regression", "tagging"):
-        return None
-    classes = tensors["classifier.weight"].shape[0]
-    if given is not None and len(given) != classes:
-        raise UsageError(
-            f"{path} has {classes} classes, but {len(given)} labels were given: "
-            f"{', '.join(given)}. Give one name per class, in the order of training."
-        )
-    if given is not None:
-        return tuple(given)
-    if stored is not None and stored.id2label is not None and stored.num_labels == classes:
-        return stored.id2label
-    return tuple(f"LABEL_{row}" for row in range(classes))
+    return heads_of(path, units, "config.json", assumed)
 
 
 def shape_of(name: str, config: BertConfig) -> tuple[int, ...]:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from plainbert import files
 from plainbert.config import BertConfig
 from plainbert.errors import CheckpointError, UsageError
+from plainbert.formats.described import Described, check_heads, class_names, heads_of, with_head
 from plainbert.formats.tensorflow_names import Variable
-from plainbert.nn.names import HEADS, head_of
+from plainbert.nn.names import head_of
 
 if TYPE_CHECKING:
     from plainbert.formats.tensor_index import Entry
@@ -29,15 +29,6 @@ LETTERS = {
 # the Chinese one are lower-cased.
 LOWER = re.compile(r"(?:^|[^a-z])(uncased|multilingual|chinese)_L-\d+_H-\d+_A-\d+", re.IGNORECASE)
 CASED = re.compile(r"(?:^|[^a-z])cased_L-\d+_H-\d+_A-\d+", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class Described:
-    """A config and what had to be guessed for it; ``lower`` as in ``Foreign``."""
-
-    config: BertConfig
-    lower: bool | None
-    assumed: tuple[str, ...]
 
 
 def describe(
@@ -77,17 +68,14 @@ def describe(
     assumed: list[str] = []
     if num_heads is None and stored is not None:
         num_heads = stored.num_attention_heads
-    num_heads = _heads(prefix, num_heads, named["hidden_size"], assumed)
+    if num_heads is None:
+        num_heads = heads_of(prefix, named["hidden_size"], "bert_config.json", assumed)
+    check_heads(prefix, num_heads, named["hidden_size"])
     named |= {"num_hidden_layers": layers, "num_attention_heads": num_heads}
     if stored is None:
         assumed.append("hidden_act=gelu, layer_norm_eps=1e-12: Google's")
     config = (stored or BertConfig()).replace(**named)
-    several = config.problem_type == "multi_label_classification" and head == "classification"
-    config = config.replace(
-        architectures=(HEADS[head].architecture,),
-        problem_type=config.problem_type if several else HEADS[head].problem_type,
-        id2label=_labels(prefix, head, classes, labels, stored),
-    )
+    config = with_head(config, head, _labels(prefix, head, classes, labels, stored))
     return Described(config, _lower(prefix, config), tuple(assumed))
 
 
@@ -140,25 +128,6 @@ def _sizes(
     return sizes
 
 
-def _heads(prefix: Path, given: int | None, units: int, assumed: list[str]) -> int:
-    """Attention heads: as given or stated, else one for every 64 units as in Google's models."""
-    if given is None:
-        if units % 64:
-            raise UsageError(
-                f"{prefix} does not say how many attention heads its {units} units form, and no "
-                "bert_config.json lies beside it. Give --num_heads to convert_checkpoint.py, then "
-                "use what it writes."
-            )
-        given = units // 64
-        assumed.append(f"num_attention_heads={given}: units / 64")
-    if given < 1 or units % given:
-        raise UsageError(
-            f"{prefix}: {given} attention heads do not divide its {units} units. Give another "
-            "--num_heads."
-        )
-    return given
-
-
 def _labels(
     prefix: Path,
     head: str,
@@ -173,16 +142,7 @@ def _labels(
         return None
     if not classes:
         raise CheckpointError(f"{prefix}: output_weights has no rows.")
-    if given is not None and len(given) != classes:
-        raise UsageError(
-            f"{prefix} has {classes} classes, but {len(given)} labels were given: "
-            f"{', '.join(given)}. Give one name per class, in the order of training."
-        )
-    if given is not None:
-        return tuple(given)
-    if stored is not None and stored.id2label is not None and stored.num_labels == classes:
-        return stored.id2label
-    return tuple(f"LABEL_{row}" for row in range(classes))
+    return class_names(prefix, classes, given, stored)
 
 
 def _lower(prefix: Path, config: BertConfig) -> bool | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -23,7 +24,7 @@ from plainbert.hub import records
 from plainbert.model_zoo.find import record_of, resolve
 from plainbert.model_zoo.folder import Opened, open_stored
 from plainbert.model_zoo.stored import ForeignCheckpoint, read_stored, tokenizer_of
-from plainbert.text.gluonnlp_vocab import gluonnlp_order
+from plainbert.text.gluonnlp_vocab import Rows, gluonnlp_order, reordered
 from plainbert.text.tokenizer import Tokenizer
 from plainbert.text.vocab import Vocab
 from plainbert.text.wordpiece import WordPiece
@@ -130,16 +131,17 @@ def convert(
     opened: Opened,
     folder: str | Path,
     target: str,
-    order: Vocab | str | None = None,
+    order: Vocab | str | Path | None = None,
 ) -> Conversion:
     """Write an open model in another format.
 
     Args:
-        opened: from :func:`open_any`.
+        opened: from :func:`open_any`; ``order`` changes its model.
         folder: must not exist; it appears once everything is on disk.
         target: a name of :data:`plainbert.formats.names.FORMATS`.
-        order: put the rows of the word vectors into the order of this vocabulary, which must hold
-            the same tokens; "gluonnlp" is the order of GluonNLP's published vocabularies.
+        order: put the rows of the word vectors into the order of this vocabulary or vocabulary
+            file, which must hold the same tokens; "gluonnlp" is the order of GluonNLP's published
+            vocabularies.
 
     Raises:
         UnknownNameError: no such format.
@@ -210,24 +212,24 @@ def _write(
     return dropped
 
 
-def _reordered(model: nn.Module, tokenizer: Tokenizer, order: Vocab | str) -> WordPiece:
+def _reordered(model: nn.Module, tokenizer: Tokenizer, order: Vocab | str | Path) -> WordPiece:
     """Permute the rows that belong to tokens, and make the tokenizer that fits them."""
     if not isinstance(tokenizer, WordPiece):
         raise UsageError("the pieces of a SentencePiece model cannot be reordered.")
     vocab = tokenizer.vocab
-    if isinstance(order, str):
-        rows = [int(row) for row in gluonnlp_order(vocab.tokens)]
+    if order == "gluonnlp":
+        rows = gluonnlp_order(vocab)
     else:
-        rows = _rows(vocab, order)
+        rows = _rows(vocab, order if isinstance(order, Vocab) else Vocab.read(order))
     index = torch.tensor([*rows, *range(len(rows), model.config.vocab_size)])  # type: ignore[arg-type, union-attr]
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if name.endswith(WORD_ROWS):
                 parameter.data = parameter[index]
-    return tokenizer.with_vocab(Vocab([vocab.tokens[row] for row in rows], vocab.specials))
+    return tokenizer.with_vocab(reordered(vocab, rows))
 
 
-def _rows(vocab: Vocab, order: Vocab) -> list[int]:
+def _rows(vocab: Vocab, order: Vocab) -> Rows:
     """The row in ``vocab`` of each token of ``order``; a token in several rows keeps their order.
 
     Raises:
@@ -242,4 +244,4 @@ def _rows(vocab: Vocab, order: Vocab) -> list[int]:
     places: dict[str, deque[int]] = {}
     for row, token in enumerate(vocab.tokens):
         places.setdefault(token, deque()).append(row)
-    return [places[token].popleft() for token in order.tokens]
+    return np.array([places[token].popleft() for token in order.tokens], np.int64)

@@ -16,7 +16,7 @@ from plainbert.formats.foreign import Foreign
 from plainbert.hub import records
 from plainbert.hub.records import Record
 from plainbert.model_zoo.find import resolve_record
-from plainbert.text.gluonnlp_vocab import gluonnlp_order
+from plainbert.text.gluonnlp_vocab import gluonnlp_order, reordered
 from plainbert.text.reader import read_tokenizer
 from plainbert.text.sentencepiece import SentencePiece
 from plainbert.text.sentencepiece_model import looks_like as is_sentencepiece
@@ -182,6 +182,5 @@ def vocabulary_of(
         return tokenizer
     vocab = tokenizer.vocab
     if record.reindexed:
-        order = gluonnlp_order(vocab.tokens)
-        vocab = Vocab([vocab.tokens[row] for row in order], vocab.specials)
+        vocab = reordered(vocab, gluonnlp_order(vocab))
     return WordPiece(vocab, lower=tokenizer.lower, max_word_chars=WORD_CHARS[format])

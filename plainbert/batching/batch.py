@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -66,6 +67,28 @@ def collate(
     if features.labels is not None:
         labels = torch.from_numpy(features.labels[index]).to(device)
     return Batch(ids, types, Packed.of(lengths.tolist(), device), labels, index)
+
+
+class Examples:
+    """A labelled data set, as the training loop wants it.
+
+    Args:
+        features: with labels.
+
+    Raises:
+        UsageError: they have none.
+    """
+
+    def __init__(self, features: Features) -> None:
+        if features.labels is None:
+            raise UsageError("the training set has no labels.")
+        self.features = features
+        self.lengths = features.lengths
+        self.identity: dict[str, Any] = {"examples": len(features)}
+
+    def batch(self, index: NDArray[np.int64], epoch: int, device: torch.device) -> Batch:
+        """Pack some rows; they are the same in every epoch."""
+        return collate(self.features, index, device)
 
 
 def inference_batches(

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from plainbert.errors import UsageError
 
 MEGA = 50  # global batches whose examples are sorted by length together
+BLOCK = 1 << 20  # examples that are shuffled together; a longer epoch takes block after block
+RUN = 1 << 12  # neighbours that come into the same block
 
 
 class Sampler:
@@ -23,14 +25,21 @@ class Sampler:
     The shuffled ids of ``MEGA`` global batches are sorted by length and cut; then the order of
     the batches is shuffled. What does not fill a global batch is drawn at random and comes last.
 
+    Of more than ``BLOCK`` examples, runs of neighbours are drawn into blocks of about that size,
+    and each block is shuffled when the epoch comes to it: the first step never waits for an order
+    of the whole corpus.
+
     Args:
         lengths: tokens of each example; (N,).
-        batch_size: examples of one micro-batch on one rank. A global batch, the examples of one
-            optimizer step, has ``batch_size * accumulate * ranks``.
+        batch_size: examples of one micro-batch on one rank, or its tokens. A global batch, the
+            examples of one optimizer step, has ``batch_size * accumulate * ranks``.
         seed: same seed, same order.
         accumulate: micro-batches per step.
         ranks: processes that share a step.
         bucket: False leaves out the sorting by length.
+        tokens: ``batch_size`` counts tokens: batches of short examples have more of them.
+        global_size: of the global batch, when it is not the product of the three: it is dealt out
+            to the same number of parts.
 
     Raises:
         UsageError: there are no examples, or a size is not positive.
@@ -38,12 +47,14 @@ class Sampler:
 
     def __init__(
         self,
-        lengths: Sequence[int] | NDArray[np.int64],
+        lengths: Sequence[int] | NDArray[np.integer],
         batch_size: int,
         seed: int,
         accumulate: int = 1,
         ranks: int = 1,
         bucket: bool = True,
+        tokens: bool = False,
+        global_size: int | None = None,
     ) -> None:
         for name, value in (
             ("batch_size", batch_size), ("accumulate", accumulate), ("ranks", ranks),
@@ -52,30 +63,41 @@ class Sampler:
                 raise UsageError(f"{name}={value}: a whole number of at least 1 is expected.")
         if len(lengths) == 0:
             raise UsageError("there are no examples to train on.")
-        self.lengths = np.asarray(lengths, dtype=np.int64)
+        self.lengths = np.asarray(lengths)
         self.seed = seed
         self.accumulate = accumulate
         self.ranks = ranks
         self.bucket = bucket
-        self.global_size = batch_size * accumulate * ranks
-        self.steps_per_epoch = -(-len(self.lengths) // self.global_size)
-        self._order = lru_cache(maxsize=1)(self._shuffle)
+        self.tokens = tokens
+        self.global_size = global_size or batch_size * accumulate * ranks
+        count = len(self.lengths)
+        total = int(self.lengths.sum(dtype=np.int64)) if tokens else count
+        # Every batch has at least one example, however small the budget.
+        self.steps_per_epoch = min(-(-total // self.global_size), count)
+        # Blocks end where a global batch ends, unless the examples do.
+        self._run = RUN if tokens else max(1, RUN // self.global_size) * self.global_size
+        self._runs = max(1, BLOCK // self._run)  # of a block
+        self._plan = lru_cache(maxsize=1)(self._lay_out)
+        self._block = lru_cache(maxsize=1)(self._shuffle)
 
     def epoch(self, step: int) -> int:
         """The pass over the data that a step (from 0) belongs to, from 0."""
         return step // self.steps_per_epoch
 
     def examples(self, step: int) -> NDArray[np.int64]:
-        """Ids of the global batch of a step; (at most ``global_size``,)."""
+        """Ids of the global batch of a step."""
         epoch, place = divmod(step, self.steps_per_epoch)
-        start = place * self.global_size
-        return self._order(epoch)[start : start + self.global_size]
+        firsts = self._plan(epoch)[2]
+        block = int(np.searchsorted(firsts, place, "right")) - 1
+        ids, cuts = self._block(epoch, block)
+        start, stop = cuts[place - firsts[block] :][:2]
+        return ids[start:stop]
 
     def batch(self, step: int, rank: int = 0) -> list[NDArray[np.int64]]:
         """Ids of each micro-batch of one rank.
 
         Examples are dealt out like cards, so that sizes differ by at most one and every part has
-        short and long ones. Of a small last batch, some parts may be empty.
+        short and long ones. Of a small last batch, some parts may be empty: the last ones.
 
         Args:
             step: optimizer updates already applied.
@@ -88,19 +110,65 @@ class Sampler:
         parts = self.ranks * self.accumulate
         return [ids[micro * self.ranks + rank :: parts] for micro in range(self.accumulate)]
 
-    def _shuffle(self, epoch: int) -> NDArray[np.int64]:
-        """Ids of all examples in the order of an epoch; (N,)."""
-        # Raw bits and a stable sort: numpy promises these for every version, not `permutation`.
+    def _lay_out(self, epoch: int) -> tuple[NDArray[np.int64], int, NDArray[np.int64]]:
+        """The order of an epoch's runs, a shift of all ids, and the first batch of each block."""
+        count = len(self.lengths)
+        if count <= BLOCK:
+            return np.zeros(0, np.int64), 0, np.array([0, self.steps_per_epoch])
         bits = np.random.PCG64(np.random.SeedSequence([self.seed, epoch]))
-        ids = np.argsort(bits.random_raw(len(self.lengths)), kind="stable")
+        shift = int(bits.random_raw()) % count  # so that the last, short run is another each time
+        runs = np.argsort(bits.random_raw(count // self._run), kind="stable") * self._run
+        ends = np.arange(0, len(runs), self._runs) * self._run
+        ends = np.append(ends, count)
+        if self.tokens:
+            return runs, shift, np.rint(ends * (self.steps_per_epoch / count)).astype(np.int64)
+        return runs, shift, -(-ends // self.global_size)
+
+    def _ids(self, epoch: int, block: int) -> NDArray[np.int64]:
+        """Ids of a block, unshuffled; (n,)."""
+        count = len(self.lengths)
+        if count <= BLOCK:
+            return np.arange(count)
+        runs, shift, firsts = self._plan(epoch)
+        starts = runs[block * self._runs : (block + 1) * self._runs]
+        ids = (starts[:, None] + np.arange(self._run)).ravel()
+        if block == len(firsts) - 2:
+            ids = np.concatenate([ids, np.arange(len(runs) * self._run, count)])
+        return (ids + shift) % count
+
+    def _shuffle(self, epoch: int, block: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Ids of a block in the order of an epoch; (n,). And where each batch begins; (b + 1,)."""
+        firsts = self._plan(epoch)[2]
+        ids = self._ids(epoch, block)
+        batches = int(firsts[block + 1] - firsts[block])
+        # Raw bits and a stable sort: numpy promises these for every version, not `permutation`.
+        key = [self.seed, epoch] if len(firsts) == 2 else [self.seed, epoch, block + 1]
+        bits = np.random.PCG64(np.random.SeedSequence(key))
+        ids = ids[np.argsort(bits.random_raw(len(ids)), kind="stable")]
+        full = batches if self.tokens else len(ids) // self.global_size
         if not self.bucket:
-            return ids
-        full = len(ids) // self.global_size
-        body, rest = np.split(ids, [full * self.global_size])
-        mega = MEGA * self.global_size
-        for start in range(0, len(body), mega):
-            part = body[start : start + mega]
+            return ids, self._cuts(ids, batches)
+        end = len(ids) if self.tokens else full * self.global_size  # what is left comes last
+        mega = -(-len(ids) * MEGA // batches) if self.tokens else MEGA * self.global_size
+        for start in range(0, end, mega):
+            part = ids[start : min(start + mega, end)]
             part[:] = part[np.argsort(self.lengths[part], kind="stable")]
-        batches = body.reshape(full, self.global_size)
-        order = np.argsort(bits.random_raw(full), kind="stable") if full else slice(0)
-        return np.concatenate([batches[order].ravel(), rest])
+        cuts = self._cuts(ids, batches)
+        order = np.argsort(bits.random_raw(full), kind="stable") if full else np.arange(0)
+        order = np.concatenate([order, np.arange(full, batches)])
+        sizes = np.diff(cuts)[order]
+        ends = sizes.cumsum()
+        places = np.repeat(cuts[:-1][order] - ends + sizes, sizes) + np.arange(len(ids))
+        return ids[places], np.concatenate([[0], ends])
+
+    def _cuts(self, ids: NDArray[np.int64], batches: int) -> NDArray[np.int64]:
+        """Where each batch of a block begins, and the end; (batches + 1,)."""
+        steps = np.arange(batches + 1)
+        if not self.tokens:
+            return np.minimum(steps * self.global_size, len(ids))
+        ends = self.lengths[ids].cumsum(dtype=np.int64)
+        cuts = np.searchsorted(ends, steps * (ends[-1] / batches), "left") + 1
+        cuts[0], cuts[-1] = 0, len(ids)
+        # At least one example each.
+        cuts = np.maximum.accumulate(cuts - steps) + steps
+        return np.minimum(cuts, len(ids) - (batches - steps))

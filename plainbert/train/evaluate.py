@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,8 +12,49 @@ from numpy.typing import NDArray
 
 from plainbert import metrics
 from plainbert.batching.features import Features
+from plainbert.errors import UsageError
 from plainbert.infer import scores
 from plainbert.nn.headed import Headed
+
+Scores = dict[str, dict[str, float]]
+
+
+class Evaluation(ABC):
+    """How good a model is, for the training loop.
+
+    Attributes:
+        chooses: the score that picks the best checkpoint, averaged over the sets.
+        better: +1 when more of it is better, -1 when less is.
+    """
+
+    chooses: str
+    better: int
+
+    @abstractmethod
+    def __call__(self, model: Headed) -> Scores:
+        """Score a model: set to metric to score. Every rank gets the same."""
+
+
+class Predictions(Evaluation):
+    """Metrics of a classifier or regressor on labelled sets.
+
+    Args:
+        sets: features with labels, by the name of the split; at least one.
+        names: metrics; the first one chooses.
+        dtype: of the matrix products.
+    """
+
+    def __init__(
+        self, sets: Mapping[str, Features], names: Sequence[str], dtype: torch.dtype
+    ) -> None:
+        if not names:
+            raise UsageError("sets to evaluate, but no metric to evaluate them by.")
+        self.sets, self.names, self.dtype = sets, names, dtype
+        self.chooses, self.better = names[0], metrics.better(names[0])
+
+    def __call__(self, model: Headed) -> Scores:
+        device = next(model.parameters()).device
+        return evaluate(model, self.sets, self.names, device, self.dtype)
 
 
 def evaluate(
@@ -21,7 +63,7 @@ def evaluate(
     names: Sequence[str],
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
-) -> dict[str, dict[str, float]]:
+) -> Scores:
     """Score a classifier or a regressor.
 
     Args:

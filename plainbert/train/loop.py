@@ -4,28 +4,44 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from plainbert import metrics
-from plainbert.batching.batch import collate
-from plainbert.batching.features import Features
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
 from plainbert.batching.sampler import Sampler
 from plainbert.errors import UsageError
 from plainbert.nn.headed import Headed
 from plainbert.text.tokenizer import Tokenizer
-from plainbert.train.evaluate import evaluate
-from plainbert.train.mixed import Mixed
-from plainbert.train.monitor import Monitor
+from plainbert.train.evaluate import Evaluation, Scores
+from plainbert.train.monitor import Line, Monitor, by_epoch
+from plainbert.train.objective import Objective
 from plainbert.train.optim import Optimizer
+from plainbert.train.ranks import ALONE, Ranks
 from plainbert.train.schedules import schedule
 from plainbert.train.settings import Settings
 from plainbert.train.state import Checkpoints, Progress, check_order
-from plainbert.train.step import Forward, Reduce, Scaler, Stepper, alone, forward, sparse_words
+from plainbert.train.step import Scaler, Stepper, sparse_words
 
 log = logging.getLogger(__name__)
+
+
+class Data(Protocol):
+    """What a run is trained on.
+
+    Attributes:
+        lengths: tokens of each example; (N,).
+        identity: what a resumed run compares, to see that it is the same data.
+    """
+
+    lengths: NDArray[Any]
+    identity: dict[str, Any]
+
+    def batch(self, index: NDArray[np.int64], epoch: int, device: torch.device) -> Any:
+        """Some examples as the objective wants them, with a ``layout`` and a length."""
 
 
 @dataclass(frozen=True)
@@ -44,54 +60,48 @@ class Result:
     steps: int
     best: float | None = None
     best_step: int = 0
-    scores: dict[str, dict[str, float]] = field(default_factory=dict)
+    scores: Scores = field(default_factory=dict)
     stopped_early: bool = False
-    history: list[tuple[int, dict[str, dict[str, float]]]] = field(default_factory=list)
+    history: list[tuple[int, Scores]] = field(default_factory=list)
 
 
 def fit(
     model: Headed,
     tokenizer: Tokenizer,
-    train: Features,
+    train: Data,
     settings: Settings,
     *,
-    dev: Mapping[str, Features] | None = None,
-    metric_names: Sequence[str] = (),
+    evaluation: Evaluation | None = None,
     folder: str | Path | None = None,
     about: dict[str, Any] | None = None,
     resume: bool = False,
-    rank: int = 0,
-    ranks: int = 1,
-    reduce: Reduce = alone,
-    forward: Forward = forward,
+    ranks: Ranks = ALONE,
+    objective: Objective | None = None,
+    line: Line = by_epoch,
 ) -> Result:
     """Train a model.
 
     Args:
         model: on its device, in float32; trained in place.
         tokenizer: saved with every checkpoint.
-        train: features with labels.
+        train: the examples.
         settings: how to train.
-        dev: sets to evaluate, by name; none: no evaluation, and no ``best``.
-        metric_names: the first one, averaged over the sets, chooses the best checkpoint.
+        evaluation: how good the model is; none: there is no ``best``.
         folder: the run folder; None: no checkpoints, no records.
         about: for ``plainbert.json``.
         resume: go on from the newest checkpoint in ``folder``. On the same machine type, torch
             version, threads and ranks the weights end bit-equal to those of a run without a break.
-        rank: of this process, in [0, ranks).
-        ranks: processes that share every step.
-        reduce: sum over the ranks.
-        forward: the loss of a micro-batch.
+        ranks: how processes share the steps.
+        objective: what is minimised; the loss of the model's labels when not given.
+        line: how a line of the log reads.
 
     Raises:
-        UsageError: no labels, or ``resume`` without a folder.
+        UsageError: ``resume`` without a folder.
         DivergedError: gradients stayed infinite or undefined.
         CheckpointError: the checkpoint to resume is of another run.
     """
-    if train.labels is None:
-        raise UsageError("the training set has no labels.")
-    run = _Run(model, tokenizer, train, settings, dev or {}, tuple(metric_names), folder, about)
-    run.begin(resume, rank, ranks, reduce, forward)
+    run = _Run(model, tokenizer, train, settings, evaluation, folder, about, ranks)
+    run.begin(resume, objective, line)
     try:
         return run.go()
     finally:
@@ -108,17 +118,15 @@ class _Run:
         self,
         model: Headed,
         tokenizer: Tokenizer,
-        train: Features,
+        train: Data,
         settings: Settings,
-        dev: Mapping[str, Features],
-        metric_names: tuple[str, ...],
+        evaluation: Evaluation | None,
         folder: str | Path | None,
         about: dict[str, Any] | None,
+        ranks: Ranks,
     ) -> None:
-        if dev and not metric_names:
-            raise UsageError("sets to evaluate, but no metric to evaluate them by.")
         self.model, self.train, self.settings = model, train, settings
-        self.dev, self.metric_names = dev, metric_names
+        self.evaluation, self.ranks = evaluation, ranks
         self.folder = None if folder is None else Path(folder)
         self.checkpoints = (
             None
@@ -126,55 +134,79 @@ class _Run:
             else Checkpoints(self.folder, model, tokenizer, about, settings.keep_checkpoints)
         )
         self.device = next(model.parameters()).device
-        self.history: list[tuple[int, dict[str, dict[str, float]]]] = []
+        self.history: list[tuple[int, Scores]] = []
         self.saved = -1  # step of the last checkpoint
 
-    def begin(self, resume: bool, rank: int, ranks: int, reduce: Reduce, forward: Forward) -> None:
+    def begin(self, resume: bool, objective: Objective | None, line: Line) -> None:
         """Make the parts, and load the state of a run to be continued."""
-        settings = self.settings
-        self.rank = rank
-        self.sampler = Sampler(
-            self.train.lengths, settings.batch_size, settings.seed, settings.accumulate, ranks,
-            settings.bucket,
-        )  # fmt: skip
-        self.total = settings.training_steps or settings.epochs * self.sampler.steps_per_epoch
-        self.schedule = schedule(
-            settings.schedule, self.total, settings.warmup_ratio,
-            settings.end_lr / settings.lr if settings.lr else 0.0,
-            settings.schedule_power, settings.schedule_cycles,
-        )  # fmt: skip
-        self.optimizer = Optimizer(
-            settings.optimizer, self.model.named_parameters(), settings.weight_decay,
-            settings.epsilon,
-        )  # fmt: skip
-        self.progress = Progress(scaler=Scaler.of(settings.dtype))
-        order = {
-            "examples": len(self.train), "seed": settings.seed, "bucket": settings.bucket,
-            "examples_per_step": self.sampler.global_size, "steps": self.total,
-        }  # fmt: skip
+        settings, ranks = self.settings, self.ranks
+        self.progress = Progress(step=settings.first_step, scaler=Scaler.of(settings.dtype))
         if self.checkpoints is not None and not resume:
             self.checkpoints.check_empty()
         if resume:
             if self.checkpoints is None:
                 raise UsageError("to resume a run, name its folder.")
-            self.progress = self.checkpoints.resume(self.optimizer)
-            if self.progress.step == 0:
-                self.progress.scaler = Scaler.of(settings.dtype)
-            self.saved = self.progress.step
-        check_order(self.progress, order)
-        self.mixed = Mixed(self.model, settings.dtype)
+            found = self.checkpoints.resume()
+            if found is not None:
+                self.progress, self.saved = found, found.step
+        self.mixed = ranks.prepare(self.model, settings.dtype)
+        named = list(self.model.named_parameters())
+        self.optimizer = Optimizer(
+            settings.optimizer, named, settings.weight_decay, settings.epsilon,
+            owned=ranks.owned(named),
+        )  # fmt: skip
+        if self.checkpoints is not None and self.saved >= 0:
+            self.checkpoints.load_slots(self.optimizer, self.saved)
+        self.sampler = self._sampler()
+        self.total = settings.first_step + (
+            settings.training_steps or settings.epochs * self.sampler.steps_per_epoch
+        )
+        self.schedule = schedule(
+            settings.schedule, self.total - settings.first_step, settings.warmup_ratio,
+            settings.end_lr / settings.lr if settings.lr else 0.0,
+            settings.schedule_power, settings.schedule_cycles,
+        )  # fmt: skip
+        check_order(
+            self.progress,
+            {
+                **self.train.identity, "seed": settings.seed, "bucket": settings.bucket,
+                "by_tokens": settings.use_avg_len, "per_step": self.sampler.global_size,
+                "first_step": settings.first_step, "steps": self.total,
+            },
+        )  # fmt: skip
+        self.progress.ranks = ranks.size
         self.stepper = Stepper(
             self.model, self.optimizer, self.mixed, self.progress.scaler, settings.max_grad_norm,
-            settings.seed, rank, reduce, forward,
+            settings.seed, ranks, objective,
         )  # fmt: skip
         self.monitor = Monitor(
             self.folder, self.total, self.sampler.steps_per_epoch, settings.log_interval,
-            self.progress.step, enabled=rank == 0,
+            self.progress.step, settings.first_step, line, enabled=ranks.rank == 0,
         )  # fmt: skip
         log.info(
-            "%d examples, %d per step (%d per forward pass, %d forward passes, %d ranks), %d steps",
-            len(self.train), self.sampler.global_size, settings.batch_size, settings.accumulate,
-            ranks, self.total,
+            "%d examples, %d %s per step (%d per forward pass, %d forward passes, %d ranks), "
+            "%d steps",
+            len(self.train.lengths), self.sampler.global_size,
+            "tokens" if settings.use_avg_len else "examples", settings.batch_size,
+            self.sampler.accumulate, ranks.size, self.total - settings.first_step,
+        )  # fmt: skip
+
+    def _sampler(self) -> Sampler:
+        """The order of the data; on another number of ranks, the global batch stays."""
+        settings, ranks = self.settings, self.ranks.size
+        accumulate = settings.accumulate
+        size = settings.batch_size * accumulate * ranks
+        began = self.progress.order.get("per_step", size)
+        if began != size and self.progress.ranks != ranks:
+            size, accumulate = began, -(-began // (settings.batch_size * ranks))
+            log.warning(
+                "the run began with %d ranks and goes on with %d: to keep %d per step, each takes "
+                "%d forward passes.",
+                self.progress.ranks, ranks, size, accumulate,
+            )  # fmt: skip
+        return Sampler(
+            self.train.lengths, settings.batch_size, settings.seed, accumulate, ranks,
+            settings.bucket, settings.use_avg_len, size,
         )  # fmt: skip
 
     def go(self) -> Result:
@@ -182,16 +214,16 @@ class _Run:
         progress, settings = self.progress, self.settings
         self.model.train()
         while progress.step < self.total and not self._out_of_patience():
-            ids = self.sampler.batch(progress.step, self.rank)
-            batches = [collate(self.train, part, self.device) for part in ids if len(part)]
-            lr = settings.lr * self.schedule(progress.step)
-            result = self.stepper.step(progress.step, batches, lr)
+            batches, idle = self._batches(progress.step - settings.first_step)
+            lr = settings.lr * self.schedule(progress.step - settings.first_step)
+            result = self.stepper.step(progress.step, batches, lr, idle)
             progress.step += 1
             if result.applied:
-                progress.loss += result.loss
+                for name, value in result.losses.items():
+                    progress.losses[name] = progress.losses.get(name, 0.0) + value
                 progress.steps += 1
             self.monitor.step(result, progress, lr)
-            better = self._due(settings.eval_steps) and bool(self.dev) and self._evaluate()
+            better = self._due(settings.eval_steps) and self._evaluate()
             if better or self._due(settings.save_steps):
                 self._save()
         if self.saved != progress.step:
@@ -205,10 +237,23 @@ class _Run:
             history=self.history,
         )
 
+    def _batches(self, step: int) -> tuple[list[Any], int]:
+        """This rank's micro-batches, and how many at the end are only there for company."""
+        sampler, epoch = self.sampler, self.sampler.epoch(step)
+        ids = [part for part in sampler.batch(step, self.ranks.rank) if len(part)]
+        idle = 0
+        if self.ranks.size > 1:  # of a small last batch, another rank may have one more
+            every = sampler.examples(step)
+            idle = min(sampler.accumulate, -(-len(every) // self.ranks.size)) - len(ids)
+            ids += [every[:1]] * idle
+        return [self.train.batch(part, epoch, self.device) for part in ids], idle
+
     def _due(self, every: int | None) -> bool:
         """Whether something happens now that happens every so many steps, or after each epoch."""
         step = self.progress.step
-        return step == self.total or step % (every or self.sampler.steps_per_epoch) == 0
+        if every is None:
+            step, every = step - self.settings.first_step, self.sampler.steps_per_epoch
+        return self.progress.step == self.total or step % every == 0
 
     def _out_of_patience(self) -> bool:
         patience = self.settings.early_stop
@@ -216,13 +261,15 @@ class _Run:
 
     def _evaluate(self) -> bool:
         """Score every set; True if that is the best result so far (ties: the earliest counts)."""
+        if self.evaluation is None:
+            return False
         progress, start = self.progress, time.perf_counter()
-        found = evaluate(self.model, self.dev, self.metric_names, self.device, self.settings.dtype)
+        found = self.evaluation(self.model)
         self.model.train()
         self.history.append((progress.step, found))
-        first = self.metric_names[0]
-        score = sum(scores[first] for scores in found.values()) / len(found)
-        better = progress.best is None or metrics.better(first) * (score - progress.best) > 0
+        values = [scores[self.evaluation.chooses] for scores in found.values()]
+        score = sum(values) / len(values)
+        better = progress.best is None or self.evaluation.better * (score - progress.best) > 0
         if better:
             progress.best, progress.best_step, progress.waiting = score, progress.step, 0
         else:
@@ -238,7 +285,7 @@ class _Run:
         return better
 
     def _save(self) -> None:
-        if self.checkpoints is not None and self.rank == 0:
+        if self.checkpoints is not None and self.ranks.rank == 0:
             path = self.checkpoints.save(self.optimizer, self.progress)
             log.info("saved %s", path)
             self.monitor.restart_clock()

@@ -6,7 +6,8 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,52 @@ log = logging.getLogger(__name__)
 METRICS_FILE = "metrics.jsonl"
 
 
+@dataclass(frozen=True)
+class Moment:
+    """What one line of the log is about: the steps since the line before.
+
+    Attributes:
+        step: steps applied in all.
+        epoch: pass over the data, from 0.
+        place: steps of the epoch so far.
+        steps_per_epoch: in all.
+        steps: since the last line.
+        losses: mean of each, and accuracies where there are.
+        lr: of the last step.
+        norm: of its gradient.
+        seconds: since the last line.
+        examples: since then, of all ranks.
+        tokens: since then, of all ranks.
+    """
+
+    step: int
+    epoch: int
+    place: int
+    steps_per_epoch: int
+    steps: int
+    losses: dict[str, float]
+    lr: float
+    norm: float
+    seconds: float
+    examples: int
+    tokens: int
+
+
+# What a line says, and what ``metrics.jsonl`` gets of it beside the losses.
+Line = Callable[[Moment], tuple[str, dict[str, float]]]
+
+
+def by_epoch(now: Moment) -> tuple[str, dict[str, float]]:
+    """The line of GluonNLP's fine-tuning scripts."""
+    shown = "".join(f"{name}={value:.4f}, " for name, value in now.losses.items())
+    speed = now.examples / now.seconds
+    line = (
+        f"[Epoch {now.epoch} Batch {now.place}/{now.steps_per_epoch}] {shown}lr={now.lr:.7f}, "
+        f"norm={now.norm:.3f}, throughput={speed:.1f} samples/s"
+    )
+    return line, {"samples_per_second": speed, "tokens_per_second": now.tokens / now.seconds}
+
+
 class Monitor:
     """Records of one run. Only rank 0 has one that writes.
 
@@ -30,6 +77,8 @@ class Monitor:
         steps_per_epoch: for the log.
         interval: steps between two lines.
         start: step that the run continues after; later records of ``metrics.jsonl`` are dropped.
+        first: number of the first step, where it is not 0.
+        line: how a line reads.
         enabled: False silences everything.
     """
 
@@ -40,9 +89,12 @@ class Monitor:
         steps_per_epoch: int,
         interval: int,
         start: int = 0,
+        first: int = 0,
+        line: Line = by_epoch,
         enabled: bool = True,
     ) -> None:
-        self.steps_per_epoch, self.interval, self.enabled = steps_per_epoch, interval, enabled
+        self.steps_per_epoch, self.interval, self.first = steps_per_epoch, interval, first
+        self.line, self.enabled = line, enabled
         self._path = folder / METRICS_FILE if folder is not None and enabled else None
         if self._path is not None:
             self._keep_until(self._path, start)
@@ -51,42 +103,39 @@ class Monitor:
         self._bar = tqdm(
             total=total_steps, initial=start, desc="train", unit="step", disable=not shown
         )
-        self._since = time.perf_counter()
-        self._examples = self._tokens = 0
+        self.restart_clock()
 
     def step(self, result: StepResult, progress: Progress, lr: float) -> None:
-        """Take note of one step; ``progress`` already counts it and holds the loss so far."""
+        """Take note of one step; ``progress`` already counts it and holds the losses so far."""
         self._bar.update()
         self._examples += result.examples
         self._tokens += result.tokens
+        self._steps += 1
         if not result.applied and self.enabled:
             log.warning("step %d: gradients are not finite; the step is skipped.", progress.step)
-        epoch, place = divmod(progress.step - 1, self.steps_per_epoch)
+        epoch, place = divmod(progress.step - self.first - 1, self.steps_per_epoch)
         if progress.step % self.interval and place + 1 != self.steps_per_epoch:
             return
-        seconds = time.perf_counter() - self._since
-        loss = progress.loss / max(1, progress.steps)
-        progress.loss, progress.steps = 0.0, 0
-        speed = self._examples / max(seconds, 1e-9)
-        if self.enabled:
-            log.info(
-                "[Epoch %d Batch %d/%d] loss=%.4f, lr=%.7f, norm=%.3f, throughput=%.1f samples/s",
-                epoch, place + 1, self.steps_per_epoch, loss, lr, result.norm, speed,
-            )  # fmt: skip
-        self._bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
-        self.record(
-            progress.step,
-            {
-                "loss": loss, "lr": lr, "norm": result.norm, "samples_per_second": speed,
-                "tokens_per_second": self._tokens / max(seconds, 1e-9),
-            },
+        seconds = max(time.perf_counter() - self._since, 1e-9)
+        losses = {name: sum_ / progress.steps for name, sum_ in progress.losses.items()}
+        now = Moment(
+            progress.step, epoch, place + 1, self.steps_per_epoch, self._steps, losses, lr,
+            result.norm, seconds, self._examples, self._tokens,
         )  # fmt: skip
+        line, numbers = self.line(now)
+        if self.enabled:
+            log.info("%s", line)
+        if losses:
+            name, value = next(iter(losses.items()))
+            self._bar.set_postfix({name: f"{value:.4f}"}, refresh=False)
+        self.record(progress.step, {**losses, "lr": lr, "norm": result.norm, **numbers})
+        progress.losses, progress.steps = {}, 0
         self.restart_clock()
 
     def restart_clock(self) -> None:
         """Start measuring throughput anew; evaluation is no training time."""
         self._since = time.perf_counter()
-        self._examples = self._tokens = 0
+        self._examples = self._tokens = self._steps = 0
 
     def record(self, step: int, values: Mapping[str, float]) -> None:
         """Append numbers to ``metrics.jsonl`` and TensorBoard."""

@@ -32,6 +32,8 @@ class Optimizer:
         weight_decay: per step and unit of learning rate.
         epsilon: added to the root of the second moment.
         betas: decay of the first and the second moment.
+        owned: names of the parameters to update, when other ranks update the others; all when
+            not given.
 
     Raises:
         UnknownNameError: there is no such optimizer.
@@ -48,21 +50,25 @@ class Optimizer:
         weight_decay: float = 0.01,
         epsilon: float = 1e-6,
         betas: tuple[float, float] = (0.9, 0.999),
+        owned: frozenset[str] | None = None,
     ) -> None:
         if name not in OPTIMIZERS:
             raise UnknownNameError("optimizer", name, OPTIMIZERS)
         self.name = name
         self.parameters = {key: each for key, each in parameters if each.requires_grad}
+        self.owned = {
+            key: each for key, each in self.parameters.items() if owned is None or key in owned
+        }
         self._full: dict[str, Tensor] = {}
         self._correct = name != "bertadam"
         groups: list[dict[str, Any]] = [
             {
-                "params": [each for each in self.parameters.values() if decays(each) is on],
+                "params": [each for each in self.owned.values() if decays(each) is on],
                 "weight_decay": weight_decay if on else 0.0,
             }
             for on in (True, False)
         ]
-        groups = [group for group in groups if group["params"]]
+        groups = [group for group in groups if group["params"]] or groups[:1]
         self._inner: torch.optim.Optimizer
         if name == "sgd":
             self._inner = torch.optim.SGD(groups, lr=0.0, fused=True)
@@ -71,7 +77,7 @@ class Optimizer:
         else:
             kind = torch.optim.Adam if name == "adam" else torch.optim.AdamW
             self._inner = kind(groups, lr=0.0, betas=betas, eps=epsilon, fused=True)
-        for parameter in self.parameters.values():
+        for parameter in self.owned.values():
             self._inner.state[parameter] = self._fresh(parameter)
 
     def step(self, lr: float, divisor: float = 1.0) -> None:
@@ -89,7 +95,8 @@ class Optimizer:
 
     def drop_gradients(self) -> None:
         """Forget the gradients."""
-        self._inner.zero_grad(set_to_none=True)
+        for parameter in self.parameters.values():
+            parameter.grad = None
         for full in self._full.values():
             full.zero_()
 
@@ -112,7 +119,7 @@ class Optimizer:
         """Slots as ``slot.parameter``; shared memory, not copies."""
         return {
             f"{slot}.{name}": value
-            for name, parameter in self.parameters.items()
+            for name, parameter in self.owned.items()
             for slot, value in self._inner.state[parameter].items()
             if isinstance(value, Tensor)
         }
@@ -136,7 +143,8 @@ class Optimizer:
                 value.copy_(tensors[key])
 
     def _divide(self, divisor: float) -> None:
-        gradients = self.gradients()
+        self.gradients()
+        gradients = [each.grad for each in self.owned.values() if each.grad is not None]
         inner: Any = self._inner
         inner.grad_scale = inner.found_inf = None
         if divisor == 1.0 or not gradients:

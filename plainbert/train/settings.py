@@ -14,7 +14,10 @@ class Settings:
     Attributes:
         epochs: passes over the training set.
         training_steps: optimizer steps; overrides ``epochs``.
-        batch_size: examples of one forward pass on one rank.
+        first_step: number of the first step: those before it belong to an earlier phase, and
+            order and schedule begin here.
+        batch_size: examples of one forward pass on one rank, or its tokens.
+        use_avg_len: whether ``batch_size`` counts tokens.
         accumulate: forward passes summed into one optimizer step.
         bucket: whether batches hold examples of similar length.
         optimizer: one of :data:`plainbert.train.names.OPTIMIZERS`.
@@ -38,7 +41,9 @@ class Settings:
 
     epochs: int = 3
     training_steps: int | None = None
+    first_step: int = 0
     batch_size: int = 32
+    use_avg_len: bool = False
     accumulate: int = 1
     bucket: bool = True
     optimizer: str = "bertadam"

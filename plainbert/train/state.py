@@ -35,20 +35,22 @@ class Progress:
         best: best score so far, None before the first evaluation.
         best_step: step it was reached at.
         waiting: evaluations since then.
-        loss: sum of the losses of the steps since the last line of the log ...
+        losses: sum of each loss over the steps since the last line of the log ...
         steps: ... and their number.
         scaler: of float16 losses.
         order: what the order of the data depends on; a resumed run must agree.
+        ranks: processes that shared the last step.
     """
 
     step: int = 0
     best: float | None = None
     best_step: int = 0
     waiting: int = 0
-    loss: float = 0.0
+    losses: dict[str, float] = field(default_factory=dict)
     steps: int = 0
     scaler: Scaler = field(default_factory=Scaler)
     order: dict[str, Any] = field(default_factory=dict)
+    ranks: int = 1
 
 
 class Checkpoints:
@@ -103,35 +105,44 @@ class Checkpoints:
         found = sorted(path.parent for path in self.folder.glob(f"step-*/{STATE}"))
         return found[-1] if found else None
 
-    def resume(self, optimizer: Optimizer) -> Progress:
-        """Load the newest checkpoint into model and optimizer.
+    def resume(self) -> Progress | None:
+        """Load the newest checkpoint's weights; :meth:`load_slots` brings the rest.
 
         Returns:
-            where the run stood; the start, when there is no checkpoint yet.
+            where the run stood; None, when there is no checkpoint yet.
 
         Raises:
-            CheckpointError: the checkpoint is of another model or optimizer.
+            CheckpointError: the checkpoint is of another model.
             FormatError: a file is garbled.
         """
         files.remove_leftovers(self.folder)
         path = self.newest()
         if path is None:
             log.warning("%s has no checkpoint yet; starting at step 0.", self.folder)
-            return Progress()
+            return None
         values = files.read_json(path / STATE)
         try:
             progress = Progress(**{**values, "scaler": Scaler(**values["scaler"])})
         except (KeyError, TypeError) as error:
             raise FormatError(f"{path / STATE} is not a training state: {error}.") from None
-        try:
-            slots = load_file(path / SLOTS)
-        except Exception as error:  # safetensors has its own, undocumented classes
-            raise FormatError(f"{path / SLOTS} cannot be read: {error}.") from None
         checkpoint.load(self.model, checkpoint.read(path).tensors(), source=str(path))
-        optimizer.load(slots)
         self._point(path, progress)
         log.info("resuming after step %d (%s)", progress.step, path.name)
         return progress
+
+    def load_slots(self, optimizer: Optimizer, step: int) -> None:
+        """Load the optimizer's slots of a checkpoint.
+
+        Raises:
+            CheckpointError: they are of another optimizer or model.
+            FormatError: the file is garbled.
+        """
+        path = self.folder / checkpoint.step_name(step) / SLOTS
+        try:
+            slots = load_file(path)
+        except Exception as error:  # safetensors has its own, undocumented classes
+            raise FormatError(f"{path} cannot be read: {error}.") from None
+        optimizer.load(slots)
 
     def _write(self, path: Path, optimizer: Optimizer, progress: Progress) -> None:
         with files.new_folder(path) as partial:

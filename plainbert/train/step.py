@@ -3,48 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from plainbert.batching.batch import Batch
 from plainbert.errors import PlainBertError
 from plainbert.nn.bert import Embeddings
-from plainbert.nn.headed import IGNORE, Headed, Loss
+from plainbert.nn.headed import Headed
 from plainbert.train.mixed import Mixed
+from plainbert.train.objective import Labels, Objective, divided
 from plainbert.train.optim import Optimizer
-
-# Adds tensors up over all ranks, in place. One process has nothing to add.
-Reduce = Callable[[list[Tensor]], None]
-Forward = Callable[[Headed, Batch], Loss]
+from plainbert.train.ranks import ALONE, Ranks
 
 PATIENCE = 10  # steps in a row without finite gradients, after which a run is given up
 
 
 class DivergedError(PlainBertError, ArithmeticError):
     """Loss or gradients stayed infinite or undefined; more steps will not help."""
-
-
-def alone(tensors: list[Tensor]) -> None:
-    """The :data:`Reduce` of a single process."""
-
-
-def forward(model: Headed, batch: Batch) -> Loss:
-    """Sum of the losses of a batch, for heads whose loss needs logits and labels only."""
-    loss: Loss = model.loss(model(batch.ids, batch.types, batch.layout), batch.labels)  # type: ignore[operator]
-    return loss
-
-
-def num_labels(batch: Batch) -> int:
-    """What the loss of a batch is a sum over, known before the forward pass."""
-    assert batch.labels is not None
-    if batch.labels.is_floating_point():
-        return len(batch)
-    counts = batch.labels != IGNORE
-    return int((counts.any(1) if counts.dim() == 2 else counts).sum())
 
 
 @dataclass
@@ -82,21 +61,27 @@ class Scaler:
 
 @dataclass(frozen=True)
 class StepResult:
-    """What one step did.
+    """What one step did, over all ranks.
 
     Attributes:
-        loss: mean over the global batch.
+        losses: mean of each loss over the global batch, by name; and, where the objective counts
+            them, the share of right predictions as ``NAME_acc``.
         norm: of the gradient, before clipping.
-        examples: sequences of this rank.
-        tokens: of this rank.
+        examples: sequences.
+        tokens: of them.
         applied: False when the gradients were not finite and the weights stayed.
     """
 
-    loss: float
+    losses: dict[str, float]
     norm: float
     examples: int
     tokens: int
     applied: bool
+
+    @property
+    def loss(self) -> float:
+        """Sum of the losses."""
+        return sum(loss for name, loss in self.losses.items() if not name.endswith("_acc"))
 
 
 class Stepper:
@@ -109,9 +94,8 @@ class Stepper:
         scaler: of the loss.
         max_grad_norm: 0 does not clip.
         seed: of dropout.
-        rank: of this process.
-        reduce: sum over the ranks.
-        forward: the loss of a micro-batch.
+        ranks: how processes share the step.
+        objective: what is minimised.
     """
 
     def __init__(
@@ -122,67 +106,72 @@ class Stepper:
         scaler: Scaler,
         max_grad_norm: float = 1.0,
         seed: int = 0,
-        rank: int = 0,
-        reduce: Reduce = alone,
-        forward: Forward = forward,
+        ranks: Ranks = ALONE,
+        objective: Objective | None = None,
     ) -> None:
         self.model, self.optimizer, self.mixed, self.scaler = model, optimizer, mixed, scaler
-        self.max_grad_norm = max_grad_norm
-        self.seed, self.rank = seed, rank
-        self.reduce, self.forward = reduce, forward
+        self.max_grad_norm, self.seed, self.ranks = max_grad_norm, seed, ranks
+        self.objective = objective or Labels()
         self.failed = 0  # steps in a row
-        sparse_words(model, next(model.parameters()).device.type == "cpu")
+        sparse_words(model, next(model.parameters()).device.type == "cpu" and ranks.size == 1)
 
-    def step(self, number: int, batches: Sequence[Batch], lr: float) -> StepResult:
+    def step(self, number: int, batches: Sequence[Any], lr: float, idle: int = 0) -> StepResult:
         """One update.
 
-        The losses of all micro-batches and ranks are divided by the count of the whole global
+        The losses of all micro-batches and ranks are divided by the counts of the whole global
         batch, so the gradient does not depend on how it was cut.
 
         Args:
             number: updates applied before this one; seeds dropout.
-            batches: this rank's micro-batches, none empty.
+            batches: this rank's micro-batches, none empty, as many as every other rank's.
             lr: learning rate.
+            idle: so many of them, at the end, only keep the other ranks company: a rank that has
+                nothing to do must still take part in what they send each other.
 
         Raises:
             DivergedError: this was the ``PATIENCE``-th step in a row without finite gradients.
         """
         device = next(self.model.parameters()).device
-        count = torch.tensor([sum(map(num_labels, batches))], dtype=torch.float64)
-        self.reduce([count])
-        total = torch.zeros(1, dtype=torch.float64, device=device)
+        busy = batches[: len(batches) - idle]
+        kinds = len(self.objective.names)
+        counted = torch.zeros(kinds + 2, dtype=torch.float64)
+        for batch in busy:
+            own = [*self.objective.counts(batch), len(batch), batch.layout.num_tokens]
+            counted += torch.tensor(own, dtype=torch.float64)
+        self.ranks.sum([counted])
+        *counts, examples, tokens = counted.tolist()
+        sums = torch.zeros(2 * kinds, dtype=torch.float64, device=device)
         for micro, batch in enumerate(batches):
-            _seed(self.seed, number, micro, self.rank)
-            loss = self.forward(self.model, batch)
-            (loss.total * (self.scaler.scale / max(1.0, float(count)))).backward()
-            total += loss.total.detach()
+            _seed(self.seed, number, micro, self.ranks.rank)
+            self.ranks.before_forward(micro == len(batches) - 1)
+            found = self.objective.sums(self.model, batch)
+            weight = 1.0 if micro < len(busy) else 0.0
+            divided(found.losses, counts, self.scaler.scale * weight).backward()
+            if weight:
+                with torch.no_grad():
+                    for place, value in enumerate((*found.losses, *found.hits)):
+                        sums[place] += value
         gradients = self.optimizer.gradients()
-        self.reduce([total, *gradients])
-        norm = self._norm(gradients)
+        self.ranks.sum([sums])
+        self.ranks.sum_gradients(gradients)
+        norm = self.ranks.norm(gradients) / self.scaler.scale
         finite = math.isfinite(norm)
         if finite:
             excess = norm / self.max_grad_norm if self.max_grad_norm else 1.0
             self.optimizer.step(lr, self.scaler.scale * max(1.0, excess))
+            self.ranks.share_weights()
             self.mixed.refresh()
             self.failed = 0
         else:
             self.optimizer.drop_gradients()
             self._count_failure(number, lr)
         self.scaler.update(finite)
-        return StepResult(
-            loss=float(total) / max(1.0, float(count)),
-            norm=norm,
-            examples=sum(map(len, batches)),
-            tokens=sum(batch.layout.num_tokens for batch in batches),
-            applied=finite,
-        )
-
-    def _norm(self, gradients: list[Tensor]) -> float:
-        """Global norm of the unscaled gradients."""
-        if not gradients:
-            return 0.0
-        parts = torch.stack([each.to(torch.float64) for each in torch._foreach_norm(gradients)])
-        return float(torch.linalg.vector_norm(parts)) / self.scaler.scale
+        means = [total / max(1.0, n) for total, n in zip(sums.tolist(), counts * 2, strict=True)]
+        losses = dict(zip(self.objective.names, means, strict=False))
+        if len(batches) and found.hits:
+            shares = zip(self.objective.names, means[kinds:], strict=True)
+            losses |= {f"{name}_acc": share for name, share in shares}
+        return StepResult(losses, norm, int(examples), int(tokens), finite)
 
     def _count_failure(self, number: int, lr: float) -> None:
         self.failed += 1

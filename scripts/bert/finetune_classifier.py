@@ -90,9 +90,11 @@ def main(argv: Sequence[str] | None = None) -> dict[str, dict[str, float]]:
     args = parse_args(argv)
 
     from plainbert import model_zoo
+    from plainbert.batching.batch import Examples
     from plainbert.cli.models import name_of, open_model
     from plainbert.cli.start import start
     from plainbert.train import classification
+    from plainbert.train.evaluate import Predictions
     from plainbert.train.loop import fit
     from plainbert.train.settings import Settings
 
@@ -114,11 +116,12 @@ def main(argv: Sequence[str] | None = None) -> dict[str, dict[str, float]]:
     if not args.only_inference:
         fields = [field.name for field in dataclasses.fields(Settings) if hasattr(args, field.name)]
         values = {name: getattr(args, name) for name in fields if getattr(args, name) is not None}
+        dev = {split: part.features for split, part in data.items()}
         result = fit(
-            model, tokenizer, load("train", args.max_train_samples).features,
+            model, tokenizer, Examples(load("train", args.max_train_samples).features),
             Settings(**{**values, "dtype": ready.dtype}),
-            dev={split: part.features for split, part in data.items()},
-            metric_names=names, folder=ready.folder, resume=args.resume,
+            evaluation=Predictions(dev, names, ready.dtype) if dev else None,
+            folder=ready.folder, resume=args.resume,
             about={"task": task.name, "max_length": max_len, "base": name_of(args)},
         )  # fmt: skip
         chosen = ready.folder / ("best" if result.best is not None else "last")

@@ -18,6 +18,8 @@ import sklearn.metrics  # noqa: F401  # before the forks, which would each impor
 import torch
 
 from plainbert import checkpoint
+from plainbert.batching.batch import Examples
+from plainbert.train.evaluate import Predictions
 from plainbert.train.loop import fit
 from plainbert.train.settings import Settings
 
@@ -33,8 +35,9 @@ SETTINGS = Settings(
 
 def run(folder: Path, resume: bool) -> None:
     fit(
-        tiny.model(), tiny.tokenizer(), tiny.data(200), SETTINGS, dev={"dev": tiny.data(40, 9)},
-        metric_names=("accuracy",), folder=folder, resume=resume,
+        tiny.model(), tiny.tokenizer(), Examples(tiny.data(200)), SETTINGS,
+        evaluation=Predictions({"dev": tiny.data(40, 9)}, ("accuracy",), SETTINGS.dtype),
+        folder=folder, resume=resume,
     )  # fmt: skip
 
 

@@ -13,9 +13,10 @@ import pytest
 import torch
 
 from plainbert import checkpoint
+from plainbert.batching.batch import Examples
 from plainbert.errors import CheckpointError, FormatError, UsageError
 from plainbert.train import loop, monitor
-from plainbert.train.evaluate import decide, evaluate
+from plainbert.train.evaluate import Predictions, decide, evaluate
 from plainbert.train.loop import fit
 from plainbert.train.settings import Settings
 
@@ -31,9 +32,11 @@ TRAIN, DEV = tiny.data(100), {"dev": tiny.data(40, 1), "dev_mm": tiny.data(30, 2
 
 def train(folder=None, resume=False, model=None, dev=DEV, **changes):
     model = model or tiny.model()
+    settings = dataclasses.replace(SETTINGS, **changes)
     result = fit(
-        model, tiny.tokenizer(), TRAIN, dataclasses.replace(SETTINGS, **changes), dev=dev,
-        metric_names=("accuracy", "f1"), folder=folder, resume=resume, about={"task": "tiny"},
+        model, tiny.tokenizer(), Examples(TRAIN), settings,
+        evaluation=Predictions(dev, ("accuracy", "f1"), settings.dtype) if dev else None,
+        folder=folder, resume=resume, about={"task": "tiny"},
     )  # fmt: skip
     return model, result
 
@@ -242,6 +245,6 @@ def test_evaluation_is_over_the_whole_set():
 def test_mistakes_are_named():
     bare = dataclasses.replace(TRAIN, labels=None)
     with pytest.raises(UsageError, match="no labels"):
-        fit(tiny.model(), tiny.tokenizer(), bare, SETTINGS)
+        Examples(bare)
     with pytest.raises(UsageError, match="no metric"):
-        fit(tiny.model(), tiny.tokenizer(), TRAIN, SETTINGS, dev=DEV)
+        Predictions(DEV, (), torch.float32)

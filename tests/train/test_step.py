@@ -13,8 +13,10 @@ import torch
 from plainbert.batching.batch import collate
 from plainbert.batching.sampler import Sampler
 from plainbert.train.mixed import Mixed
+from plainbert.train.objective import Labels, Sums
 from plainbert.train.optim import Optimizer
-from plainbert.train.step import PATIENCE, DivergedError, Scaler, Stepper, _seed, alone
+from plainbert.train.ranks import ALONE, Ranks
+from plainbert.train.step import PATIENCE, DivergedError, Scaler, Stepper, _seed
 
 spec = importlib.util.spec_from_file_location("tiny", Path(__file__).with_name("tiny.py"))
 tiny = importlib.util.module_from_spec(spec)
@@ -24,61 +26,72 @@ STEPS = 11  # the last batch of each epoch of 53 / 12 has 5 examples, cut into u
 GLOBAL = 12
 
 
-def stepper(model, rank=0, reduce=alone, clip=0.1, dtype=torch.float64, name="sgd"):
+def stepper(model, ranks=ALONE, clip=0.1, dtype=torch.float64, name="sgd", objective=None):
     optimizer = Optimizer(name, model.named_parameters())
     mixed = Mixed(model, dtype)
-    return Stepper(model, optimizer, mixed, Scaler.of(dtype), clip, 3, rank, reduce)
+    return Stepper(model, optimizer, mixed, Scaler.of(dtype), clip, 3, ranks, objective)
 
 
-def train(accumulate, ranks, rank=0, reduce=alone, model=None, clip=0.1):
+def train(accumulate, ranks=ALONE, model=None, clip=0.1):
     features = tiny.data(53)
     model = (model or tiny.model(0.0, torch.float64)).train()
-    sampler = Sampler(features.lengths, GLOBAL // accumulate // ranks, 5, accumulate, ranks)
+    sampler = Sampler(
+        features.lengths, GLOBAL // accumulate // ranks.size, 5, accumulate, ranks.size
+    )
     assert sampler.global_size == GLOBAL
-    ours = stepper(model, rank, reduce, clip)
+    ours = stepper(model, ranks, clip)
     losses = []
     for step in range(STEPS):
-        parts = [ids for ids in sampler.batch(step, rank) if len(ids)]
+        parts = [ids for ids in sampler.batch(step, ranks.rank) if len(ids)]
         losses.append(ours.step(step, [collate(features, ids) for ids in parts], 0.3).loss)
     return model, losses
 
 
 @pytest.fixture(scope="module")
 def whole():
-    return train(1, 1)
+    return train(1)
 
 
 @pytest.mark.parametrize("clip", [0.1, 0.0])  # clipping alone would hide a wrong common factor
 @pytest.mark.parametrize("accumulate", [2, 3, 12])
 def test_micro_batches_are_one_batch(accumulate, clip):
-    whole, want = train(1, 1, clip=clip)
-    model, losses = train(accumulate, 1, clip=clip)
+    whole, want = train(1, clip=clip)
+    model, losses = train(accumulate, clip=clip)
     assert losses == pytest.approx(want, abs=1e-9)
     assert_equal(model, whole)
 
 
-def test_ranks_are_one_batch(whole):
-    """Two ranks as two threads that add up what they have."""
-    ranks, results = 2, {}
-    barrier, shared = threading.Barrier(ranks), []
+class Threads(Ranks):
+    """Ranks as threads that add up what they have."""
 
-    def reduce(tensors):
-        shared.append([each.clone() for each in tensors])
-        barrier.wait()
-        sums = [torch.stack(each).sum(0) for each in zip(*shared, strict=True)]
-        barrier.wait()
-        shared.clear()
-        barrier.wait()
+    size = 2
+    barrier, shared = threading.Barrier(size), []
+
+    def __init__(self, rank):
+        self.rank = rank
+
+    def sum(self, tensors):
+        self.shared.append([each.clone() for each in tensors])
+        self.barrier.wait()
+        sums = [torch.stack(each).sum(0) for each in zip(*self.shared, strict=True)]
+        self.barrier.wait()
+        self.shared.clear()
+        self.barrier.wait()
         for each, total in zip(tensors, sums, strict=True):
             each.copy_(total)
 
+    sum_gradients = sum
+
+
+def test_ranks_are_one_batch(whole):
+    results = {}
     # Made here: two threads that draw from one generator would get other weights.
-    models = [tiny.model(0.0, torch.float64) for _ in range(ranks)]
+    models = [tiny.model(0.0, torch.float64) for _ in range(Threads.size)]
 
     def work(rank):
-        results[rank] = train(2, ranks, rank, reduce, models[rank])
+        results[rank] = train(2, Threads(rank), models[rank])
 
-    threads = [threading.Thread(target=work, args=(rank,)) for rank in range(ranks)]
+    threads = [threading.Thread(target=work, args=(rank,)) for rank in range(Threads.size)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -142,15 +155,22 @@ def test_every_number_format_learns(dtype):
     assert next(model.parameters()).dtype is torch.float32
 
 
+class Spoilt(Labels):
+    """The labels' loss times some number."""
+
+    def __init__(self, factor):
+        self.factor = factor
+
+    def sums(self, model, batch):
+        return Sums([super().sums(model, batch).losses[0] * self.factor], [])
+
+
 def test_steps_without_finite_gradients_are_skipped_then_given_up():
     features, model = tiny.data(8), tiny.model(0.0).train()
     batch = [collate(features, torch.arange(8).numpy())]
     ours = stepper(model, dtype=torch.float32, name="adamw")
     before = [each.detach().clone() for each in model.parameters()]
-    inner = ours.forward
-    ours.forward = lambda model, batch: inner(model, batch)._replace(
-        total=inner(model, batch).total * math.inf
-    )
+    ours.objective = Spoilt(math.inf)
     for step in range(PATIENCE - 1):
         assert not ours.step(step, batch, 0.1).applied
     assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
@@ -162,14 +182,9 @@ def test_a_good_step_between_starts_the_count_anew():
     features, model = tiny.data(8), tiny.model(0.0).train()
     batch = [collate(features, torch.arange(8).numpy())]
     ours = stepper(model, dtype=torch.float32, name="adamw")
-    inner = ours.forward
     for step in range(3 * PATIENCE):
         bad = step % PATIENCE != 0
-        ours.forward = (
-            (lambda m, b: inner(m, b)._replace(total=inner(m, b).total * math.nan))
-            if bad
-            else inner
-        )
+        ours.objective = Spoilt(math.nan) if bad else Labels()
         assert ours.step(step, batch, 0.001).applied is not bad
 
 

@@ -5,6 +5,7 @@
 #   make test         the tests                    make test ARGS="tests/text -k accents"
 #   make test-mxnet   formats against real MXNet and GluonNLP, in .mx (Python 3.11)
 #   make test-tensorflow   formats against real TensorFlow, in .tf
+#   make test-hosts   runs over two emulated hosts; root, and Open MPI, which it installs on Debian
 #   make lint         ruff and mypy
 #   make bench        the measurements of benchmarks/, each against its peer
 #   make clean        remove the virtual environments
@@ -24,7 +25,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: quickstart test test-mxnet test-tensorflow lint bench clean
+.PHONY: quickstart test test-mxnet test-tensorflow test-hosts lint bench clean
 .DELETE_ON_ERROR:
 
 quickstart: $(VENV)/.quickstart
@@ -38,6 +39,19 @@ test-mxnet: $(VENV)/.dev $(MX)/.ready
 
 test-tensorflow: $(VENV)/.dev $(TF)/.ready
 	PLAINBERT_TENSORFLOW=$(TF)/bin/python $(BIN)/python -m pytest -m tensorflow $(ARGS)
+
+# On Debian and Ubuntu as root, what is missing is installed.
+test-hosts: $(VENV)/.dev
+	@[ "$$(id -u)" = 0 ] || { \
+	  echo "error: the emulated hosts are network namespaces: run make test-hosts as root." >&2; \
+	  exit 2; }
+	@{ command -v mpirun && command -v ip; } > /dev/null || { \
+	  echo "Installing Open MPI and iproute2 (once) ..."; export DEBIAN_FRONTEND=noninteractive; \
+	  apt-get update -qq > /dev/null || true; \
+	  apt-get install -y -qq --no-install-recommends openmpi-bin iproute2 > /dev/null; } || { \
+	  echo "error: mpirun (Open MPI) and ip (iproute2) are needed, and could not be installed." >&2; \
+	  exit 2; }
+	PLAINBERT_HOSTS=1 $(BIN)/python -m pytest -m hosts $(ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -39,7 +39,7 @@ def atomic_file(path: str | Path) -> Iterator[IO[bytes]]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(name, 0o666 & ~_umask())
+        share(name)
         os.replace(name, path)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
@@ -90,7 +90,7 @@ def new_folder(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     if path.exists() or path.is_symlink():
         raise UsageError(f"{path} exists. Choose a new folder, or remove it first.")
-    partial = path.with_name(f".{path.name}{PARTIAL}")
+    partial = partial_folder(path)
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
@@ -104,6 +104,17 @@ def new_folder(path: str | Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
         raise
     _sync_folder(path.parent)
+
+
+def partial_folder(path: str | Path) -> Path:
+    """Where :func:`new_folder` keeps a folder until it is complete."""
+    path = Path(path)
+    return path.with_name(f".{path.name}{PARTIAL}")
+
+
+def share(path: str | Path) -> None:
+    """Give a file the permissions that new files have here."""
+    os.chmod(path, 0o666 & ~_umask())
 
 
 def point(link: str | Path, target: str) -> None:
@@ -142,7 +153,7 @@ def open_text(path: str | Path) -> Iterator[IO[str]]:
     Raises:
         DataError: there is no such file, or it is a folder.
     """
-    with _open_bytes(path) as raw:
+    with open_bytes(path) as raw:
         text = io.TextIOWrapper(raw, encoding="utf-8-sig")
         try:
             yield text
@@ -164,7 +175,7 @@ def read_lines(path: str | Path) -> Iterator[tuple[int, str]]:
     """
     number = 0
     try:
-        with _open_bytes(path) as file:
+        with open_bytes(path) as file:
             # Decoded line by line: the line of a bad byte is known, and a lone carriage return
             # stays in the text, which a text file object would split at.
             for number, raw in enumerate(file, start=1):
@@ -184,7 +195,7 @@ def read_lines(path: str | Path) -> Iterator[tuple[int, str]]:
 
 
 @contextlib.contextmanager
-def _open_bytes(path: str | Path) -> Iterator[IO[bytes]]:
+def open_bytes(path: str | Path) -> Iterator[IO[bytes]]:
     """Open a file (unpacking .gz and .xz), or standard input for ``-``, for reading bytes."""
     if str(path) == "-":
         yield sys.stdin.buffer

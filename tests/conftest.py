@@ -37,6 +37,7 @@ NEEDS = {
     "gpu": os.path.exists("/dev/nvidiactl"),
     "mxnet": bool(os.environ.get("PLAINBERT_MXNET")),
     "tensorflow": bool(os.environ.get("PLAINBERT_TENSORFLOW")),
+    "hosts": bool(os.environ.get("PLAINBERT_HOSTS")),
 }
 
 

@@ -31,6 +31,7 @@ def write(
     tokenizer: Tokenizer,
     config: BertConfig | None = None,
     about: Mapping[str, Any] | None = None,
+    tensors: Mapping[str, Tensor] | None = None,
 ) -> Path:
     """Write a model and everything that must agree with it into a new folder.
 
@@ -46,6 +47,7 @@ def write(
         about: what config.json cannot say: "task", "max_length" (tokens), "pooling" ("mean",
             "cls", "max" or one of ours), "normalize", "dtype" it was trained in, and anything on
             how that was done. Nothing that config.json says.
+        tensors: the model's state dict, when the model does not hold all of it itself.
 
     Returns:
         the folder.
@@ -58,7 +60,9 @@ def write(
     config = _described(model, config or cast(BertConfig, model.config))
     if config.architectures == (HEADS["multiple_choice"].architecture,):
         about.setdefault("num_choices", cast(Any, model).num_choices)
-    return write_folder(folder, model.state_dict(), tokenizer, config, about)
+    if tensors is None:
+        tensors = model.state_dict()
+    return write_folder(folder, tensors, tokenizer, config, about)
 
 
 def write_folder(

@@ -197,6 +197,22 @@ _VECTORS = (
          group="vectors"),
 )  # fmt: skip
 
+_PRETRAINING = (
+    Flag("short_seq_prob", values.probability, "Chance of a document to be cut into shorter "
+         "inputs, of a length drawn for it.", group="masking", metavar="X"),
+    Flag("masked_lm_prob", values.probability, "Share of the tokens of an input to predict.",
+         group="masking", metavar="X"),
+    Flag("max_predictions_per_seq", values.positive_int, "Tokens of one input to predict at most.",
+         group="masking", metavar="TOKENS"),
+    Flag("whole_word_mask", None, "Mask all sub-words of a word together.", group="masking"),
+    Flag("cased", None, "Keep capitals and accents; for --sentencepiece, where nothing else says "
+         "it.", group="model"),
+    Flag("sp_nbest", values.any_int, "Draw the segmentation of each word: from the N best, from "
+         "all of them below 0; 0 and 1 take the best.", group="model", metavar="N"),
+    Flag("sp_alpha", values.not_negative, "Sharpness of that draw: exponent of the probabilities; "
+         "for BPE the share of merges left out.", group="model", metavar="X"),
+)  # fmt: skip
+
 _DEVICE = (
     Flag("gpu", values.whole_number, "Index of the GPU, 0 when no number follows. Without --gpu "
          "and --gpus: the first GPU if there is one, else the CPU.", group="device",
@@ -215,7 +231,8 @@ _DEVICE = (
 )  # fmt: skip
 
 SHARED: dict[str, Flag] = {
-    flag.name: flag for flag in (*_MODEL, *_DATA, *_TRAINING, *_OUTPUT, *_VECTORS, *_DEVICE)
+    flag.name: flag
+    for flag in (*_MODEL, *_DATA, *_TRAINING, *_OUTPUT, *_VECTORS, *_PRETRAINING, *_DEVICE)
 }
 
 

@@ -73,6 +73,13 @@ def share(text: str) -> float:
     return value
 
 
+def probability(text: str) -> float:
+    """A number from 0 to 1, both included."""
+    if not 0 <= (value := number(text)) <= 1:
+        raise ArgumentTypeError(f"{text!r} is not a probability: from 0 to 1 is expected.")
+    return value
+
+
 def true_or_false(text: str) -> bool:
     """``true`` or ``false``, in any of the usual spellings."""
     folded = text.strip().casefold()
@@ -88,6 +95,14 @@ def names(text: str) -> tuple[str, ...]:
     parts = tuple(part.strip() for part in text.split(","))
     if not all(parts):
         raise ArgumentTypeError(f"{text!r} holds an empty name; expected NAME or NAME,NAME.")
+    return parts
+
+
+def patterns(text: str) -> tuple[str, ...]:
+    """Paths of files between commas; each may hold ``*``, ``?`` and ``[...]``."""
+    parts = tuple(part.strip() for part in text.split(",") if part.strip())
+    if not parts:
+        raise ArgumentTypeError(f"{text!r} names no file; expected PATH or PATH,PATH.")
     return parts
 
 

@@ -13,6 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
+ROWS = 1024
+
+
 class Linear(nn.Linear):
     """torch's linear map; in training, with the 16-bit copy of its weights if there is one.
 
@@ -29,7 +32,11 @@ class Linear(nn.Linear):
 
 
 def product(
-    x: Tensor, weights: list[Tensor], biases: list[Tensor], low: tuple[Tensor, Tensor]
+    x: Tensor,
+    weights: list[Tensor],
+    biases: list[Tensor],
+    low: tuple[Tensor, Tensor],
+    sink: Tensor | None = None,
 ) -> Tensor:
     """Several linear maps of one input, side by side, in the 16-bit type of ``low``.
 
@@ -38,11 +45,13 @@ def product(
         weights: each (outputs, D), float32; they receive the gradient.
         biases: each (outputs,), float32.
         low: the weights below each other, and the biases, in the 16-bit type.
+        sink: the weights' gradient is added to it, and not handed to autograd. For a matrix as
+            large as a vocabulary, which would otherwise be copied time and again.
 
     Returns:
         (..., sum of outputs), in the 16-bit type.
     """
-    y: Tensor = _Product.apply(x, *low, *weights, *biases)
+    y: Tensor = _Product.apply(x, sink, *low, *weights, *biases)
     return y
 
 
@@ -50,8 +59,10 @@ class _Product(torch.autograd.Function):
     """Gradients come out as autocast's would: 16-bit products, then converted."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, *masters: Tensor) -> Tensor:
-        ctx.dtype = x.dtype
+    def forward(
+        ctx: Any, x: Tensor, sink: Tensor | None, weight: Tensor, bias: Tensor, *masters: Tensor
+    ) -> Tensor:
+        ctx.dtype, ctx.sink = x.dtype, sink
         x = x.to(weight.dtype)
         ctx.save_for_backward(x, weight)
         ctx.sizes = [each.shape[0] for each in masters[: len(masters) // 2]]
@@ -63,6 +74,12 @@ class _Product(torch.autograd.Function):
         rows = grad.flatten(0, -2)
         # oneDNN prefers the narrower side transposed in memory.
         turned = rows.t().contiguous() if rows.shape[1] < x.shape[-1] else rows.t()
-        weights = (turned @ x.flatten(0, -2)).float().split(ctx.sizes)
+        whole = turned @ x.flatten(0, -2)
+        weights: tuple[Tensor | None, ...] = (None,) * len(ctx.sizes)
+        if ctx.sink is None:
+            weights = whole.float().split(ctx.sizes)
+        else:
+            for total, part in zip(ctx.sink.split(ROWS), whole.split(ROWS), strict=True):
+                total.add_(part)  # each part is converted on the way, in the cache
         biases = rows.sum(0).float().split(ctx.sizes)
-        return (grad @ weight).to(ctx.dtype), None, None, *weights, *biases
+        return (grad @ weight).to(ctx.dtype), None, None, None, *weights, *biases

@@ -12,6 +12,7 @@ from plainbert.config import BertConfig
 from plainbert.nn.bert import activation, initialize
 from plainbert.nn.headed import Headed, Loss, cross_entropy
 from plainbert.nn.layout import Layout
+from plainbert.nn.linear import product
 
 
 class Transform(nn.Module):
@@ -29,7 +30,15 @@ class Transform(nn.Module):
 
 
 class Predictions(nn.Module):
-    """Logits over the vocabulary; its matrix is the word embedding's."""
+    """Logits over the vocabulary; its matrix is the word embedding's.
+
+    Attributes:
+        low: 16-bit copies of that matrix and of the bias, as in :class:`plainbert.nn.linear.Linear`.
+        sink: see :func:`plainbert.nn.linear.product`.
+    """
+
+    low: tuple[Tensor, Tensor] | None = None
+    sink: Tensor | None = None
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
@@ -37,7 +46,10 @@ class Predictions(nn.Module):
         self.bias = nn.Parameter(torch.zeros(config.vocab_size))
 
     def forward(self, hidden: Tensor, embedding: Tensor) -> Tensor:
-        return F.linear(self.transform(hidden), embedding, self.bias)  # (..., V)
+        hidden = self.transform(hidden)
+        if self.low is not None and self.training:
+            return product(hidden, [embedding], [self.bias], self.low, self.sink)
+        return F.linear(hidden, embedding, self.bias)  # (..., V)
 
 
 class PretrainingHeads(nn.Module):

@@ -68,7 +68,8 @@ class SentencePiece(Tokenizer):
         cache_words: int,
     ) -> None:  # fmt: skip
         self._state = (data, vocab, lower, nbest, alpha, seed, cache_words)
-        self._data, self.vocab, self.lower, self.nbest = data, vocab, lower, nbest
+        self._data, self.vocab, self.lower = data, vocab, lower
+        self.nbest, self.alpha = nbest, alpha
         model = sentencepiece_model.parse(data, "the model")
         self._processor = _load(data)
         self._backend = sentencepiece_json.build(model, vocab, lower)
@@ -77,11 +78,16 @@ class SentencePiece(Tokenizer):
         self._special = special_pattern(vocab) or _WHOLE
         self._bpe = model.kind == sentencepiece_model.BPE
         self._sampling = nbest not in (0, 1)
-        self._segmenter = Segmenter(model, alpha, random.Random(seed))
+        self._random = random.Random(seed)
+        self._segmenter = Segmenter(model, alpha, self._random)
         self._cache = ChunkCache(self._compute, 0 if self._sampling else cache_words)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (_restore, self._state)
+
+    def reseed(self, seed: int) -> None:
+        """Begin the draws anew, so that they do not depend on what was tokenised before."""
+        self._random.seed(seed)
 
     def is_first(self, piece: str) -> bool:
         """Whether a sub-word starts a word: those with the mark U+2581 do."""

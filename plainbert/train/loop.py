@@ -106,8 +106,9 @@ def fit(
         return run.go()
     finally:
         run.monitor.close()
+        sparse_words(model, None)
         run.mixed.remove()
-        sparse_words(model, on=False)
+        ranks.release()
         model.eval()
 
 
@@ -131,7 +132,7 @@ class _Run:
         self.checkpoints = (
             None
             if self.folder is None
-            else Checkpoints(self.folder, model, tokenizer, about, settings.keep_checkpoints)
+            else Checkpoints(self.folder, model, tokenizer, about, settings, ranks)
         )
         self.device = next(model.parameters()).device
         self.history: list[tuple[int, Scores]] = []
@@ -150,10 +151,10 @@ class _Run:
             if found is not None:
                 self.progress, self.saved = found, found.step
         self.mixed = ranks.prepare(self.model, settings.dtype)
-        named = list(self.model.named_parameters())
+        named = ranks.parameters(self.model)
         self.optimizer = Optimizer(
             settings.optimizer, named, settings.weight_decay, settings.epsilon,
-            owned=ranks.owned(named),
+            owned=ranks.owned(named), norms=ranks.norms,
         )  # fmt: skip
         if self.checkpoints is not None and self.saved >= 0:
             self.checkpoints.load_slots(self.optimizer, self.saved)
@@ -228,6 +229,9 @@ class _Run:
                 self._save()
         if self.saved != progress.step:
             self._save()
+        if self.checkpoints is not None:
+            self.checkpoints.wait()
+            self.ranks.barrier()
         return Result(
             steps=progress.step,
             best=progress.best,
@@ -285,8 +289,8 @@ class _Run:
         return better
 
     def _save(self) -> None:
-        if self.checkpoints is not None and self.ranks.rank == 0:
+        if self.checkpoints is not None:
             path = self.checkpoints.save(self.optimizer, self.progress)
-            log.info("saved %s", path)
+            log.info("saving %s" if self.settings.async_checkpoints else "saved %s", path)
             self.monitor.restart_clock()
         self.saved = self.progress.step

@@ -7,13 +7,17 @@ from torch import Tensor, nn
 
 from plainbert.nn.bert import SelfAttention
 from plainbert.nn.linear import Linear
+from plainbert.nn.pretraining import MaskedLM, Predictions
+
+Owner = SelfAttention | Linear | Predictions
 
 
 class Mixed:
     """The 16-bit copies of a model's matrices; see :class:`plainbert.nn.linear.Linear`.
 
-    Only the encoder's matrices take part: embeddings, norms, residual sums, pooler, head and loss
-    stay in float32, and so do the weights that the optimizer changes.
+    The encoder's matrices take part, and the one over the vocabulary that predicts masked words:
+    embeddings, norms, residual sums, pooler, small heads and loss stay in float32, and so do the
+    weights that the optimizer changes.
 
     Args:
         model: anything with encoder layers; float32, on its device.
@@ -21,7 +25,7 @@ class Mixed:
     """
 
     def __init__(self, model: nn.Module, dtype: torch.dtype) -> None:
-        self._owners: list[SelfAttention | Linear] = []
+        self._owners: list[Owner] = []
         self._copies: list[Tensor] = []  # parts of the copies ...
         self._masters: list[Tensor] = []  # ... and what they are copies of
         if dtype.itemsize != 2:
@@ -37,6 +41,10 @@ class Mixed:
                 self._copy(module, [module.query, module.key, module.value], dtype)
             elif isinstance(module, Linear) and id(module) not in joined:
                 self._copy(module, [module], dtype)
+            elif isinstance(module, MaskedLM):
+                words = module.bert.embeddings.word_embeddings.weight
+                head = module.cls.predictions
+                self._join(head, [words], [head.bias], dtype)
         self.refresh()
 
     def refresh(self) -> None:
@@ -52,8 +60,11 @@ class Mixed:
         self._owners, self._copies, self._masters = [], [], []
 
     def _copy(self, owner: SelfAttention | Linear, maps: list[Linear], dtype: torch.dtype) -> None:
-        weights: list[Tensor] = [each.weight for each in maps]
-        biases: list[Tensor] = [each.bias for each in maps]
+        self._join(owner, [each.weight for each in maps], [each.bias for each in maps], dtype)
+
+    def _join(
+        self, owner: Owner, weights: list[Tensor], biases: list[Tensor], dtype: torch.dtype
+    ) -> None:
         joined = []
         for masters in (weights, biases):
             low = torch.cat([each.detach() for each in masters]).to(dtype)

@@ -1,4 +1,4 @@
-"""Optimizers and schedules by name, for parsers: standard library only, cheap to import."""
+"""Choices by name, for parsers: standard library only, cheap to import."""
 
 from __future__ import annotations
 
@@ -17,3 +17,9 @@ SCHEDULES = {
     "cosine": "warm-up, then a cosine down to end_lr",
     "constant": "warm-up, then the peak",
 }
+
+# How ranks share a step; the first is the default.
+DIST_STRATEGIES = ("ddp", "zero1", "fsdp", "hsdp")
+
+# What gradients are sent as.
+GRAD_COMPRESSIONS = ("none", "fp16", "bf16")

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from plainbert.nn.headed import IGNORE, Headed
+from plainbert.nn.headed import IGNORE, Headed, cross_entropy
+from plainbert.nn.word_loss import word_loss
 
 
 class Sums(NamedTuple):
@@ -56,6 +57,33 @@ class Labels(Objective):
     def sums(self, model: Headed, batch: Any) -> Sums:
         logits = model(batch.ids, batch.types, batch.layout)
         return Sums([model.loss(logits, batch.labels).total], [])  # type: ignore[operator]
+
+
+class Pretraining(Objective):
+    """Masked words and, unless the model lacks that head, next sentences.
+
+    Args:
+        sentences: whether the second loss counts.
+        accuracy: whether right predictions are counted too.
+    """
+
+    def __init__(self, sentences: bool = True, accuracy: bool = True) -> None:
+        self.names = ("mlm_loss", "nsp_loss") if sentences else ("mlm_loss",)
+        self.accuracy = accuracy
+
+    def counts(self, batch: Any) -> list[int]:
+        words = len(batch.words)
+        return [words, int((batch.sentences != IGNORE).sum())][: len(self.names)]
+
+    def sums(self, model: Headed, batch: Any) -> Sums:
+        logits = model(batch.ids, batch.types, batch.layout, batch.masked)
+        words = logits if len(self.names) == 1 else logits.words
+        loss, hit = word_loss(words, batch.words)
+        losses, hits = [loss], [hit]
+        if len(self.names) == 2:
+            losses.append(cross_entropy(logits.sentences, batch.sentences).total)
+            hits.append((logits.sentences.argmax(1) == batch.sentences).sum())
+        return Sums(losses, hits if self.accuracy else [])
 
 
 def divided(losses: Sequence[Tensor], counts: Sequence[float], scale: float) -> Tensor:

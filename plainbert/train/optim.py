@@ -5,7 +5,7 @@ Weight decay spares biases and layer norms, as in every BERT.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -13,9 +13,12 @@ from torch import Tensor, nn
 
 from plainbert.errors import CheckpointError, UnknownNameError
 from plainbert.train.names import OPTIMIZERS
+from plainbert.train.parts import Part
 
 # torch divides by 1 - beta ** step: that is exactly 1 here, and a float32 counts no further.
 UNCORRECTED = 1e9
+
+Norms = Callable[[list[Tensor]], Iterable[Tensor]]
 
 
 def decays(parameter: Tensor) -> bool:
@@ -34,6 +37,8 @@ class Optimizer:
         betas: decay of the first and the second moment.
         owned: names of the parameters to update, when other ranks update the others; all when
             not given.
+        norms: norm of each of several tensors; another one than torch's where the parameters are
+            parts of larger ones.
 
     Raises:
         UnknownNameError: there is no such optimizer.
@@ -51,6 +56,7 @@ class Optimizer:
         epsilon: float = 1e-6,
         betas: tuple[float, float] = (0.9, 0.999),
         owned: frozenset[str] | None = None,
+        norms: Norms | None = None,
     ) -> None:
         if name not in OPTIMIZERS:
             raise UnknownNameError("optimizer", name, OPTIMIZERS)
@@ -73,7 +79,7 @@ class Optimizer:
         if name == "sgd":
             self._inner = torch.optim.SGD(groups, lr=0.0, fused=True)
         elif name == "lamb":
-            self._inner = Lamb(groups, betas, epsilon)
+            self._inner = Lamb(groups, betas, epsilon, norms)
         else:
             kind = torch.optim.Adam if name == "adam" else torch.optim.AdamW
             self._inner = kind(groups, lr=0.0, betas=betas, eps=epsilon, fused=True)
@@ -109,11 +115,15 @@ class Optimizer:
         for name, parameter in self.parameters.items():
             if parameter.grad is not None and parameter.grad.is_sparse:
                 rows = parameter.grad.coalesce()
-                if name not in self._full:
-                    self._full[name] = torch.zeros_like(parameter)
-                full = self._full[name]
-                parameter.grad = full.index_copy_(0, rows.indices()[0], rows.values())
+                full = self.kept_gradient(name)
+                parameter.grad = full.index_add_(0, rows.indices()[0], rows.values())
         return [each.grad for each in self.parameters.values() if each.grad is not None]
+
+    def kept_gradient(self, name: str) -> Tensor:
+        """A tensor of zeros, to which sparse gradients of a parameter are added."""
+        if name not in self._full:
+            self._full[name] = torch.zeros_like(self.parameters[name])
+        return self._full[name]
 
     def state(self) -> dict[str, Tensor]:
         """Slots as ``slot.parameter``; shared memory, not copies."""
@@ -124,6 +134,11 @@ class Optimizer:
             if isinstance(value, Tensor)
         }
 
+    def slots(self) -> set[str]:
+        """Names of the slots of all parameters, those of other ranks too."""
+        kinds = () if self.name == "sgd" else ("step", "exp_avg", "exp_avg_sq")
+        return {f"{kind}.{name}" for name in self.parameters for kind in kinds}
+
     def load(self, tensors: dict[str, Tensor]) -> None:
         """Put back what :meth:`state` returned.
 
@@ -131,16 +146,29 @@ class Optimizer:
             CheckpointError: the names or shapes are another optimizer's or another model's.
         """
         own = self.state()
-        wrong = sorted(set(own) ^ set(tensors))
-        wrong += [key for key in set(own) & set(tensors) if own[key].shape != tensors[key].shape]
+        sizes = {key: tuple(each.shape) for key, each in tensors.items()}
+        self.check(sizes, {key: Part.whole(each) for key, each in own.items()})
+        with torch.no_grad():
+            for key, value in own.items():
+                value.copy_(tensors[key])
+
+    def check(self, sizes: Mapping[str, tuple[int, ...]], own: Mapping[str, Part]) -> None:
+        """Refuse slots of another optimizer or another model.
+
+        Args:
+            sizes: of all stored slots, those of other ranks too.
+            own: this rank's.
+
+        Raises:
+            CheckpointError: names or sizes differ.
+        """
+        wrong = sorted(self.slots() ^ set(sizes))
+        wrong += [key for key in own if key in sizes and own[key].size != sizes[key]]
         if wrong:
             raise CheckpointError(
                 f"the training state does not belong to this model and {self.name}: "
                 f"{', '.join(wrong[:3])} ({len(wrong)} in all). Resume with the flags of the run."
             )
-        with torch.no_grad():
-            for key, value in own.items():
-                value.copy_(tensors[key])
 
     def _divide(self, divisor: float) -> None:
         self.gradients()
@@ -176,8 +204,13 @@ class Lamb(torch.optim.Optimizer):
     """
 
     def __init__(
-        self, groups: list[dict[str, Any]], betas: tuple[float, float], epsilon: float
+        self,
+        groups: list[dict[str, Any]],
+        betas: tuple[float, float],
+        epsilon: float,
+        norms: Norms | None = None,
     ) -> None:
+        self._norms: Norms = norms or torch._foreach_norm
         super().__init__(groups, {"lr": 0.0, "betas": betas, "eps": epsilon})
 
     @torch.no_grad()
@@ -204,7 +237,8 @@ class Lamb(torch.optim.Optimizer):
             updates = torch._foreach_div(first, 1 - beta1**count)
             torch._foreach_div_(updates, roots)
             torch._foreach_add_(updates, parameters, alpha=group["weight_decay"])
-            sizes = zip(torch._foreach_norm(parameters), torch._foreach_norm(updates), strict=True)
-            trust = [torch.where((w > 0) & (u > 0), w / u, 1.0) for w, u in sizes]
+            sizes = list(self._norms([*parameters, *updates]))
+            pairs = zip(sizes[: len(updates)], sizes[len(updates) :], strict=True)
+            trust = [torch.where((w > 0) & (u > 0), w / u, 1.0) for w, u in pairs]
             torch._foreach_mul_(updates, trust)
             torch._foreach_add_(parameters, updates, alpha=-group["lr"])

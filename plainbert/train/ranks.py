@@ -1,16 +1,20 @@
 """How the processes of a run share its steps. Here: one process that shares with nobody.
 
-:mod:`plainbert.train.distributed` has the ways to share: each overrides what it does differently.
+:mod:`plainbert.train.distributed` and :mod:`plainbert.train.sharding` have the ways to share: each
+overrides what it does differently.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from plainbert.train.mixed import Mixed
+from plainbert.train.parts import Part
 
 
 class Ranks:
@@ -19,10 +23,12 @@ class Ranks:
     Attributes:
         rank: of this process, in [0, size).
         size: processes that share every step.
+        spread: whether each rank holds only a part of the optimizer's slots.
     """
 
     rank: int = 0
     size: int = 1
+    spread: bool = False
 
     def prepare(self, model: nn.Module, dtype: torch.dtype) -> Mixed:
         """Make the ranks' weights equal, place them, and make the 16-bit copies.
@@ -30,6 +36,10 @@ class Ranks:
         Called once, when the weights are loaded and before there is an optimizer.
         """
         return Mixed(model, dtype)
+
+    def parameters(self, model: nn.Module) -> list[tuple[str, nn.Parameter]]:
+        """What the optimizer sees: parameters, or this rank's parts of them, by name."""
+        return list(model.named_parameters())
 
     def owned(self, names: Iterable[tuple[str, nn.Parameter]]) -> frozenset[str] | None:
         """Names of the parameters that this rank updates; None: all."""
@@ -51,11 +61,35 @@ class Ranks:
         parts = torch.stack([each.to(torch.float64) for each in torch._foreach_norm(gradients)])
         return float(torch.linalg.vector_norm(parts))
 
+    def norms(self, tensors: list[Tensor]) -> Iterable[Tensor]:
+        """Norm of each tensor of which this rank holds all, or the part it updates."""
+        return torch._foreach_norm(tensors)
+
     def share_weights(self) -> None:
         """The optimizer has updated the parameters that this rank owns."""
 
     def barrier(self) -> None:
         """Wait for all ranks."""
+
+    @contextlib.contextmanager
+    def whole(self, model: nn.Module) -> Iterator[None]:
+        """Inside, this rank may run the model as often as it likes, whatever the others do."""
+        yield
+
+    def weights(self, model: nn.Module) -> dict[str, Tensor]:
+        """The whole state dict on rank 0, nothing on the others; all must call."""
+        return dict(model.state_dict()) if self.rank == 0 else {}
+
+    def parts(self, slots: Mapping[str, Tensor]) -> dict[str, Part]:
+        """Where the optimizer's slots of this rank lie in the whole ones."""
+        return {name: Part.whole(slot) for name, slot in slots.items()}
+
+    def checkpoint_group(self) -> Any:
+        """A process group for checkpoints only; all ranks must call."""
+        return None
+
+    def release(self) -> None:
+        """The run is over: leave the model's gradients alone."""
 
 
 ALONE = Ranks()

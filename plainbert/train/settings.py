@@ -35,6 +35,7 @@ class Settings:
         eval_steps: evaluate every so many steps; None: after every epoch.
         save_steps: write a checkpoint every so many steps; None: after every epoch.
         keep_checkpoints: beside the best and the last one.
+        async_checkpoints: write them while training goes on.
         early_stop: stop after so many evaluations without a better score; None: never.
         log_interval: steps between two lines of the log.
     """
@@ -61,5 +62,6 @@ class Settings:
     eval_steps: int | None = None
     save_steps: int | None = None
     keep_checkpoints: int = 0
+    async_checkpoints: bool = False
     early_stop: int | None = None
     log_interval: int = 10

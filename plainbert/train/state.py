@@ -1,29 +1,38 @@
 """Checkpoints of a run: folders ``step-0001200`` with the model and what resuming needs.
 
-Beside the model's own files a folder holds ``training.safetensors`` (the optimizer's slots) and
-``training.json`` (everything else). Nothing is pickled.
+Beside the model's own files a folder holds ``training.safetensors`` (the optimizer's slots; or
+``training``, a folder to which every rank wrote its part) and ``training.json`` (everything else).
+Nothing is pickled.
 """
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import logging
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from plainbert import checkpoint, files
 from plainbert.errors import CheckpointError, FormatError, UsageError
 from plainbert.nn.headed import Headed
 from plainbert.text.tokenizer import Tokenizer
+from plainbert.train.background import Background
 from plainbert.train.optim import Optimizer
+from plainbert.train.ranks import ALONE, Ranks
+from plainbert.train.settings import Settings
 from plainbert.train.step import Scaler
 
 log = logging.getLogger(__name__)
 
-SLOTS, STATE = "training.safetensors", "training.json"
+SLOTS, PARTS, STATE = "training.safetensors", "training", "training.json"
 
 
 @dataclass
@@ -61,7 +70,9 @@ class Checkpoints:
         model: what is saved.
         tokenizer: saved with it.
         about: for ``plainbert.json``.
-        keep: older checkpoints to keep beside the best and the last.
+        settings: how many older checkpoints to keep beside the best and the last, and whether
+            they are written while training goes on.
+        ranks: how processes share the run.
     """
 
     def __init__(
@@ -70,22 +81,74 @@ class Checkpoints:
         model: Headed,
         tokenizer: Tokenizer,
         about: dict[str, Any] | None = None,
-        keep: int = 0,
+        settings: Settings | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
         self.folder, self.model, self.tokenizer = folder, model, tokenizer
-        self.about, self.keep = dict(about or {}), keep
+        self.about, self.ranks = dict(about or {}), ranks
+        settings = settings or Settings()
+        self.keep, self.background = settings.keep_checkpoints, settings.async_checkpoints
+        self._running = Background()
+        self._group: Any = None  # for checkpoints only
 
     def save(self, optimizer: Optimizer, progress: Progress) -> Path:
         """Write a checkpoint, point ``last`` and ``best`` to theirs, remove old ones.
 
-        A kill at any moment leaves either the old state or the new one.
+        All ranks must call. A kill at any moment leaves either the old state or the new one. In
+        the background, the call returns when everything is copied; the next one waits for it.
+
+        Raises:
+            CheckpointError: it could not be written, or, in the background, the one before.
         """
+        self.wait()
+        ranks = self.ranks
         path = self.folder / checkpoint.step_name(progress.step)
-        if not path.exists():
-            self._write(path, optimizer, progress)
-        self._point(path, progress)
-        self._remove_old(path, progress)
+        if self._agreed(path.exists()):
+            self._publish(path, progress)
+            return path
+        if ranks.spread and self._group is None:
+            self._group = ranks.checkpoint_group()
+        weights = ranks.weights(self.model)
+        slots = ranks.parts(optimizer.state()) if ranks.spread or ranks.rank == 0 else {}
+        parts = {name: part.on_cpu(self.background) for name, part in slots.items()}
+        if self.background:
+            progress = copy.deepcopy(progress)
+            weights = {name: each.detach().to("cpu", copy=True) for name, each in weights.items()}
+        folder = contextlib.ExitStack()
+        partial = files.partial_folder(path)
+        if ranks.rank == 0:
+            folder.enter_context(files.new_folder(path))
+        if ranks.spread:
+            ranks.barrier()
+            self._check_shared(partial)
+
+        def write() -> None:
+            with folder:
+                if ranks.spread:
+                    from plainbert.train.sharded_state import write_parts
+
+                    write_parts(partial / PARTS, parts, self._group)
+                elif ranks.rank == 0:
+                    _write_slots(
+                        partial / SLOTS, {name: each.tensor for name, each in parts.items()}
+                    )
+                if ranks.rank == 0:
+                    self._write_model(partial, weights, progress)
+            self._publish(path, progress)
+
+        if self.background:
+            self._running.start(write)
+        else:
+            write()
         return path
+
+    def wait(self) -> None:
+        """Wait until the last checkpoint is written.
+
+        Raises:
+            CheckpointError: it could not be written.
+        """
+        self._running.wait()
 
     def check_empty(self) -> None:
         """Refuse to start a new run among the checkpoints of another one.
@@ -93,6 +156,8 @@ class Checkpoints:
         Raises:
             UsageError: the folder holds checkpoints.
         """
+        if self.ranks.rank:
+            return
         if any(self.folder.glob("step-*")):
             raise UsageError(
                 f"{self.folder} holds the checkpoints of an earlier run. Resume it, overwrite it, "
@@ -115,18 +180,25 @@ class Checkpoints:
             CheckpointError: the checkpoint is of another model.
             FormatError: a file is garbled.
         """
-        files.remove_leftovers(self.folder)
-        path = self.newest()
-        if path is None:
+        if self.ranks.rank == 0:
+            files.remove_leftovers(self.folder)
+        found = self.newest() if self.ranks.rank == 0 else None
+        step = torch.tensor([-1 if found is None else int(found.name.partition("-")[2])])
+        if self.ranks.rank:
+            step.zero_()
+        self.ranks.sum([step])  # rank 0's, for all
+        if step < 0:
             log.warning("%s has no checkpoint yet; starting at step 0.", self.folder)
             return None
+        path = self.folder / checkpoint.step_name(int(step))
         values = files.read_json(path / STATE)
         try:
             progress = Progress(**{**values, "scaler": Scaler(**values["scaler"])})
         except (KeyError, TypeError) as error:
             raise FormatError(f"{path / STATE} is not a training state: {error}.") from None
         checkpoint.load(self.model, checkpoint.read(path).tensors(), source=str(path))
-        self._point(path, progress)
+        if self.ranks.rank == 0:
+            self._point(path, progress)
         log.info("resuming after step %d (%s)", progress.step, path.name)
         return progress
 
@@ -137,26 +209,48 @@ class Checkpoints:
             CheckpointError: they are of another optimizer or model.
             FormatError: the file is garbled.
         """
-        path = self.folder / checkpoint.step_name(step) / SLOTS
-        try:
-            slots = load_file(path)
-        except Exception as error:  # safetensors has its own, undocumented classes
-            raise FormatError(f"{path} cannot be read: {error}.") from None
-        optimizer.load(slots)
+        folder = self.folder / checkpoint.step_name(step)
+        own = self.ranks.parts(optimizer.state())
+        if (path := folder / SLOTS).is_file():
+            stored = _read_slots(path)
+            optimizer.check({name: tuple(each.shape) for name, each in stored.items()}, own)
+            for name, part in own.items():
+                part.tensor.copy_(part.of(stored[name]))
+        else:
+            from plainbert.train.sharded_state import read_parts, read_sizes
 
-    def _write(self, path: Path, optimizer: Optimizer, progress: Progress) -> None:
-        with files.new_folder(path) as partial:
-            inner = checkpoint.write(
-                partial / "model", self.model, self.tokenizer,
-                about={**self.about, "step": progress.step},
-            )  # fmt: skip
-            for item in inner.iterdir():
-                item.rename(partial / item.name)
-            inner.rmdir()
-            slots = {name: each.detach().cpu() for name, each in optimizer.state().items()}
-            save_file(slots, partial / SLOTS)
-            (partial / SLOTS).chmod((partial / "config.json").stat().st_mode)
-            files.write_json(partial / STATE, asdict(progress))
+            optimizer.check(read_sizes(folder / PARTS), own)
+            read_parts(folder / PARTS, own)
+
+    def _agreed(self, mine: bool) -> bool:
+        """Rank 0's answer, on all ranks."""
+        answer = torch.tensor([int(mine and self.ranks.rank == 0)])
+        self.ranks.sum([answer])
+        return bool(answer)
+
+    def _check_shared(self, partial: Path) -> None:
+        if not partial.is_dir():
+            raise UsageError(
+                f"rank {self.ranks.rank} does not see {partial}, which rank 0 has made: the run "
+                "folder must be on a disk that all hosts share."
+            )
+
+    def _write_model(
+        self, partial: Path, weights: Mapping[str, Tensor], progress: Progress
+    ) -> None:
+        inner = checkpoint.write(
+            partial / "model", self.model, self.tokenizer,
+            about={**self.about, "step": progress.step}, tensors=weights,
+        )  # fmt: skip
+        for item in inner.iterdir():
+            item.rename(partial / item.name)
+        inner.rmdir()
+        files.write_json(partial / STATE, asdict(progress))
+
+    def _publish(self, path: Path, progress: Progress) -> None:
+        if self.ranks.rank == 0:
+            self._point(path, progress)
+            self._remove_old(path, progress)
 
     def _point(self, last: Path, progress: Progress) -> None:
         checkpoint.point_last(last)
@@ -188,3 +282,22 @@ def check_order(progress: Progress, order: dict[str, Any]) -> None:
             "it began: use the same values, or start anew with --overwrite."
         )
     progress.order = order
+
+
+def _write_slots(path: Path, slots: Mapping[str, Tensor]) -> None:
+    """Write whole slots to one file."""
+    save_file(dict(slots), path)
+    # The library lets nobody else read it.
+    files.share(path)
+
+
+def _read_slots(path: Path) -> dict[str, Tensor]:
+    """Map what :func:`_write_slots` wrote.
+
+    Raises:
+        FormatError: the file is garbled.
+    """
+    try:
+        return dict(load_file(path))
+    except Exception as error:  # safetensors has its own, undocumented classes
+        raise FormatError(f"{path} cannot be read: {error}.") from None

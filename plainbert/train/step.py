@@ -14,6 +14,7 @@ from torch import nn
 from plainbert.errors import PlainBertError
 from plainbert.nn.bert import Embeddings
 from plainbert.nn.headed import Headed
+from plainbert.nn.pretraining import MaskedLM
 from plainbert.train.mixed import Mixed
 from plainbert.train.objective import Labels, Objective, divided
 from plainbert.train.optim import Optimizer
@@ -65,7 +66,7 @@ class StepResult:
 
     Attributes:
         losses: mean of each loss over the global batch, by name; and, where the objective counts
-            them, the share of right predictions as ``NAME_acc``.
+            them, the share of right predictions, ``acc`` in place of ``loss``.
         norm: of the gradient, before clipping.
         examples: sequences.
         tokens: of them.
@@ -81,7 +82,7 @@ class StepResult:
     @property
     def loss(self) -> float:
         """Sum of the losses."""
-        return sum(loss for name, loss in self.losses.items() if not name.endswith("_acc"))
+        return sum(loss for name, loss in self.losses.items() if name.endswith("loss"))
 
 
 class Stepper:
@@ -113,7 +114,8 @@ class Stepper:
         self.max_grad_norm, self.seed, self.ranks = max_grad_norm, seed, ranks
         self.objective = objective or Labels()
         self.failed = 0  # steps in a row
-        sparse_words(model, next(model.parameters()).device.type == "cpu" and ranks.size == 1)
+        if next(model.parameters()).device.type == "cpu" and ranks.size == 1:
+            sparse_words(model, optimizer)
 
     def step(self, number: int, batches: Sequence[Any], lr: float, idle: int = 0) -> StepResult:
         """One update.
@@ -170,7 +172,7 @@ class Stepper:
         losses = dict(zip(self.objective.names, means, strict=False))
         if len(batches) and found.hits:
             shares = zip(self.objective.names, means[kinds:], strict=True)
-            losses |= {f"{name}_acc": share for name, share in shares}
+            losses |= {name.replace("loss", "acc"): share for name, share in shares}
         return StepResult(losses, norm, int(examples), int(tokens), finite)
 
     def _count_failure(self, number: int, lr: float) -> None:
@@ -183,11 +185,22 @@ class Stepper:
             )
 
 
-def sparse_words(model: nn.Module, on: bool) -> None:
-    """Let the word vectors' gradient hold only the rows of the batch, or every row."""
+def sparse_words(model: nn.Module, optimizer: Optimizer | None) -> None:
+    """Let the word vectors' gradient be gathered in the optimizer's kept tensor, or (None) not.
+
+    The rows of the batch come as a sparse gradient; the head that predicts masked words, whose
+    matrix it is too, adds the whole of its own.
+    """
     for module in model.modules():
         if isinstance(module, Embeddings):
-            module.sparse = on
+            module.sparse = optimizer is not None
+        if isinstance(module, MaskedLM) and module.cls.predictions.low is not None:
+            words = module.bert.embeddings.word_embeddings.weight
+            names = [] if optimizer is None else optimizer.parameters.items()
+            name = next((name for name, each in names if each is words), None)
+            module.cls.predictions.sink = (
+                None if optimizer is None or name is None else optimizer.kept_gradient(name)
+            )
 
 
 def _seed(*numbers: int) -> None:

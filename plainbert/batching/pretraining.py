@@ -1,0 +1,126 @@
+"""Masked sequences, packed for the model.
+
+The letters of the shape comments are explained in :mod:`plainbert.nn.layout`; M is the number of
+masked tokens.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from plainbert.nn.headed import IGNORE
+from plainbert.nn.layout import Packed
+
+
+class Rows(Protocol):
+    """Some instances, end to end; see :mod:`plainbert.corpus.rows`."""
+
+    @property
+    def ids(self) -> NDArray[np.int32]:
+        """Tokens, masks in place; (T,)."""
+
+    @property
+    def offsets(self) -> NDArray[np.int64]:
+        """Row i is ``ids[offsets[i]:offsets[i + 1]]``; (B + 1,)."""
+
+    @property
+    def types(self) -> NDArray[np.uint8]:
+        """Segment of each token; (T,)."""
+
+    @property
+    def masked_sequence(self) -> NDArray[np.int64]:
+        """Row of each masked token; (M,)."""
+
+    @property
+    def masked_positions(self) -> NDArray[np.int64]:
+        """Its place in the row; (M,)."""
+
+    @property
+    def masked_ids(self) -> NDArray[np.int64]:
+        """What it was; (M,)."""
+
+    @property
+    def next_sentence(self) -> NDArray[np.int64]:
+        """0: the second segment follows the first, 1: it does not, -1: there is none; (B,)."""
+
+
+class Source(Protocol):
+    """Instances by number; shards on disk, or text that is masked anew in every epoch."""
+
+    lengths: NDArray[Any]
+
+    def rows(self, index: NDArray[np.int64], epoch: int = 0) -> Rows:
+        """Some instances, in the order asked for."""
+
+
+@dataclass(frozen=True)
+class PretrainingBatch:
+    """Masked sequences end to end, shortest first.
+
+    Attributes:
+        ids: (T,), int64.
+        types: segment of each token; (T,), int64.
+        layout: where each sequence lies.
+        masked: sequence and position of each masked token; (M, 2).
+        words: what the masked tokens were; (M,).
+        sentences: 0 where the second segment follows the first, 1 where it does not, ``IGNORE``
+            where there is none; (B,).
+    """
+
+    ids: Tensor
+    types: Tensor
+    layout: Packed
+    masked: Tensor
+    words: Tensor
+    sentences: Tensor
+
+    def __len__(self) -> int:
+        return self.layout.num_sequences
+
+
+class Instances:
+    """Masked sequences, as the training loop wants them.
+
+    Args:
+        source: has the instances.
+        identity: what a resumed run compares, beside their number.
+    """
+
+    def __init__(self, source: Source, identity: dict[str, Any] | None = None) -> None:
+        self.source = source
+        self.lengths = source.lengths
+        self.identity: dict[str, Any] = {"examples": len(self.lengths), **(identity or {})}
+
+    def batch(
+        self, index: NDArray[np.int64], epoch: int, device: torch.device
+    ) -> PretrainingBatch:
+        """Pack some instances, sorted by length so that attention has few groups.
+
+        Those of shards that turn out to be damaged are missing, when the source was told to leave
+        them out; a batch of nothing else has one token and nothing to predict.
+        """
+        index = index[np.argsort(self.lengths[index], kind="stable")]
+        rows = self.source.rows(index, epoch)
+        lengths, ids, types, kinds = (
+            np.diff(rows.offsets), rows.ids, rows.types, rows.next_sentence,
+        )  # fmt: skip
+        if len(lengths) == 0:
+            lengths, ids, types, kinds = (np.ones(1), np.zeros(1), np.zeros(1), np.full(1, -1))
+
+        def tensor(values: NDArray[Any]) -> Tensor:
+            return torch.from_numpy(values.astype(np.int64)).to(device)
+
+        return PretrainingBatch(
+            ids=tensor(ids),
+            types=tensor(types),
+            layout=Packed.of(lengths.astype(np.int64).tolist(), device),
+            masked=tensor(np.stack([rows.masked_sequence, rows.masked_positions], 1)),
+            words=tensor(rows.masked_ids),
+            sentences=tensor(np.where(kinds < 0, IGNORE, kinds)),
+        )

@@ -1,0 +1,1 @@
+"""Raw text to documents, to instances with masks, to shards."""

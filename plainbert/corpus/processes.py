@@ -1,0 +1,106 @@
+"""The same work in one process or in many, with results in order."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from types import TracebackType
+from typing import Any, TypeVar
+
+from plainbert.errors import PlainBertError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+State = TypeVar("State")
+
+
+class WorkerError(PlainBertError, RuntimeError):
+    """A worker process ended before its work was done."""
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class Workers:
+    """Processes that do one kind of work after another; use it as a context.
+
+    Args:
+        num_workers: processes; with 0 or 1 all work is done in this one.
+        states: what calls of the work functions get, large or not: each process is sent them once.
+    """
+
+    def __init__(self, num_workers: int, *states: Any) -> None:
+        self._states = states
+        self._pool: ProcessPoolExecutor | None = None
+        self._num_workers = num_workers
+        if num_workers > 1:
+            # Spawned, not forked: the libraries of this process may hold locks and threads.
+            context = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(num_workers, context, _start, (states,))
+
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+
+    def in_order(
+        self, work: Callable[[State, Item], Result], state: State, items: Iterable[Item]
+    ) -> Iterator[Result]:
+        """Yield ``work(state, item)`` for every item, in order.
+
+        Few items are under way at a time, so that memory stays bounded however many there are.
+
+        Args:
+            work: a function of a module.
+            state: one of the ``states``.
+            items: taken as results are fetched.
+
+        Raises:
+            WorkerError: a process was killed.
+        """
+        if self._pool is None:
+            for item in items:
+                yield work(state, item)
+            return
+        number = next(n for n, each in enumerate(self._states) if each is state)
+        waiting: deque[Future[Result]] = deque()
+        try:
+            for item in items:
+                waiting.append(self._pool.submit(_work, work, number, item))
+                if len(waiting) > 2 * self._num_workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        except BrokenProcessPool:
+            raise WorkerError(
+                "a worker process ended before its work was done; out of memory is the usual "
+                "reason. Lower --num_workers."
+            ) from None
+
+
+_sent: tuple[Any, ...] = ()  # to this worker process
+
+
+def _start(states: tuple[Any, ...]) -> None:
+    global _sent
+    _sent = states
+    # Ctrl-C reaches the whole group of processes: the first one tells the user.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _work(work: Callable[[Any, Any], Any], number: int, item: Any) -> Any:
+    return work(_sent[number], item)

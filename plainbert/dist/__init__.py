@@ -1,0 +1,1 @@
+"""Many processes as one run: who they are, what they exchange, how they end together."""

@@ -89,13 +89,24 @@ class Instances:
 
     Args:
         source: has the instances.
+        lengths: of those to use, the first ones; all when not given.
         identity: what a resumed run compares, beside their number.
     """
 
-    def __init__(self, source: Source, identity: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        source: Source,
+        lengths: NDArray[Any] | None = None,
+        identity: dict[str, Any] | None = None,
+    ) -> None:
         self.source = source
-        self.lengths = source.lengths
+        self.lengths = source.lengths if lengths is None else lengths
         self.identity: dict[str, Any] = {"examples": len(self.lengths), **(identity or {})}
+
+    def masked_share(self) -> float:
+        """Masked tokens of all tokens, in the first instances."""
+        rows = self.source.rows(np.arange(min(100, len(self.lengths))))
+        return len(rows.masked_ids) / max(1, len(rows.ids))
 
     def batch(
         self, index: NDArray[np.int64], epoch: int, device: torch.device

@@ -154,7 +154,7 @@ _TRAINING = (
     Flag("attention_dropout", values.share, "Dropout of attention weights; the model's own when "
          "not given. 0 is faster.", group="training", metavar="X"),
     Flag("eval_steps", values.positive_int, "Evaluate every N optimizer steps, not once an epoch.",
-         group="training", metavar="N"),
+         ("eval_interval",), "training", "N"),
     Flag("early_stop", values.positive_int, "Stop after N evaluations without a better score.",
          group="training", metavar="N"),
     Flag("metric", values.one_of("metric", _metrics), "Score that chooses the best checkpoint; the "
@@ -171,12 +171,12 @@ _OUTPUT = (
     Flag("output", str, "File to write the results to; its suffix chooses the form.",
          group="output", metavar="FILE"),
     Flag("output_dir", str, "Folder of the run: checkpoints, logs, scores, predictions.",
-         group="output", metavar="DIR"),
+         ("ckpt_dir",), "output", "DIR"),
     Flag("resume", None, "Go on from the last checkpoint in --output_dir.", group="output"),
     Flag("overwrite", None, "Start anew in an --output_dir that holds a run, or replace --output.",
          group="output"),
     Flag("save_steps", values.positive_int, "Write a checkpoint every N optimizer steps, not once "
-         "an epoch.", group="output", metavar="N"),
+         "an epoch.", ("ckpt_interval",), "output", "N"),
     Flag("keep_checkpoints", values.positive_int, "Checkpoints to keep beside the best and the "
          "last.", group="output", metavar="N"),
     Flag("log_interval", values.positive_int, "Optimizer steps between two lines of the log.",
@@ -224,16 +224,46 @@ _DEVICE = (
          "hardware multiplies it, else float32).", group="device", metavar="DTYPE"),
     Flag("threads", values.positive_int, "CPU threads; torch's own choice when not given.",
          group="device", metavar="N"),
-    Flag("num_local_ranks", values.positive_int, "Processes on this machine; 1 for now.",
-         group="device", metavar="N"),
-    Flag("local_rank", values.any_int, "Accepted from launchers; 0 or -1.", group="device",
+    Flag("num_local_ranks", values.positive_int, "Processes to start on this machine; they share "
+         "every step.", group="device", metavar="N"),
+    Flag("local_rank", values.any_int, "Accepted from launchers.", group="device", metavar="N"),
+)  # fmt: skip
+
+
+def _strategies() -> Iterable[str]:
+    from plainbert.train import names
+
+    return names.DIST_STRATEGIES
+
+
+def _compressions() -> Iterable[str]:
+    from plainbert.train import names
+
+    return names.GRAD_COMPRESSIONS
+
+
+_DISTRIBUTED = (
+    Flag("dist_strategy", values.one_of("strategy", _strategies), "What the ranks share: ddp (each "
+         "has everything), zero1 (optimizer slots are dealt out), fsdp (weights too), hsdp (fsdp "
+         "within a host, copies across hosts).", group="several processes", metavar="NAME"),
+    Flag("dist_backend", values.one_of("backend", lambda: ("auto", "gloo", "nccl")), "What carries "
+         "their messages: gloo, nccl, or auto: nccl for GPUs, else gloo.",
+         group="several processes", metavar="NAME"),
+    Flag("dist_timeout", values.positive, "Longest wait for another rank; a cut network ends the "
+         "run then, a killed rank at once.", group="several processes", metavar="SECONDS"),
+    Flag("grad_compression", values.one_of("compression", _compressions), "What gradients are sent "
+         "as: none, fp16, bf16.", group="several processes", metavar="NAME"),
+    Flag("async_checkpoints", None, "Write checkpoints while training goes on.",
+         group="several processes"),
+    Flag("max_restarts", values.whole_number, "How often --num_local_ranks and --gpus start their "
+         "processes again after one was lost; with --resume.", group="several processes",
          metavar="N"),
 )  # fmt: skip
 
-SHARED: dict[str, Flag] = {
-    flag.name: flag
-    for flag in (*_MODEL, *_DATA, *_TRAINING, *_OUTPUT, *_VECTORS, *_PRETRAINING, *_DEVICE)
-}
+_GROUPS = (
+    _MODEL, _DATA, _TRAINING, _OUTPUT, _VECTORS, _PRETRAINING, _DEVICE, _DISTRIBUTED,
+)  # fmt: skip
+SHARED: dict[str, Flag] = {flag.name: flag for group in _GROUPS for flag in group}
 
 
 def parser(doc: str | None) -> Parser:
@@ -272,6 +302,12 @@ def add_device(target: Parser, dtype: str) -> None:
     )
 
 
+def add_distributed(target: Parser) -> None:
+    """Add the flags of a script that runs as several processes."""
+    add(target, dist_strategy="ddp", dist_backend="auto", dist_timeout=600.0)
+    add(target, grad_compression="none", async_checkpoints=False, max_restarts=0)
+
+
 def refuse_quantization(target: Parser) -> None:
     """Let GluonNLP v0.9's flags for exported and int8 models exit, naming what to use."""
     target.refuse(
@@ -302,9 +338,10 @@ def parse(target: Parser, argv: Sequence[str] | None) -> argparse.Namespace:
     target.exclusive(args, "resume", "overwrite")
     target.exclusive(args, "model_dir", "model_parameters", "pretrained_bert_parameters")
     target.exclusive(args, "file", "sentences")
-    if getattr(args, "num_local_ranks", 1) > 1 or getattr(args, "local_rank", None) not in (
+    several = getattr(args, "num_local_ranks", 1) > 1 or getattr(args, "local_rank", 0) not in (
         None, 0, -1,
-    ):  # fmt: skip
+    )  # fmt: skip
+    if several and not hasattr(args, "dist_strategy"):
         target.error(
             "training and inference run in one process for now. Leave --num_local_ranks and "
             "--local_rank out; --accumulate makes the batch as large."

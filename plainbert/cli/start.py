@@ -22,6 +22,7 @@ import torch
 import plainbert
 from plainbert import files
 from plainbert.cli import run
+from plainbert.dist.group import Group
 from plainbert.errors import UsageError
 from plainbert.infer import devices
 
@@ -58,33 +59,39 @@ class Run:
     ranks: int = 1
 
 
-def start(args: argparse.Namespace, new_run: bool = True) -> Run:
+def start(args: argparse.Namespace, new_run: bool = True, group: Group | None = None) -> Run:
     """Prepare the process for a script's work and log what was decided.
 
     Args:
         args: parsed flags; those a script lacks (``gpu``, ``output_dir`` ...) count as not given.
         new_run: the script trains in ``--output_dir``. False (``--only_inference``) writes beside
             what is there.
+        group: the ranks of the run, of which only rank 0 writes and, but for warnings, speaks.
 
     Raises:
         UsageError: ``--output_dir`` holds a run and neither ``--resume`` nor ``--overwrite`` was
             given, or ``--resume`` finds none.
         DeviceError: the GPU that was asked for is not there.
     """
-    log = _console(verbose=getattr(args, "verbose", False))
-    if (threads := getattr(args, "threads", None)) is not None:
+    rank, ranks = (0, 1) if group is None else (group.rank, group.size)
+    log = _console(verbose=getattr(args, "verbose", False), quiet=rank > 0)
+    threads = getattr(args, "threads", None)
+    if threads is None and group is not None and "OMP_NUM_THREADS" not in os.environ:
+        threads = max(1, torch.get_num_threads() // group.local_size)  # mpirun gives all to each
+    if threads is not None:
         torch.set_num_threads(threads)
     # Before the folder is touched: a wrong flag must not leave one behind.
-    device = devices.pick_device(getattr(args, "gpu", None), getattr(args, "gpus", None))
+    device = _device(args, group)
     dtype = devices.pick_dtype(getattr(args, "dtype", "float32"), device)
     seed = getattr(args, "seed", None)
     if seed is not None:
         seed_everything(seed)
     folder = getattr(args, "output_dir", None)
     ready = Run(
-        device, dtype, None if folder is None else Path(folder), log, torch.get_num_threads()
-    )
-    if ready.folder is not None:
+        device, dtype, None if folder is None else Path(folder), log, torch.get_num_threads(),
+        rank, ranks,
+    )  # fmt: skip
+    if ready.folder is not None and rank == 0:
         _prepare(ready.folder, args, new_run)
         _log_file(log, ready.folder / LOG_FILE)
         if new_run and getattr(args, "resume", False):
@@ -92,17 +99,31 @@ def start(args: argparse.Namespace, new_run: bool = True) -> Run:
                 log.warning("resuming with another flag: %s", line)
         if new_run or not (ready.folder / ARGS_FILE).exists():
             files.write_json(ready.folder / ARGS_FILE, describe(args, ready))
+    if group is not None:
+        group.barrier()
     run.note_folder(ready.folder if new_run else None)
     log.info(
-        "plainbert %s, torch %s, %s, %s%s", plainbert.__version__, torch.__version__,
+        "plainbert %s, torch %s, %s, %s%s%s", plainbert.__version__, torch.__version__,
         devices.describe(device), str(dtype).removeprefix("torch."),
-        "" if seed is None else f", seed {seed}",
+        "" if seed is None else f", seed {seed}", "" if ranks == 1 else f", {ranks} ranks",
     )  # fmt: skip
     if dtype is torch.float16 and device.type == "cpu":
         log.warning("--dtype float16 is slow on a CPU; bfloat16 or float32 is meant for it.")
     for note in getattr(args, "notes", ()):
         log.info("%s", note)
     return ready
+
+
+def _device(args: argparse.Namespace, group: Group | None) -> torch.device:
+    """The device that the flags ask for; of several ranks on a host, each has its own GPU."""
+    gpu, gpus = getattr(args, "gpu", None), getattr(args, "gpus", None)
+    if group is None or group.size == 1:
+        return devices.pick_device(gpu, gpus)
+    if gpus == () or not torch.cuda.is_available():
+        return devices.pick_device(gpu, gpus[:1] if gpus else gpus)
+    device = torch.device("cuda", group.world.device_index(torch.cuda.device_count()))
+    torch.cuda.set_device(device)
+    return device
 
 
 def seed_everything(seed: int) -> None:
@@ -152,14 +173,15 @@ class _LogFile(logging.FileHandler):
         return
 
 
-def _console(verbose: bool) -> logging.Logger:
+def _console(verbose: bool, quiet: bool) -> logging.Logger:
     log = logging.getLogger("plainbert")
     for handler in list(log.handlers):  # of an earlier start in this process
         if getattr(handler, "of_plainbert", False):
             log.removeHandler(handler)
             with contextlib.suppress(OSError):  # a full disk: what is lost has been shown
                 handler.close()
-    log.setLevel(logging.DEBUG if verbose else logging.INFO)
+    level = logging.DEBUG if verbose else logging.INFO
+    log.setLevel(logging.WARNING if quiet else level)
     _add(log, _Console(), "%(message)s")
     return log
 

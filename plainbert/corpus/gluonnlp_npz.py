@@ -26,6 +26,7 @@ RAGGED = (
     "input_ids", "segment_ids", "masked_lm_positions", "masked_lm_ids", "masked_lm_weights",
 )  # fmt: skip
 PLAIN = ("next_sentence_labels", "valid_lengths")
+SLOW = 100_000  # instances; from here on the log says why it takes so long
 Array = NDArray[Any]
 
 
@@ -73,6 +74,11 @@ def read(archive: Archive, vocab: Vocab | None) -> Columns:
         CheckpointError: the tokens are those of another vocabulary.
     """
     valid = lengths(archive).astype(np.int64)
+    if len(valid) > SLOW:
+        log.info(
+            "%s: reading %d instances in GluonNLP's old format, some 10,000 a second. Files that "
+            "create_pretraining_data.py writes now open at once.", archive.path, len(valid),
+        )  # fmt: skip
     ids, sizes = _ragged(archive, "input_ids")
     types, type_sizes = _ragged(archive, "segment_ids")
     places, counts = _ragged(archive, "masked_lm_positions")

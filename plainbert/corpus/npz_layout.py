@@ -95,8 +95,8 @@ def _directory(file: IO[bytes], size: int, fail: Fail) -> tuple[bytes, int]:
         raise fail("has no zip directory at its end")
     _, disk, first, _, count, length, begin, _ = END.unpack_from(tail, found)
     end = size - len(tail) + found
-    if count == 0xFFFF or WIDE in (length, begin):
-        locator = _at(file, max(0, end - LOCATOR64.size), LOCATOR64.size)
+    locator = _at(file, max(0, end - LOCATOR64.size), LOCATOR64.size)
+    if locator[:4] == b"PK\6\7" or WIDE in (length, begin):
         place = LOCATOR64.unpack(locator)[2] if locator[:4] == b"PK\6\7" else size
         record = _at(file, place, END64.size) if place < end else b""
         if len(record) < END64.size or record[:4] != b"PK\6\6":

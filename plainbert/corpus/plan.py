@@ -26,6 +26,7 @@ from plainbert.errors import UsageError
 Ints = NDArray[np.int64]
 WINDOW = 1 << 13  # sentences whose places are looked at together
 SPECIALS = 3  # [CLS], [SEP], [SEP]
+RANDOM_NEXT = 0.5  # chance of a second text from anywhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +179,7 @@ def _cut(
                 middle += int(draw() * (sentences - 1))
             parts.a_first.append(first + at)
             parts.a_last.append(first + middle)
-            if sentences > 1 and draw() >= 0.5:
+            if sentences > 1 and draw() >= RANDOM_NEXT:
                 parts.b_last.append(first + end)
                 parts.other.append(0)
                 parts.target.append(0)

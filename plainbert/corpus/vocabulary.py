@@ -134,12 +134,14 @@ def _wordpiece(path: Path, size: int, characters: Counter[str], lower: bool) -> 
     So it is given all letters, in order, as if they were special tokens.
     """
     split = pre_tokenizers.BertPreTokenizer()
+    spread = normalizers.BertNormalizer(lowercase=lower).normalize_str
     slots = size // 2 - len(SPECIALS)
     initial: list[str] = []
     inner: list[str] = []
     usual = ASCII.lower() if lower else ASCII
     for one in sorted({*characters, *usual}, key=lambda one: (-characters[one], one)):
-        within = len(split.pre_tokenize_str(f"a{one}a")) == 1  # no punctuation, no ideograph
+        # Punctuation and ideographs are words of their own, never within one.
+        within = len(split.pre_tokenize_str(spread(f"a{one}a"))) == 1
         slots -= 1 + within
         if slots < 0:
             break

@@ -132,6 +132,23 @@ def get_model(
     return model.to(_device(ctx)).eval(), tokenizer
 
 
+def new_model(name: str, tokenizer: Tokenizer, head: str, **changes: Any) -> Headed:
+    """A model with random weights.
+
+    Args:
+        name: its size, ``bert_LAYERS_UNITS_HEADS``.
+        tokenizer: its vocabulary decides the rows of the word embedding.
+        head: a name of :data:`plainbert.nn.names.HEADS`.
+        changes: fields of the config to change, such as ``hidden_dropout_prob=0.0``.
+
+    Raises:
+        UnknownNameError: no such size.
+    """
+    config = _named_size(name).replace(vocab_size=len(tokenizer.vocab), **changes)
+    model: Headed = MODELS[head](config)
+    return model
+
+
 class _AllEncodings(Bert):
     """A BERT that always returns every layer."""
 

@@ -90,9 +90,8 @@ class Buckets:
 
     def finish(self) -> None:
         """Send what is left, wait for the sums, and put them in place."""
-        while self._next < len(self.buckets):
-            self._send(self.buckets[self._next])
-            self._next += 1
+        self._last = True
+        self.flush()
         with self.group.exchange("gradients"):
             for bucket in self.buckets:
                 bucket.work.wait()
@@ -107,6 +106,12 @@ class Buckets:
             bucket.missing = set(range(len(bucket.parameters)))
             bucket.sent = bucket.work = None
         self._last, self._next = False, 0
+
+    def flush(self) -> None:
+        """After the last backward pass, send what is left: other messages come behind."""
+        while self._last and self._next < len(self.buckets):
+            self._send(self.buckets[self._next])
+            self._next += 1
 
     def gradients(self) -> list[Tensor]:
         """The sums, after :meth:`finish`; the same list on every rank."""

@@ -84,6 +84,8 @@ class Replicated(Ranks):
         return Mixed(model, dtype)
 
     def sum(self, tensors: list[Tensor]) -> None:
+        if self._buckets is not None:
+            self._buckets.flush()  # a rank without some gradient must not overtake the others
         self.group.reduce(tensors)
 
     def before_forward(self, last: bool) -> None:

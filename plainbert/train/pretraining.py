@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,11 +19,14 @@ from plainbert.config import BertConfig
 from plainbert.corpus.rows import Rows
 from plainbert.nn.headed import Headed
 from plainbert.train.evaluate import Evaluation, Scores
+from plainbert.train.loop import Data
 from plainbert.train.monitor import Line, Moment
 from plainbert.train.objective import Objective
 from plainbert.train.ranks import ALONE, Ranks
+from plainbert.train.settings import Settings
 
 EVAL_TOKENS = 4096  # of one batch
+PROFILED = 15  # steps of a run with a trace
 
 
 class HeldOut(Evaluation):
@@ -88,6 +94,45 @@ class SameLength:
             masked_ids=np.tile(np.arange(self.masked) % self.vocab_size, count),
             next_sentence=np.arange(count) % 2,
         )
+
+
+class _Traced:
+    """Instances that tell a profiler when a step begins."""
+
+    def __init__(self, data: Instances, accumulate: int, step: Callable[[], None]) -> None:
+        self.data, self.lengths, self.identity = data, data.lengths, data.identity
+        self._accumulate, self._step, self._batches = accumulate, step, 0
+
+    def batch(self, index: NDArray[np.int64], epoch: int, device: torch.device) -> Any:
+        if self._batches and self._batches % self._accumulate == 0:
+            self._step()
+        self._batches += 1
+        return self.data.batch(index, epoch, device)
+
+
+@contextlib.contextmanager
+def profiled(
+    path: str | None, data: Instances, settings: Settings
+) -> Iterator[tuple[Data, Settings]]:
+    """Data and settings of a run that is traced from step 10 to 14 and then ends.
+
+    Args:
+        path: where the trace goes; None: the run is not traced and has no end of its own.
+        data: to train on.
+        settings: of the run.
+    """
+    if path is None:
+        yield data, settings
+        return
+    from torch.profiler import profile, schedule
+
+    with profile(schedule=schedule(wait=10, warmup=0, active=5, repeat=1)) as profiler:
+        yield (
+            _Traced(data, settings.accumulate, profiler.step),
+            replace(settings, training_steps=PROFILED, eval_steps=PROFILED + 1),
+        )
+        profiler.step()
+    profiler.export_chrome_trace(path)
 
 
 def flops_per_token(config: BertConfig, length: float, masked: float) -> float:

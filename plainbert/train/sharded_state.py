@@ -20,6 +20,7 @@ from torch.distributed.checkpoint.hf_storage import (
 )
 from torch.distributed.checkpoint.metadata import (
     ChunkStorageMetadata,
+    Metadata,
     MetadataIndex,
     TensorProperties,
     TensorStorageMetadata,
@@ -93,7 +94,7 @@ def read_parts(folder: Path, parts: Mapping[str, Part]) -> None:
             dict(parts), storage_reader=HuggingFaceStorageReader(str(folder)),
             planner=_LoadPlanner(), no_dist=True,
         )  # fmt: skip
-    except Exception as error:  # safetensors has its own, undocumented classes
+    except (Exception, CheckpointException) as error:  # safetensors' classes are undocumented
         raise FormatError(f"{folder} cannot be read: {_reason(error)}.") from None
 
 
@@ -115,8 +116,16 @@ class _SavePlanner(DefaultSavePlanner):
 
 
 class _LoadPlanner(DefaultLoadPlanner):
-    def __init__(self) -> None:
-        super().__init__(flatten_state_dict=False, flatten_sharded_tensors=False)
+    """The same, for reading."""
+
+    def set_up_planner(
+        self,
+        state_dict: dict[str, Any],
+        metadata: Metadata | None = None,
+        is_coordinator: bool = False,
+    ) -> None:
+        # torch's own turns what it does not know into None.
+        self.state_dict, self.metadata, self.is_coordinator = state_dict, metadata, is_coordinator
 
     def create_local_plan(self) -> LoadPlan:
         assert self.metadata is not None
@@ -147,7 +156,7 @@ def _write_item(name: str, part: Part) -> WriteItem:
 def _metadata(folder: Path) -> dict[str, TensorStorageMetadata]:
     try:
         found = HuggingFaceStorageReader(str(folder)).read_metadata()
-    except Exception as error:  # safetensors has its own, undocumented classes
+    except (Exception, CheckpointException) as error:  # safetensors' classes are undocumented
         raise FormatError(f"{folder} cannot be read: {_reason(error)}.") from None
     return {
         name: each
@@ -169,7 +178,7 @@ def _covered(part: Part, chunks: list[ChunkStorageMetadata]) -> bool:
     return shared == part.tensor.numel()
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
     if isinstance(error, CheckpointException) and error.failures:
-        error = next(iter(error.failures.values()))[0]  # type: ignore[assignment]
+        error = next(iter(error.failures.values()))[0]
     return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"

@@ -99,8 +99,8 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     else:
         lower = casing(args) is not False
         texts = documents.sentences(paths, args.split_sentences)
-        with tempfile.TemporaryDirectory() as folder:
-            tokenizer = train_vocabulary(texts, args.train_vocab, folder, args.vocab_kind, lower)
+        with tempfile.TemporaryDirectory() as trained:
+            tokenizer = train_vocabulary(texts, args.train_vocab, trained, args.vocab_kind, lower)
     assert tokenizer is not None
     summary = build.build(
         paths, Reading(tokenizer, args.split_sentences, args.seed), settings, args.output_dir,

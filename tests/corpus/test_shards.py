@@ -225,6 +225,23 @@ def test_contents_are_looked_at_before_the_first_use(folder, name, value):
         shards.rows(np.array([0]))
 
 
+@pytest.mark.parametrize("row", range(5))
+def test_a_mask_just_behind_its_instance(tmp_path, row):
+    made = [one for one in instances(20) if one["places"]][:5]
+    write_shard(tmp_path / "a.npz", columns(made), VOCAB.sha256)
+    arrays = npz.read(tmp_path / "a.npz")
+    places = np.array(arrays["masked_lm_positions"])
+    for past, message in ((-1, None), (0, "masked_lm_positions that cannot be")):
+        places[arrays["masked_offsets"][row]] = len(made[row]["ids"]) + past
+        rewrite(tmp_path / "a.npz", masked_lm_positions=places)
+        shards = Shards.open([str(tmp_path / "a.npz")], VOCAB)
+        if message is None:
+            assert len(shards.rows(np.arange(5))) == 5
+        else:
+            with pytest.raises(FormatError, match=message):
+                shards.rows(np.arange(5))
+
+
 def test_contents_are_looked_at_in_pieces(folder, monkeypatch):
     # Every border between pieces, so that no instance falls between two of them.
     path = folder / "p3.npz"

@@ -133,9 +133,9 @@ def test_a_rank_that_does_not_come_is_named_at_the_timeout(tmp_path: Path) -> No
 def test_a_rank_stuck_outside_exchanges_ends_too(tmp_path: Path) -> None:
     """Nothing tells it but the watch: its launcher is told to end and is not looking."""
     output = tmp_path / "out"
-    line = ["sh", "-c", "trap '' TERM; RANK=0 LOCAL_RANK=0 \"$@\" & RANK=1 LOCAL_RANK=1 \"$@\"; wait",
-            "sh", sys.executable, *RANKS, "--output", str(output), "--fail", "hang", "--who", "1",
-            "--steps", "2000", "--sleep", "0.05"]  # fmt: skip
+    both = 'trap \'\' TERM; RANK=0 LOCAL_RANK=0 "$@" & RANK=1 LOCAL_RANK=1 "$@"; wait'
+    line = ["sh", "-c", both, "sh", sys.executable, *RANKS, "--output", str(output)]
+    line += ["--fail", "hang", "--who", "1", "--steps", "2000", "--sleep", "0.05"]
     env = environment(WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT="23457")
     job = Command(line, env)
     wait_for(lambda: progress(output, 0)[0] >= 4 and progress(output, 1)[0] >= 4, command=job)

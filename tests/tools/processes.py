@@ -30,7 +30,8 @@ class Command:
     """A command under way on a host; everything it started ends with :meth:`end`."""
 
     def __init__(self, words: list[str], env: Mapping[str, str]) -> None:
-        self._output = tempfile.TemporaryFile("w+")  # a pipe would stay open in what is left over
+        # Not a pipe: what is left over would keep that open.
+        self._output = tempfile.TemporaryFile("w+")  # noqa: SIM115
         self.began = time.monotonic()
         self.process = subprocess.Popen(
             words, env=dict(env), cwd=HERE, stdin=subprocess.DEVNULL, stdout=self._output,

@@ -26,3 +26,121 @@ spec = importlib.util.spec_from_file_location("together", PROGRAM)
 together = importlib.util.module_from_spec(spec)
 sys.modules["together"] = together  # dataclasses look there
 spec.loader.exec_module(together)
+
+
+def run(job, folder, *more, timeout=300):
+    """Start the program; what it wrote to its error stream."""
+    done = subprocess.run(
+        [sys.executable, PROGRAM, job, folder, *map(str, more)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    return done.stderr
+
+
+def difference(one, other):
+    assert one.keys() == other.keys()
+    return max(float((one[name].double() - other[name].double()).abs().max()) for name in one)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("steps")
+    run("steps,alone_in_between,traffic,missing", folder)
+    return folder
+
+
+def weights(folder, case):
+    return load_file(folder / f"{case.name}.safetensors")
+
+
+EXACT = [case for case in together.STEPS if case.dtype is torch.float64 and case.size > 1]
+
+
+@pytest.mark.parametrize("case", EXACT, ids=lambda case: case.name)
+def test_ranks_are_one_process(case, trained):
+    whole = weights(trained, together.Case(optimizer=case.optimizer, clip=case.clip))
+    assert difference(weights(trained, case), whole) < 1e-9
+    assert difference(load_file(trained / "fresh.safetensors"), whole) > 0.02  # it did train
+
+
+@pytest.mark.parametrize(
+    ("compression", "least", "most"),
+    [("none", 0, 1e-6), ("fp16", 1e-7, 1e-4), ("bf16", 1e-6, 1e-3)],
+)
+def test_compression_costs_a_little(compression, least, most, trained):
+    whole = weights(trained, together.Case(dtype=torch.float32))
+    case = together.Case("ddp", 2, compression=compression, dtype=torch.float32)
+    assert least <= difference(weights(trained, case), whole) < most
+
+
+@pytest.mark.parametrize("strategy", ["ddp", "zero1", "fsdp"])
+def test_16_bits_stay_close(strategy, trained):
+    whole = weights(trained, together.Case(dtype=torch.bfloat16))
+    case = together.Case(strategy, 2, dtype=torch.bfloat16)
+    got = weights(trained, case)
+    assert 0 < difference(got, whole) < 1e-3
+    assert {each.dtype for each in got.values()} == {torch.float32}
+
+
+def test_one_rank_may_run_the_model_alone(trained):
+    want, scores = (
+        load_file(trained / "ddp-1.safetensors"),
+        json.loads((trained / "ddp-1.json").read_text()),
+    )
+    assert len(set(scores)) == len(scores) > 2
+    for name in ("ddp", "zero1", "fsdp", "hsdp"):
+        assert difference(load_file(trained / f"{name}-2.safetensors"), want) < 1e-9
+        assert json.loads((trained / f"{name}-2.json").read_text()) == pytest.approx(scores)
+
+
+def test_gradients_are_sent_once_a_step_and_early(trained):
+    found = json.loads((trained / "traffic.json").read_text())
+    for strategy in ("ddp", "zero1", "fsdp"):
+        once, *more = (found[f"{strategy}-{accumulate}"] for accumulate in (1, 2, 3))
+        assert once["sent"], strategy
+        for each in more:
+            assert sum(each["sent"].values()) <= sum(once["sent"].values())
+            if strategy == "fsdp":  # weights too are fetched once a step: a root and two layers
+                assert each["sent"]["all_gather"] == 3
+                assert each["sent"]["reduce_scatter"] == 3
+            else:
+                assert each["inside"][:-1] == [0] * (len(each["inside"]) - 1)
+                assert each["inside"][-1] > 5  # while the backward pass still runs
+
+
+def test_buckets_take_the_backward_order_and_hold_one_type(monkeypatch):
+    monkeypatch.setattr("plainbert.train.buckets.BYTES", 40)
+    kinds = [(2, torch.float64), (2, torch.float32), (20, torch.float32), (4, torch.float32)]
+    made = [torch.nn.Parameter(torch.zeros(size, dtype=kind)) for size, kind in kinds]
+    made.append(torch.nn.Parameter(torch.zeros(3), requires_grad=False))
+    sizes = [[each.numel() for each in bucket] for bucket in split(made)]
+    assert sizes == [[4], [20], [2], [2]]
+
+
+def test_owners_have_about_the_same():
+    sizes = [1000, 400, 300, 300, 10, 5, 1]
+    made = [(f"p{place}", torch.nn.Parameter(torch.zeros(n))) for place, n in enumerate(sizes)]
+    found = shares(made, 2)
+    assert sorted(name for share in found for name, _ in share) == [name for name, _ in made]
+    assert [sum(each.numel() for _, each in share) for share in found] == [1010, 1006]
+    assert shares(reversed(made), 2) == found
+
+
+def test_choosing():
+    single = Group(World())
+    for strategy in ("ddp", "zero1", "fsdp", "hsdp"):
+        assert ranks_for(strategy, single) is ALONE
+    with pytest.raises(UnknownNameError, match="zero1"):
+        ranks_for("zero2", single)
+    with pytest.raises(UnknownNameError, match="bf16"):
+        ranks_for("ddp", single, "powersgd")
+    with pytest.raises(UsageError, match="--grad_compression bf16 works with"):
+        ranks_for("fsdp", single, "bf16")
+    with pytest.raises(UsageError, match="4 ranks cannot be cut into groups of 3"):
+        ranks_for("hsdp", Group(World(0, 4, 0, 4)), per_host=3)

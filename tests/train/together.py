@@ -1,4 +1,4 @@
-"""Train over several processes and write what comes out: ``together.py JOB FOLDER``.
+"""Train over several processes and write what comes out: ``together.py JOB,JOB FOLDER``.
 
 torch is imported once; the ranks are forks of this process that talk over gloo.
 """
@@ -6,6 +6,7 @@ torch is imported once; the ranks are forks of this process that talk over gloo.
 from __future__ import annotations
 
 import importlib.util
+import json
 import logging
 import os
 import socket
@@ -17,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.distributed.checkpoint  # before the forks, which would each import them
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file  # noqa: F401
 from torch.distributed.fsdp import fully_shard  # noqa: F401
 
 from plainbert.batching.pretraining import Instances
@@ -75,7 +76,10 @@ class Masked:
 
     def rows(self, index, epoch=0):
         ids = [np.array(self.features.row(int(row))) for row in index]
-        places = [np.arange(1 + int(row) % 2, len(each) - 1, 4) for row, each in zip(index, ids, strict=True)]
+        places = [
+            np.arange(1 + int(row) % 2, len(each) - 1, 4)
+            for row, each in zip(index, ids, strict=True)
+        ]
         found = Rows(
             np.concatenate(ids).astype(np.int32),
             np.concatenate([[0], np.cumsum([len(each) for each in ids])]),
@@ -84,7 +88,9 @@ class Masked:
             ),
             np.repeat(np.arange(len(index)), [len(each) for each in places]),
             np.concatenate(places),
-            np.concatenate([each[place] for each, place in zip(ids, places, strict=True)]).astype(np.int64),
+            np.concatenate([each[place] for each, place in zip(ids, places, strict=True)]).astype(
+                np.int64
+            ),
             np.where(index % 5 == 0, -1, index % 2),
         )
         found.ids[found.offsets[found.masked_sequence] + found.masked_positions] = (
@@ -111,15 +117,16 @@ def ranks_of(case: Case, group):
     return ranks_for(case.strategy, group, case.compression, case.per_host, case.reshard)
 
 
-def train(case: Case, group, data=None, resume=False, folder=None, **more) -> None:
-    ranks = ranks_of(case, group)
+def train(case: Case, group, resume=False, folder=None, ranks=None, **more):
+    """A whole run, or what is left of it; the weights on rank 0."""
+    ranks = ranks or ranks_of(case, group)
     ours = model(case)
     if ranks.rank:  # rank 0's weights count
         with torch.no_grad():
             for each in ours.parameters():
                 each.add_(1.0)
     fit(
-        ours, tiny.tokenizer(), data or Instances(Masked(ROWS)), settings(case, **more),
+        ours, tiny.tokenizer(), Instances(Masked(ROWS)), settings(case, **more),
         ranks=ranks, objective=objective.Pretraining(), folder=folder, resume=resume,
     )  # fmt: skip
     return ranks.weights(ours)
@@ -252,9 +259,7 @@ def traffic(folder: Path) -> None:
                 named = ranks.parameters(ours)
                 optimizer = Optimizer("sgd", named, owned=ranks.owned(named))
                 goal = objective.Pretraining()
-                stepper = Stepper(
-                    ours, optimizer, mixed, Scaler(), ranks=ranks, objective=goal
-                )
+                stepper = Stepper(ours, optimizer, mixed, Scaler(), ranks=ranks, objective=goal)
                 backward = torch.Tensor.backward
 
                 def watched(tensor, backward=backward, inside=inside, sent=sent):
@@ -264,11 +269,12 @@ def traffic(folder: Path) -> None:
 
                 torch.Tensor.backward = watched
                 kept = {}
-                for name in ("all_reduce", "reduce_scatter_tensor", "all_gather_into_tensor"):
+                kinds = ("all_reduce", "reduce_scatter", "all_gather")  # of any spelling
+                for name in [each for each in dir(dist) if each.startswith(kinds)]:
                     kept[name] = getattr(dist, name)
 
-                    def counted(*args, name=name, kept=kept, sent=sent, **kwargs):
-                        sent.append(name)
+                    def counted(*args, name=name, kept=kept, sent=sent, kinds=kinds, **kwargs):
+                        sent.append(next(kind for kind in kinds if name.startswith(kind)))
                         return kept[name](*args, **kwargs)
 
                     setattr(dist, name, counted)
@@ -324,7 +330,9 @@ def missing(folder: Path) -> None:
 def main() -> None:
     torch.set_num_threads(1)
     logging.disable(logging.WARNING)
-    globals()[sys.argv[1]](Path(sys.argv[2]), *sys.argv[3:])
+    folder = Path(sys.argv[2])
+    for job in sys.argv[1].split(","):
+        globals()[job](folder, *sys.argv[3:])
 
 
 if __name__ == "__main__":

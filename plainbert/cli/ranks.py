@@ -1,0 +1,55 @@
+"""Scripts that run as several processes: started by a launcher, or by themselves."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from plainbert.dist.group import Group, init
+from plainbert.dist.spawn import spawn
+from plainbert.dist.world import World
+from plainbert.errors import UsageError
+
+
+def join(args: argparse.Namespace, script: str, argv: Sequence[str] | None) -> Group:
+    """Become a rank of the run; the result closes itself after a ``with`` block.
+
+    With ``--num_local_ranks 2`` or ``--gpus 0,1`` and without a launcher, this process starts the
+    ranks, waits for them, and exits as they did.
+
+    Args:
+        args: parsed flags.
+        script: path of the script.
+        argv: its words; ``sys.argv[1:]`` when None.
+
+    Raises:
+        SystemExit: the ranks that this process started have ended with an error.
+        UsageError: more ranks than GPUs were asked for.
+        DeviceError: a GPU was asked for that is not there.
+        DistributedError: the ranks do not find each other.
+    """
+    world = World.current(local_rank=args.local_rank)
+    count = max(args.num_local_ranks, len(args.gpus or ()))
+    if count > 1 and world.launcher == "single":
+        _start(args, count, [script, *(sys.argv[1:] if argv is None else argv)])
+    import torch
+
+    on_gpu = args.gpus != () and torch.cuda.is_available()
+    if world.size > 1 and on_gpu:
+        torch.cuda.set_device(world.device_index(torch.cuda.device_count()))
+    return init(world, "cuda" if on_gpu else "cpu", args.dist_timeout, args.dist_backend)
+
+
+def _start(args: argparse.Namespace, count: int, words: list[str]) -> None:
+    """Run the script again as several ranks, and exit as they do."""
+    from plainbert.infer import devices
+
+    if args.gpus and len(args.gpus) < count:
+        raise UsageError(
+            f"--num_local_ranks {count} with {len(args.gpus)} GPU(s) in --gpus: one rank per GPU "
+            "is expected. Leave one of the two flags out."
+        )
+    for gpu in args.gpus or ():
+        devices.pick_device(gpu)
+    raise SystemExit(spawn(count, words, args.gpus or None, args.max_restarts))

@@ -1,0 +1,106 @@
+"""``plainbert.corpus.masking``: what holds for all masks. See also test_distribution.py."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plainbert.corpus import draws
+from plainbert.corpus.masking import Masker
+from plainbert.corpus.plan import Settings
+from plainbert.errors import CheckpointError
+from plainbert.text.vocab import Vocab
+from plainbert.text.wordpiece import WordPiece
+from tests.corpus import slow, texts
+
+BODY = st.lists(st.integers(5, len(texts.TOKENS) - 1), min_size=2, max_size=60)
+
+
+def instances(bodies: list[list[int]]) -> tuple[np.ndarray, np.ndarray]:
+    rows = [[slow.CLS, body[0], slow.SEP, *body[1:], slow.SEP] for body in bodies]
+    offsets = np.append(0, np.cumsum([len(row) for row in rows]))
+    return np.array([token for row in rows for token in row], np.uint16), offsets
+
+
+@given(
+    bodies=st.lists(BODY, min_size=1, max_size=6),
+    prob=st.sampled_from([0.0, 0.15, 0.5, 1.0]),
+    most=st.integers(1, 30),
+    words=st.booleans(),
+    seed=st.integers(0, 1000),
+)
+def test_every_instance(
+    bodies: list[list[int]], prob: float, most: int, words: bool, seed: int
+) -> None:
+    settings = Settings(128, 0.1, prob, most, words)
+    masker = Masker.of(texts.tokenizer(), settings)
+    plain, offsets = instances(bodies)
+    ids, keys = plain.copy(), draws.keys(seed, np.arange(len(bodies)))
+    masks = masker(ids, offsets, keys)
+    assert np.array_equal(plain[masks.places], masks.ids)
+    untouched = np.setdiff1d(np.arange(len(ids)), masks.places)
+    assert np.array_equal(ids[untouched], plain[untouched])
+    assert (np.diff(masks.places) > 0).all()
+    assert masks.counts.sum() == len(masks.places)
+    assert not np.isin(masks.ids, [slow.CLS, slow.SEP]).any()
+    for row, body in enumerate(bodies):
+        length = offsets[row + 1] - offsets[row]
+        wanted = min(most, max(1, round(length * prob)))
+        if not words:
+            assert masks.counts[row] == min(wanted, len(body))
+        assert masks.counts[row] <= wanted
+        # Alone, an instance gets the same masks.
+        own = plain[offsets[row] : offsets[row + 1]].copy()
+        alone = masker(own, np.array([0, length]), keys[row : row + 1])
+        assert np.array_equal(own, ids[offsets[row] : offsets[row + 1]])
+        assert alone.counts[0] == masks.counts[row]
+
+
+@given(body=BODY, seed=st.integers(0, 1000))
+def test_words_are_whole_and_as_many_as_fit(body: list[int], seed: int) -> None:
+    masker = Masker.of(texts.tokenizer(), Settings(128, 0.1, 0.3, 80, True))
+    plain, offsets = instances([body])
+    masks = masker(plain.copy(), offsets, draws.keys(seed))
+    found, room = set(masks.places.tolist()), max(1, round(len(plain) * 0.3)) - len(masks.places)
+    words: list[list[int]] = []
+    for place, token in enumerate(plain.tolist()):
+        if token not in (slow.CLS, slow.SEP):
+            if words and token in texts.INNER:
+                words[-1].append(place)
+            else:
+                words.append([place])
+    for word in words:
+        assert len(found.intersection(word)) in (0, len(word))
+        if not found.intersection(word):
+            assert len(word) > room
+
+
+def test_few_masks_where_the_bound_left_too_few() -> None:
+    """Rows of which chance puts too few tokens below the bound are looked at in full."""
+    masker = Masker.of(texts.tokenizer(), Settings(4096, 0.1, 0.5, 4000))
+    plain, offsets = instances([[9] * 2000] * 40)
+    masks = masker(plain, offsets, draws.keys(5, np.arange(40)))
+    assert set(masks.counts.tolist()) == {1002}
+
+
+def test_special_tokens_of_the_text_stay() -> None:
+    masker = Masker.of(texts.tokenizer(), Settings(64, 0.1, 1.0, 60))
+    plain, offsets = instances([[7, slow.SEP, 8, slow.CLS, 9]])
+    masks = masker(plain, offsets, draws.keys(1))
+    assert masks.ids.tolist() == [7, 8, 9]
+
+
+def test_sentencepiece_words() -> None:
+    """Pieces that begin a word carry a mark there, and special tokens begin one."""
+    tokenizer = texts.tokenizer()
+    inner = Masker.of(tokenizer, Settings(whole_word_mask=True)).inner
+    assert inner is not None
+    assert set(np.flatnonzero(inner).tolist()) == texts.INNER
+
+
+def test_a_vocabulary_without_mask() -> None:
+    words = [token for token in texts.TOKENS if token != "[MASK]"]
+    with pytest.raises(CheckpointError, match="mask"):
+        Masker.of(WordPiece(Vocab.from_tokens(words)), Settings())

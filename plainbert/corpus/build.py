@@ -223,7 +223,7 @@ def write(task: Task, job: Job) -> Count:
             name: stack.enter_context(tempfile.TemporaryFile(dir=task.folder)) for name in TYPES
         }
         types: dict[str, Any] = {}
-        for plan in _blocks(store, job.documents, task.settings):
+        for plan in blocks(store, job.documents, task.settings):
             for part in instances.slices(plan):
                 found = instances.columns(store, part, task.masker, task.cls_id, task.sep_id)
                 for name, spool in spools.items():
@@ -241,7 +241,7 @@ def write(task: Task, job: Job) -> Count:
     return Count(*total.tolist())
 
 
-def _blocks(store: Store, documents: NDArray[np.int64], settings: Settings) -> Iterator[Plan]:
+def blocks(store: Store, documents: NDArray[np.int64], settings: Settings) -> Iterator[Plan]:
     """Plans of some documents at a time in all passes, each shuffled."""
     passes = settings.dupe_factor
     number = np.repeat(documents, passes)

@@ -6,7 +6,9 @@ however they share, reads what it needs. Nothing is pickled to disk or unpickled
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+import warnings
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,10 +56,11 @@ def write_parts(folder: Path, parts: Mapping[str, Part], group: Any) -> None:
     """
     writer = HuggingFaceStorageWriter(str(folder), save_distributed=True)
     try:
-        save(
-            dict(parts), storage_writer=writer, planner=_SavePlanner(), process_group=group,
-            no_dist=group is None,
-        )  # fmt: skip
+        with _alone():
+            save(
+                dict(parts), storage_writer=writer, planner=_SavePlanner(), process_group=group,
+                no_dist=group is None,
+            )  # fmt: skip
     except CheckpointException as error:
         rank, (reason, _) = next(iter(sorted(error.failures.items(), key=lambda item: item[0])))
         raise CheckpointError(
@@ -90,10 +93,11 @@ def read_parts(folder: Path, parts: Mapping[str, Part]) -> None:
     if lost:
         raise FormatError(f"{folder} lacks a part of {lost[0]} ({len(lost)} in all).")
     try:
-        load(
-            dict(parts), storage_reader=HuggingFaceStorageReader(str(folder)),
-            planner=_LoadPlanner(), no_dist=True,
-        )  # fmt: skip
+        with _alone():
+            load(
+                dict(parts), storage_reader=HuggingFaceStorageReader(str(folder)),
+                planner=_LoadPlanner(), no_dist=True,
+            )  # fmt: skip
     except (Exception, CheckpointException) as error:  # safetensors' classes are undocumented
         raise FormatError(f"{folder} cannot be read: {_reason(error)}.") from None
 
@@ -176,6 +180,14 @@ def _covered(part: Part, chunks: list[ChunkStorageMetadata]) -> bool:
             volume *= max(0, min(start + length, first + size) - max(start, first))
         shared += volume
     return shared == part.tensor.numel()
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """Torch need not warn that a process works alone: it was told to."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="torch.distributed is disabled")
+        yield
 
 
 def _reason(error: BaseException) -> str:

@@ -60,7 +60,7 @@ def test_every_spelling_sets_the_one_attribute(flag: Flag) -> None:
         values.true_or_false: ("false", False), values.names: ("a,b", ("a", "b")),
         values.whole_numbers: ("-4,-3", (-4, -3)), values.devices: ("0", (0,)),
         values.share: ("0.5", 0.5), values.positive: ("2", 2.0), values.number: ("2", 2.0),
-        values.not_negative: ("2", 2.0), values.positive_int: ("2", 2),
+        values.not_negative: ("2", 2.0), values.probability: ("1", 1.0), values.positive_int: ("2", 2),
         values.whole_number: ("2", 2), values.any_int: ("-2", -2), str: ("text", "text"),
     }  # fmt: skip
     for option in flag.options:

@@ -106,7 +106,11 @@ def test_gluonnlp_flags(
 ) -> None:
     """Each works, changes nothing and says so, or exits naming what replaced it."""
     parse = parse_args_of(HERE / "scripts" / "bert" / f"{script}.py")
-    base = {"finetune_classifier": ["--task_name", "MRPC"], "embedding": ["--sentences", "a"]}
+    base = {
+        "finetune_classifier": ["--task_name", "MRPC"], "embedding": ["--sentences", "a"],
+        "create_pretraining_data": ["--input_file", "a", "--output_dir", "b", "--dataset_name",
+                                    "wiki_cn_cased"],
+    }  # fmt: skip
     # The flag under test comes last, so that it wins over the same flag in the base.
     argv = [*base[script], *(word.replace("''", "") for word in words.split())]
     if "--file" in argv:

@@ -20,7 +20,7 @@ from plainbert.corpus.shards import Shards
 from plainbert.errors import CheckpointError, FormatError
 from plainbert.text.gluonnlp_vocab import gluonnlp_order, reordered
 from plainbert.text.vocab import Vocab
-from tests.corpus.made import VOCAB, instances, npy, old_arrays, pack, plain
+from tests.corpus.made import VOCAB, instances, npy, old_arrays, pack, plain, unpickled
 
 ROOT = Path(__file__).parents[2]
 FIXTURES = ROOT / "tests/fixtures"
@@ -91,18 +91,18 @@ def test_what_the_original_script_wrote(name, caplog):
     with caplog.at_level(logging.INFO):
         found = opened(path, Vocab.from_txt(UNCASED))
     assert "GluonNLP's order" in caplog.text
-    with np.load(path, allow_pickle=True) as old:
-        assert len(found) == len(old["valid_lengths"]) == (11 if name.endswith("mask") else 15)
-        assert old["masked_lm_ids"].ndim == (2 if name.endswith("mask") else 1)
-        for row, one in enumerate(found):
-            words = [google[token] for token in one["ids"]]
-            assert words == [theirs[token] for token in old["input_ids"][row]]
-            assert (words[0], words[one["split"] - 1], words[-1]) == ("[CLS]", "[SEP]", "[SEP]")
-            labels = [google[token] for token in one["labels"]]
-            assert labels == [theirs[token] for token in old["masked_lm_ids"][row]]
-            assert one["places"] == list(old["masked_lm_positions"][row])
-            assert sum(old["segment_ids"][row]) == len(words) - one["split"]
-            assert one["random"] == old["next_sentence_labels"][row]
+    old = unpickled(path)
+    assert len(found) == len(old["valid_lengths"]) == (11 if name.endswith("mask") else 15)
+    assert old["masked_lm_ids"].ndim == (2 if name.endswith("mask") else 1)
+    for row, one in enumerate(found):
+        words = [google[token] for token in one["ids"]]
+        assert words == [theirs[token] for token in old["input_ids"][row]]
+        assert (words[0], words[one["split"] - 1], words[-1]) == ("[CLS]", "[SEP]", "[SEP]")
+        labels = [google[token] for token in one["labels"]]
+        assert labels == [theirs[token] for token in old["masked_lm_ids"][row]]
+        assert one["places"] == list(old["masked_lm_positions"][row])
+        assert sum(old["segment_ids"][row]) == len(words) - one["split"]
+        assert one["random"] == old["next_sentence_labels"][row]
 
 
 def test_the_vocabulary_in_its_own_order_needs_no_translation(caplog):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plainbert.corpus import draws
+from plainbert.corpus import draws, masking
 from plainbert.corpus.masking import Masker
 from plainbert.corpus.plan import Settings
 from plainbert.errors import CheckpointError
@@ -77,12 +77,20 @@ def test_words_are_whole_and_as_many_as_fit(body: list[int], seed: int) -> None:
             assert len(word) > room
 
 
-def test_few_masks_where_the_bound_left_too_few() -> None:
-    """Rows of which chance puts too few tokens below the bound are looked at in full."""
-    masker = Masker.of(texts.tokenizer(), Settings(4096, 0.1, 0.5, 4000))
-    plain, offsets = instances([[9] * 2000] * 40)
-    masks = masker(plain, offsets, draws.keys(5, np.arange(40)))
-    assert set(masks.counts.tolist()) == {1002}
+def test_rows_of_which_the_bound_left_too_few() -> None:
+    """Where chance puts too few tokens of an instance below the bound, all are looked at."""
+    rng = np.random.default_rng(1)
+    offsets, wanted = np.array([0, 500, 1000, 1500]), np.array([75, 60, 3])
+    chance = rng.integers(0, 2**63, 1500).astype(np.uint64)
+    chance[500:1000] += np.uint64(2**63)  # none of the second row is below its bound
+    free = rng.random(1500) < 0.9
+    places = masking._smallest(chance, free, offsets, wanted)
+    slow_places: list[int] = []
+    for row in range(3):
+        span = range(offsets[row], offsets[row + 1])
+        smallest = sorted((chance[place], place) for place in span if free[place])
+        slow_places += sorted(place for _, place in smallest[: wanted[row]])
+    assert places.tolist() == slow_places
 
 
 def test_special_tokens_of_the_text_stay() -> None:

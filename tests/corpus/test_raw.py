@@ -81,8 +81,8 @@ def test_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert np.array_equal(again.plan.a_start, first.plan.a_start)
     make(path, replace(SETTINGS, max_seq_length=20))
     make(path, replace(SETTINGS, seed=4))
-    assert sorted(each.name[:6] for each in cache.iterdir()) == ["plan-" + each.name[5]
-                                                                 for each in sorted(cache.glob("plan*"))] + ["tokens"]  # fmt: skip
+    assert len(list(cache.glob("tokens-*"))) == 1
+    assert len(list(cache.glob("plan-*"))) == 3
     os.utime(path, (1, 1))
     make(path)
     assert len(list(cache.glob("tokens-*"))) == 2
@@ -111,7 +111,7 @@ def test_fingerprints(tmp_path: Path) -> None:
 
 def test_workers_and_sentences(tmp_path: Path) -> None:
     path = tmp_path / "t"
-    path.write_text("a b. c\nd. e f. \n\n" * 30, "utf-8")
+    path.write_text("The cab came. The\nfog rose. It rained.\n\n" * 30, "utf-8")
     found = make(path, num_workers=2, language="en")
     assert found.store.num_documents == 30
-    assert found.store.num_sentences > 60
+    assert found.store.num_sentences == 90

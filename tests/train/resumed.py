@@ -184,7 +184,7 @@ def killed(folder: Path, kills: str, seed: str) -> None:
         for child in children[: draw.choice([1, 2])]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(child, signal.SIGKILL)
-        statuses = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+        statuses = ended(children, 5.0)
         whole_ones(run)
         if statuses == [0, 0]:
             finished += 1
@@ -199,6 +199,21 @@ def killed(folder: Path, kills: str, seed: str) -> None:
     assert together(2, end) == [0, 0]
     same(run / "last", folder / "whole" / "last")
     print(f"{hits} kills, {finished + 1} runs finished")
+
+
+def ended(children: list[int], patience: float) -> list[int]:
+    """Exit statuses; who waits for ranks that never came is killed too."""
+    found: dict[int, int] = {}
+    limit = time.monotonic() + patience
+    while len(found) < len(children):
+        for child in set(children) - found.keys():
+            done, status = os.waitpid(child, os.WNOHANG)
+            if done:
+                found[child] = os.waitstatus_to_exitcode(status)
+            elif time.monotonic() > limit:
+                os.kill(child, signal.SIGKILL)
+        time.sleep(0.005)
+    return [found[child] for child in children]
 
 
 def whole_ones(run: Path) -> None:

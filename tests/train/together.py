@@ -17,7 +17,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.distributed.checkpoint  # before the forks, which would each import them
+import torch._dynamo  # with the next two: before the forks, which would each import them
+import torch.distributed.checkpoint
 from safetensors.torch import load_file, save_file  # noqa: F401
 from torch.distributed.fsdp import fully_shard  # noqa: F401
 

@@ -108,9 +108,7 @@ class Instances:
         rows = self.source.rows(np.arange(min(100, len(self.lengths))))
         return len(rows.masked_ids) / max(1, len(rows.ids))
 
-    def batch(
-        self, index: NDArray[np.int64], epoch: int, device: torch.device
-    ) -> PretrainingBatch:
+    def batch(self, index: NDArray[np.int64], epoch: int, device: torch.device) -> PretrainingBatch:
         """Pack some instances, sorted by length so that attention has few groups.
 
         Those of shards that turn out to be damaged are missing, when the source was told to leave

@@ -76,7 +76,9 @@ class Sampler:
         self.steps_per_epoch = min(-(-total // self.global_size), count)
         # Blocks end where a global batch ends, unless the examples do.
         self._run = RUN if tokens else max(1, RUN // self.global_size) * self.global_size
-        self._runs = max(1, BLOCK // self._run)  # of a block
+        # A block has at least two batches, so that none of them is rounded away.
+        size = max(BLOCK, 2 * count // self.steps_per_epoch + self._run) if tokens else BLOCK
+        self._runs = max(1, size // self._run)
         self._plan = lru_cache(maxsize=1)(self._lay_out)
         self._block = lru_cache(maxsize=1)(self._shuffle)
 
@@ -118,8 +120,8 @@ class Sampler:
         bits = np.random.PCG64(np.random.SeedSequence([self.seed, epoch]))
         shift = int(bits.random_raw()) % count  # so that the last, short run is another each time
         runs = np.argsort(bits.random_raw(count // self._run), kind="stable") * self._run
-        ends = np.arange(0, len(runs), self._runs) * self._run
-        ends = np.append(ends, count)
+        blocks = max(1, len(runs) // self._runs)  # the last one takes what is left
+        ends = np.append(np.arange(blocks) * (self._runs * self._run), count)
         if self.tokens:
             return runs, shift, np.rint(ends * (self.steps_per_epoch / count)).astype(np.int64)
         return runs, shift, -(-ends // self.global_size)
@@ -130,9 +132,10 @@ class Sampler:
         if count <= BLOCK:
             return np.arange(count)
         runs, shift, firsts = self._plan(epoch)
-        starts = runs[block * self._runs : (block + 1) * self._runs]
+        last = block == len(firsts) - 2
+        starts = runs[block * self._runs : None if last else (block + 1) * self._runs]
         ids = (starts[:, None] + np.arange(self._run)).ravel()
-        if block == len(firsts) - 2:
+        if last:
             ids = np.concatenate([ids, np.arange(len(runs) * self._run, count)])
         return (ids + shift) % count
 

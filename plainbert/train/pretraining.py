@@ -188,7 +188,8 @@ def by_step(
             "memory_gb": memory_gb(device),
             "utilization": used,
         }
-        shown = "".join(f"\t{name}={value:7.5f}" for name, value in now.losses.items())
+        named = sorted(now.losses.items(), key=lambda item: item[0].partition("_")[0])
+        shown = "".join(f"\t{name}={value:7.5f}" for name, value in named)
         text = (
             f"[step {now.step}]{shown}\tthroughput={speed / 1000:.1f}K tks/s\tlr={now.lr:.7f} "
             f"time={now.seconds:.2f}, latency={numbers['milliseconds_per_step']:.1f} ms/batch, "

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from plainbert import checkpoint, files
@@ -28,6 +27,7 @@ from plainbert.train.background import Background
 from plainbert.train.optim import Optimizer
 from plainbert.train.ranks import ALONE, Ranks
 from plainbert.train.settings import Settings
+from plainbert.train.slots import read_slots, write_slots
 from plainbert.train.step import Scaler
 
 log = logging.getLogger(__name__)
@@ -129,7 +129,7 @@ class Checkpoints:
 
                     write_parts(partial / PARTS, parts, self._group)
                 elif ranks.rank == 0:
-                    _write_slots(
+                    write_slots(
                         partial / SLOTS, {name: each.tensor for name, each in parts.items()}
                     )
                 if ranks.rank == 0:
@@ -212,7 +212,7 @@ class Checkpoints:
         folder = self.folder / checkpoint.step_name(step)
         own = self.ranks.parts(optimizer.state())
         if (path := folder / SLOTS).is_file():
-            stored = _read_slots(path)
+            stored = read_slots(path)
             optimizer.check({name: tuple(each.shape) for name, each in stored.items()}, own)
             for name, part in own.items():
                 part.tensor.copy_(part.of(stored[name]))
@@ -282,22 +282,3 @@ def check_order(progress: Progress, order: dict[str, Any]) -> None:
             "it began: use the same values, or start anew with --overwrite."
         )
     progress.order = order
-
-
-def _write_slots(path: Path, slots: Mapping[str, Tensor]) -> None:
-    """Write whole slots to one file."""
-    save_file(dict(slots), path)
-    # The library lets nobody else read it.
-    files.share(path)
-
-
-def _read_slots(path: Path) -> dict[str, Tensor]:
-    """Map what :func:`_write_slots` wrote.
-
-    Raises:
-        FormatError: the file is garbled.
-    """
-    try:
-        return dict(load_file(path))
-    except Exception as error:  # safetensors has its own, undocumented classes
-        raise FormatError(f"{path} cannot be read: {error}.") from None

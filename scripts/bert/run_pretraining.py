@@ -13,9 +13,10 @@ Go on from published weights with text of your own (domain adaptation), masks dr
 
 Several processes or GPUs; an interrupted run; what a checkpoint is worth on other data:
 
-    python scripts/bert/run_pretraining.py --num_local_ranks 2 --data 'shards/*.npz' ...
-    python scripts/bert/run_pretraining.py --gpus 0,1 --data 'shards/*.npz' ...
-    python scripts/bert/run_pretraining.py --data 'shards/*.npz' --ckpt_dir runs/own --resume ...
+    python scripts/bert/run_pretraining.py --num_local_ranks 2 --data 'shards/*.npz'
+    python scripts/bert/run_pretraining.py --gpus 0,1 --data 'shards/*.npz'
+    python scripts/bert/run_pretraining.py --data 'shards/*.npz' --ckpt_dir runs/own \
+        --resume
     python scripts/bert/run_pretraining.py --data_eval 'held_out/*.npz' --ckpt_dir runs/own
 
 --ckpt_dir gets last and best (model folders that every script opens), older checkpoints as
@@ -25,6 +26,7 @@ scripts/bert/finetune_classifier.py with --model_dir CKPT_DIR/last.
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
 from typing import Any
 
@@ -32,8 +34,12 @@ from plainbert.cli import pretraining_flags
 from plainbert.cli.run import run
 
 
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    return pretraining_flags.parse(__doc__, argv)
+
+
 def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
-    args = pretraining_flags.parse(__doc__, argv)  # --help and mistakes need no torch
+    args = parse_args(argv)
 
     from plainbert.cli import pretraining
 

@@ -16,6 +16,7 @@ the same paths, --ckpt_dir too. Text is masked on the way with --raw.
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,8 +24,12 @@ from plainbert.cli import pretraining_flags
 from plainbert.cli.run import run
 
 
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    return pretraining_flags.parse(__doc__, argv)
+
+
 def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
-    args = pretraining_flags.parse(__doc__, argv)  # --help and mistakes need no torch
+    args = parse_args(argv)
 
     from plainbert.cli import pretraining
 

@@ -4,15 +4,16 @@
     python benchmarks/pretraining_pipeline.py --text my_text.txt --megabytes 10000 --copy
     python benchmarks/pretraining_pipeline.py --device cuda
 
-First, tokens per second of the input pipeline alone, on one core: from the numbers that the sampler
-draws to tensors, over whole epochs; of shards, and of text whose masks are drawn anew. In turns with
-it, in the same process, the training step of the model (``--threads`` cores, bfloat16, dropout 0.1)
-on batches that are ready. A ratio of 20 means that a step waits 5 % of its time.
+First, tokens per second of the input pipeline alone, on one core, over whole epochs: from the
+numbers that the sampler draws to tensors; of shards, and of text whose masks are drawn anew. In
+turns with it, in the same process, the training step of the model (``--threads`` cores, bfloat16,
+dropout 0.1) on batches that are ready. A ratio of 20 means that the step waits 5 % of the time.
 
-Second, seconds from the start of ``run_pretraining.py`` until its first step is logged, and until it
-has ended, with a checkpoint of that step: of one small shard, and of as many links to a large one as
-make ``--megabytes`` (or with ``--copy`` copies, which need that space and are on the disk, not in
-memory). And of text, ``--raw``, which is tokenised the first time.
+Second, seconds from the start of ``run_pretraining.py`` until its first step is logged, and until
+it has ended, with a checkpoint of that step: on one small shard; on so many links to a larger one
+that they make ``--megabytes`` (``--copy``: copies, which need that space); and on text (``--raw``),
+which is tokenised the first time. What the runs read was written just before: it is in memory,
+unless it is larger than that.
 """
 
 from __future__ import annotations
@@ -213,18 +214,17 @@ def starts(args: argparse.Namespace, folder: Path, small: Path, large: Path) -> 
     text.mkdir()
     for number in range(args.raw_copies):
         shutil.copyfile(args.text, text / f"{number:06}{''.join(args.text.suffixes)}")
-    found = {}
-    for name, data, words in (
+    found: dict[str, Any] = {}
+    for name, data, source in (
         ("small", [small], ()),
         ("large", sorted(many.iterdir()), ()),
         ("raw, first time", sorted(text.iterdir()), ("--raw",)),
         ("raw, again", sorted(text.iterdir()), ("--raw",)),
     ):
-        runs = []
-        for _ in range(1 if name == "raw, first time" else args.repeats):
-            pattern = str(data[0].parent / f"*{data[0].suffix}")
-            words = (*words, "--data", pattern, "--ckpt_dir", str(folder / f"run-{bool(words)}"))
-            runs.append(start(args, words))
+        run = folder / ("run-raw" if source else "run")  # tokens of text are kept in there
+        words = ("--data", f"{data[0].parent}/*{data[0].suffix}", "--ckpt_dir", str(run), *source)
+        repeats = 1 if name == "raw, first time" else args.repeats
+        runs = [start(args, words) for _ in range(repeats)]
         first, whole = (report.median(each) for each in zip(*runs, strict=True))
         found[name] = {
             "files": len(data),
@@ -238,9 +238,7 @@ def starts(args: argparse.Namespace, folder: Path, small: Path, large: Path) -> 
             f"{first:.2f} s to the first step, {whole:.2f} s in all",
             flush=True,
         )
-    if not args.copy:
-        found["large"]["links"] = True  # all to one file, which is in memory
-    return found
+    return {"large_corpus": "copies" if args.copy else "links to one file", **found}
 
 
 def start(args: argparse.Namespace, words: Sequence[str]) -> tuple[float, float]:

@@ -120,7 +120,8 @@ class Instances:
             np.diff(rows.offsets), rows.ids, rows.types, rows.next_sentence,
         )  # fmt: skip
         if len(lengths) == 0:
-            lengths, ids, types, kinds = (np.ones(1), np.zeros(1), np.zeros(1), np.full(1, -1))
+            lengths, kinds = np.ones(1, np.int64), np.full(1, -1)
+            ids, types = np.zeros(1, np.int32), np.zeros(1, np.uint8)
 
         def tensor(values: NDArray[Any]) -> Tensor:
             return torch.from_numpy(values.astype(np.int64)).to(device)

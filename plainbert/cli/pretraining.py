@@ -10,6 +10,7 @@ from typing import Any
 
 from plainbert import files, model_zoo
 from plainbert.batching.pretraining import Instances
+from plainbert.checkpoint import step_name
 from plainbert.cli.models import OVERRIDES, name_of
 from plainbert.cli.ranks import join
 from plainbert.cli.start import Run, start
@@ -47,8 +48,33 @@ def main(args: argparse.Namespace, script: str, argv: Sequence[str] | None) -> d
     with join(args, script, argv) as group:
         if group.world.attempt and (Path(args.output_dir) / "args.json").exists():
             args.resume, args.overwrite = True, False  # started again after a rank was lost
+            args.start_step = None
+        old = _old_checkpoint(args)
         ready = start(args, new_run=_trains(args), group=group)
-        return _Job(args, ready, group).run()
+        return _Job(args, ready, group, old).run()
+
+
+def _old_checkpoint(args: argparse.Namespace) -> Path | None:
+    """GluonNLP's file of ``--start_step``; None where it is ours, or none was asked for.
+
+    Raises:
+        UsageError: there is neither.
+    """
+    if args.start_step is None:
+        return None
+    folder = Path(args.output_dir)
+    old = folder / f"{args.start_step:07d}.params"
+    if (folder / step_name(args.start_step)).is_dir():
+        args.resume = True
+        return None
+    if old.is_file():
+        return old
+    there = sorted(path.name for path in folder.glob("step-*")) or ["none"]
+    raise UsageError(
+        f"--start_step {args.start_step}: {folder} has no checkpoint of that step (there: "
+        f"{', '.join(there)}). Without --start_step a new run begins; --resume goes on from the "
+        "newest."
+    )
 
 
 def _trains(args: argparse.Namespace) -> bool:
@@ -58,8 +84,11 @@ def _trains(args: argparse.Namespace) -> bool:
 class _Job:
     """One command."""
 
-    def __init__(self, args: argparse.Namespace, ready: Run, group: Group) -> None:
+    def __init__(
+        self, args: argparse.Namespace, ready: Run, group: Group, old: Path | None
+    ) -> None:
         assert ready.folder is not None
+        self.old = old  # GluonNLP's weights to go on from
         self.args, self.ready, self.group, self.folder = args, ready, group, ready.folder
         self.ranks: Ranks = ranks_for(args.dist_strategy, group, args.grad_compression)
         self.model, self.tokenizer = self.open()
@@ -106,6 +135,15 @@ class _Job:
             if getattr(args, flag) is not None
         }
         last = self.folder / "last"
+        if self.old is not None:
+            self.ready.log.warning(
+                "%s has the weights; the optimizer's state beside it is a pickle of MXNet's, which "
+                "is not opened: its moments begin at 0.", self.old,
+            )  # fmt: skip
+            opened = model_zoo.open_folder(
+                self.old, head, lower=args.do_lower_case, dataset_name=args.bert_dataset, **changes
+            )
+            return opened.headed, opened.tokenizer
         if args.model_dir or args.pretrained or (not _trains(args) and not last.exists()):
             if not (args.model_dir or args.pretrained):
                 raise UsageError(

@@ -50,7 +50,7 @@ OWN: dict[Flag, Any] = {
     Flag("total_batch_size", values.positive_int, "Inputs per optimizer step over all processes "
          "and forward passes, in place of --batch_size.", group="training", metavar="N"): None,
     Flag("start_step", values.whole_number, "Go on from the checkpoint of this step in "
-         "--ckpt_dir.", group="training", metavar="STEP"): 0,
+         "--ckpt_dir, ours or GluonNLP's.", group="training", metavar="STEP"): None,
     Flag("phase2", None, "The second phase, with longer inputs: order and schedule begin anew "
          "after --phase1_num_steps.", group="training"): False,
     Flag("phase1_num_steps", values.positive_int, "Steps of the first phase.", group="training",
@@ -123,7 +123,7 @@ def parse(doc: str | None, argv: Sequence[str] | None) -> argparse.Namespace:
         args.dummy_data_len = args.max_len
     if args.eval_steps is None:
         args.eval_steps = args.save_steps
-    args.resume = args.resume or args.start_step > 0
+    args.start_step = args.start_step or None  # GluonNLP's 0 is a new run
     return args
 
 
@@ -132,7 +132,8 @@ def _check(parser: Parser, args: argparse.Namespace) -> None:
     parser.exclusive(args, "batch_size", "total_batch_size")
     parser.exclusive(args, "use_avg_len", "total_batch_size")
     parser.exclusive(args, "pretrained", "model_dir")
-    parser.exclusive(args, "start_step", "overwrite")
+    if args.start_step:
+        parser.exclusive(args, "start_step", "overwrite")
     parser.exclusive(args, "dummy_data_len", "synthetic_data")
     parser.exclusive(args, "kvstore", "dist_strategy")
     made_up = args.dummy_data_len is not None or args.synthetic_data
@@ -146,7 +147,7 @@ def _check(parser: Parser, args: argparse.Namespace) -> None:
     parser.needs(args, "phase1_num_steps", "phase2")
     if args.phase2 and args.phase1_num_steps is None:
         parser.error("--phase2 needs --phase1_num_steps, the steps of the first phase.")
-    if args.phase2 and not args.resume and args.start_step == 0:
+    if args.phase2 and not args.resume and not args.start_step:
         parser.error(
             "--phase2 goes on from the first phase: name its last checkpoint with --start_step "
             f"{args.phase1_num_steps}."

@@ -33,6 +33,8 @@ _WRITTEN = (
     ARGS_FILE, LOG_FILE, "metrics.jsonl", "eval_results.json", "best", "last", "step-*",
     "events.out.tfevents.*",
 )  # fmt: skip
+# Flags that a resumed run may have otherwise.
+_FREE = {"resume", "overwrite", "verbose", "start_step"}
 _PACKAGES = ("torch", "numpy", "tokenizers", "safetensors", "sentencepiece", "huggingface_hub")
 
 
@@ -226,7 +228,7 @@ def _differences(path: Path, args: argparse.Namespace) -> list[str]:
     now = json.loads(json.dumps(vars(args)))  # tuples become lists, as in the file
     return [
         f"--{name} was {before[name]}, is {now[name]}"
-        for name in sorted(before.keys() & now.keys() - {"resume", "overwrite", "verbose"})
+        for name in sorted(before.keys() & now.keys() - _FREE)
         if before[name] != now[name]
     ]
 

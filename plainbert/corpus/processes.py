@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -100,6 +101,15 @@ def _start(states: tuple[Any, ...]) -> None:
     _sent = states
     # Ctrl-C reaches the whole group of processes: the first one tells the user.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Nobody tells a worker that waits for work when the first process was killed.
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _work(work: Callable[[Any, Any], Any], number: int, item: Any) -> Any:

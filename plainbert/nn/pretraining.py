@@ -33,7 +33,8 @@ class Predictions(nn.Module):
     """Logits over the vocabulary; its matrix is the word embedding's.
 
     Attributes:
-        low: 16-bit copies of that matrix and of the bias, as in :class:`plainbert.nn.linear.Linear`.
+        low: 16-bit copies of that matrix and of the bias, as in
+            :class:`plainbert.nn.linear.Linear`.
         sink: see :func:`plainbert.nn.linear.product`.
     """
 

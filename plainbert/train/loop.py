@@ -141,15 +141,18 @@ class _Run:
     def begin(self, resume: bool, objective: Objective | None, line: Line) -> None:
         """Make the parts, and load the state of a run to be continued."""
         settings, ranks = self.settings, self.ranks
-        self.progress = Progress(step=settings.first_step, scaler=Scaler.of(settings.dtype))
+        first = settings.first_step if settings.start_step is None else settings.start_step
+        self.progress = Progress(step=first, scaler=Scaler.of(settings.dtype))
         if self.checkpoints is not None and not resume:
             self.checkpoints.check_empty()
         if resume:
             if self.checkpoints is None:
                 raise UsageError("to resume a run, name its folder.")
-            found = self.checkpoints.resume()
+            found = self.checkpoints.resume(settings.start_step)
             if found is not None:
                 self.progress, self.saved = found, found.step
+                if found.step == settings.first_step:  # an earlier phase's: its slots, no more
+                    self.progress = Progress(step=found.step, scaler=found.scaler)
         self.mixed = ranks.prepare(self.model, settings.dtype)
         named = ranks.parameters(self.model)
         self.optimizer = Optimizer(
@@ -158,6 +161,11 @@ class _Run:
         )  # fmt: skip
         if self.checkpoints is not None and self.saved >= 0:
             self.checkpoints.load_slots(self.optimizer, self.saved)
+        if self.progress.step < settings.first_step:
+            raise UsageError(
+                f"the first phase should have {settings.first_step} steps, and its last checkpoint "
+                f"is of step {self.progress.step}: finish it, or give its real number of steps."
+            )
         self.sampler = self._sampler()
         self.total = settings.first_step + (
             settings.training_steps or settings.epochs * self.sampler.steps_per_epoch
@@ -184,11 +192,11 @@ class _Run:
             self.folder, self.total, self.sampler.steps_per_epoch, settings.log_interval,
             self.progress.step, settings.first_step, line, enabled=ranks.rank == 0,
         )  # fmt: skip
+        unit = "tokens" if settings.use_avg_len else "examples"
         log.info(
             "%d examples, %d %s per step (%d per forward pass, %d forward passes, %d ranks), "
             "%d steps",
-            len(self.train.lengths), self.sampler.global_size,
-            "tokens" if settings.use_avg_len else "examples", settings.batch_size,
+            len(self.train.lengths), self.sampler.global_size, unit, settings.batch_size,
             self.sampler.accumulate, ranks.size, self.total - settings.first_step,
         )  # fmt: skip
 

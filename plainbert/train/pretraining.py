@@ -126,7 +126,7 @@ def profiled(
         return
     from torch.profiler import profile, schedule
 
-    with profile(schedule=schedule(wait=10, warmup=0, active=5, repeat=1)) as profiler:
+    with profile(schedule=schedule(wait=9, warmup=1, active=5, repeat=1)) as profiler:
         yield (
             _Traced(data, settings.accumulate, profiler.step),
             replace(settings, training_steps=PROFILED, eval_steps=PROFILED + 1),

@@ -16,6 +16,8 @@ class Settings:
         training_steps: optimizer steps; overrides ``epochs``.
         first_step: number of the first step: those before it belong to an earlier phase, and
             order and schedule begin here.
+        start_step: resume from the checkpoint of this step, or, without resuming, begin here with
+            the weights at hand; None: the newest, or the first step.
         batch_size: examples of one forward pass on one rank, or its tokens.
         use_avg_len: whether ``batch_size`` counts tokens.
         accumulate: forward passes summed into one optimizer step.
@@ -43,6 +45,7 @@ class Settings:
     epochs: int = 3
     training_steps: int | None = None
     first_step: int = 0
+    start_step: int | None = None
     batch_size: int = 32
     use_avg_len: bool = False
     accumulate: int = 1

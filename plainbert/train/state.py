@@ -170,8 +170,11 @@ class Checkpoints:
         found = sorted(path.parent for path in self.folder.glob(f"step-*/{STATE}"))
         return found[-1] if found else None
 
-    def resume(self) -> Progress | None:
-        """Load the newest checkpoint's weights; :meth:`load_slots` brings the rest.
+    def resume(self, at: int | None = None) -> Progress | None:
+        """Load a checkpoint's weights; :meth:`load_slots` brings the rest.
+
+        Args:
+            at: its step, which must be the newest; the newest one, whichever, when None.
 
         Returns:
             where the run stood; None, when there is no checkpoint yet.
@@ -179,6 +182,7 @@ class Checkpoints:
         Raises:
             CheckpointError: the checkpoint is of another model.
             FormatError: a file is garbled.
+            UsageError: there is no checkpoint of that step, or later ones.
         """
         if self.ranks.rank == 0:
             files.remove_leftovers(self.folder)
@@ -187,6 +191,12 @@ class Checkpoints:
         if self.ranks.rank:
             step.zero_()
         self.ranks.sum([step])  # rank 0's, for all
+        if at is not None and step != at:
+            there = "none" if step < 0 else f"step {int(step)} is the newest"
+            raise UsageError(
+                f"{self.folder}: a checkpoint of step {at} was asked for, and {there}. --resume "
+                "goes on from the newest; to go back to an earlier one, move the later ones away."
+            )
         if step < 0:
             log.warning("%s has no checkpoint yet; starting at step 0.", self.folder)
             return None

@@ -162,7 +162,7 @@ def test_short_examples_come_in_larger_batches():
     assert np.corrcoef(means, 1 / counts)[0, 1] > 0.99
     assert max(counts) > 4 * min(counts)
     waste = sum(len(ids) * lengths[ids].max() for ids in batches) / lengths.sum() - 1
-    assert waste < 0.1
+    assert waste < 0.15
     assert abs(np.corrcoef(means, np.arange(len(means)))[0, 1]) < 0.4
 
 
@@ -247,6 +247,9 @@ def test_blocks_differ_by_epoch_and_seed_and_need_no_order():
     half = len(batches) // 2
     assert any((a != b).any() for a, b in zip(batches[:half], batches[half:], strict=True))
     assert (Sampler(lengths, 8, 8).examples(0) != batches[0]).any()
+    plain = np.concatenate(epoch_of(Sampler(lengths, 8, 7, bucket=False)))
+    steps = (plain[:96] - plain[96:192]) % 16  # places in their runs: each block its own order
+    assert len(np.unique(steps)) > 8
     for step in (200, 3, 130, 7, 131, 0):  # jumps between blocks and epochs
         assert (Sampler(lengths, 8, 7).examples(step) == batches[step]).all()
         assert (sampler.examples(step) == batches[step]).all()

@@ -14,7 +14,8 @@ from plainbert.cli.flags import SHARED, Flag, Parser
 # One member of every fixed set of names.
 NAMED = {
     "dtype": "auto", "oov_way": "avg", "pooling_strategy": "REDUCE_MEAN", "optimizer": "adamw",
-    "schedule": "constant", "metric": "f1",
+    "schedule": "constant", "metric": "f1", "dist_strategy": "zero1", "dist_backend": "gloo",
+    "grad_compression": "bf16",
 }  # fmt: skip
 
 Parse = Callable[..., argparse.Namespace]
@@ -22,7 +23,7 @@ Parse = Callable[..., argparse.Namespace]
 
 @pytest.fixture
 def parse() -> Parse:
-    """Parse words with a parser that has every shared flag."""
+    """Parse words with a parser that has every shared flag of a script that is one process."""
 
     def run(*argv: str) -> argparse.Namespace:
         parser = everything()
@@ -33,9 +34,12 @@ def parse() -> Parse:
 
 def everything(**defaults: object) -> Parser:
     parser = flags.parser("Does a thing.\n\n    python scripts/x.py --lr 1e-5\n")
-    switches = {name: False for name, flag in SHARED.items() if flag.type is None}
+    several = {"dist_strategy", "dist_backend", "dist_timeout", "grad_compression"}
+    several |= {"async_checkpoints", "max_restarts"}
+    shared = {name: flag for name, flag in SHARED.items() if name not in several}
+    switches = {name: False for name, flag in shared.items() if flag.type is None}
     device = {"gpu", "gpus", "dtype", "threads", "num_local_ranks", "local_rank"}
-    rest = {name: None for name in SHARED if name not in switches and name not in device}
+    rest = {name: None for name in shared if name not in switches and name not in device}
     flags.add(parser, **{**rest, **switches, **defaults})
     flags.add_device(parser, dtype="auto")
     flags.refuse_quantization(parser)
@@ -60,8 +64,9 @@ def test_every_spelling_sets_the_one_attribute(flag: Flag) -> None:
         values.true_or_false: ("false", False), values.names: ("a,b", ("a", "b")),
         values.whole_numbers: ("-4,-3", (-4, -3)), values.devices: ("0", (0,)),
         values.share: ("0.5", 0.5), values.positive: ("2", 2.0), values.number: ("2", 2.0),
-        values.not_negative: ("2", 2.0), values.probability: ("1", 1.0), values.positive_int: ("2", 2),
-        values.whole_number: ("2", 2), values.any_int: ("-2", -2), str: ("text", "text"),
+        values.not_negative: ("2", 2.0), values.probability: ("1", 1.0),
+        values.positive_int: ("2", 2), values.whole_number: ("2", 2), values.any_int: ("-2", -2),
+        str: ("text", "text"),
     }  # fmt: skip
     for option in flag.options:
         parser = Parser(None)
@@ -200,8 +205,10 @@ def test_required_and_dependent_flags(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
+    parser = everything(epochs=3, task_name=flags.REQUIRED)
+    flags.add_distributed(parser)
     with pytest.raises(SystemExit) as caught:
-        flags.parse(everything(epochs=3, task_name=flags.REQUIRED), ["--help"])
+        flags.parse(parser, ["--help"])
     assert caught.value.code == 0
     text = capsys.readouterr().out
 

@@ -110,6 +110,7 @@ def test_gluonnlp_flags(
         "finetune_classifier": ["--task_name", "MRPC"], "embedding": ["--sentences", "a"],
         "create_pretraining_data": ["--input_file", "a", "--output_dir", "b", "--dataset_name",
                                     "wiki_cn_cased"],
+        "run_pretraining": ["--data", "a"], "run_pretraining_hvd": ["--data", "a"],
     }  # fmt: skip
     # The flag under test comes last, so that it wins over the same flag in the base.
     argv = [*base[script], *(word.replace("''", "") for word in words.split())]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from plainbert.corpus import documents, npz, tokens
-from plainbert.corpus.processes import WorkerError, Workers
+from plainbert.corpus.processes import Workers
 from plainbert.corpus.tokens import Reading, Store, tokenise
 from plainbert.errors import DataError, FormatError
 from plainbert.text.sentencepiece import SentencePiece
@@ -103,17 +103,6 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert [each.name for each in tmp_path.iterdir()] == ["text.txt"]
-
-
-def end(state: None, item: int) -> None:
-    import os
-
-    os._exit(1)
-
-
-def test_a_worker_that_is_killed() -> None:
-    with Workers(2, None) as workers, pytest.raises(WorkerError, match="out of memory"):
-        list(workers.in_order(end, None, range(3)))
 
 
 def test_files_that_are_no_store(tmp_path: Path) -> None:

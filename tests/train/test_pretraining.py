@@ -79,6 +79,7 @@ class Text:
 
 
 TEXT = Text(53)
+PAIRS = np.flatnonzero((TEXT.kinds >= 0) & (np.array([len(each) for each in TEXT.masked]) > 0))
 
 
 def model(kind="Pretraining", dtype=torch.float64, seed=1):
@@ -102,7 +103,7 @@ def gradients(ours, objective, batches):
     return total
 
 
-@pytest.mark.parametrize("rows", [np.arange(12), np.array([3]), np.arange(53)])
+@pytest.mark.parametrize("rows", [np.arange(12), PAIRS[:1], np.arange(53)])
 @pytest.mark.parametrize(
     ("kind", "theirs"), [("Pretraining", "BertForPreTraining"), ("MaskedLM", "BertForMaskedLM")]
 )
@@ -183,7 +184,7 @@ def trained(accumulate, clip=0.1, kind="Pretraining", tokens=False):
         batches = [data.batch(ids, 0, CPU) for ids in sampler.batch(step) if len(ids)]
         masks.add(tuple(len(batch.words) for batch in batches))
         results.append(stepper.step(step, batches, 0.3))
-    uneven = all(len(set(each)) == len(each) > 1 for each in masks)
+    uneven = sum(len(set(each)) > 1 for each in masks)
     return ours, results, uneven
 
 
@@ -196,7 +197,7 @@ def test_micro_batches_are_one_batch(accumulate, clip, kind, tokens):
     """Each loss is divided by its own count of the global batch, however unequal the parts are."""
     whole, want, _ = trained(1, clip, kind, tokens)
     ours, results, uneven = trained(accumulate, clip, kind, tokens)
-    assert uneven or accumulate != 2  # a mean of means would be another number at every step
+    assert uneven > 3  # steps at which a mean of means would be another number
     for result, other in zip(results, want, strict=True):
         assert result.losses == pytest.approx(other.losses, abs=1e-9)
         assert result.norm == pytest.approx(other.norm, abs=1e-9)
@@ -211,7 +212,7 @@ def test_micro_batches_are_one_batch(accumulate, clip, kind, tokens):
         (got - other).abs().max()
         for got, other in zip(ours.parameters(), fresh.parameters(), strict=True)
     ]
-    assert max(moved) > 0.05
+    assert max(moved) > 0.01
 
 
 def test_the_reported_losses_are_means_over_the_global_batch():
@@ -302,8 +303,8 @@ def slow_scores(ours, text):
         for row, ids in enumerate(text.ids):
             types = torch.arange(len(ids))[None] >= len(ids) // 2
             logits = ours(torch.tensor(ids)[None], types.long())
-            pairs = [(logits.words[0, place], word)
-                     for place, word in zip(text.masked[row], text.words[row], strict=True)]  # fmt: skip
+            masked = zip(text.masked[row], text.words[row], strict=True)
+            pairs = [(logits.words[0, place], word) for place, word in masked]
             if text.kinds[row] >= 0:
                 pairs.append((logits.sentences[0], text.kinds[row]))
             for place, (scores, label) in enumerate(pairs):
@@ -365,14 +366,14 @@ def test_a_run_learns_keeps_the_best_and_leaves_the_model_as_it_was(tmp_path, ca
     ours, data = model(dtype=torch.float32), Instances(TEXT, identity={"vocabulary": "v"})
     settings = Settings(
         training_steps=60, batch_size=16, lr=3e-3, dtype=torch.bfloat16, eval_steps=20,
-        log_interval=10,
+        save_steps=20, log_interval=10,
     )  # fmt: skip
     result = fit(
         ours, tiny.tokenizer(), data, settings, evaluation=HeldOut({"eval": data}, Pretraining()),
         folder=tmp_path, objective=Pretraining(), line=by_step(CONFIG, 0.15, 1e12, 1, CPU),
     )  # fmt: skip
     scores = [each["eval"]["mlm_loss"] for _, each in result.history]
-    assert scores[-1] < 0.8 * scores[0]
+    assert scores[-1] < 1.3 < scores[0]  # one word of four, always: log(4) = 1.39
     assert result.best == min(scores)
     assert not ours.bert.embeddings.sparse
     assert ours.cls.predictions.sink is None

@@ -1,0 +1,32 @@
+"""Keeping the memory that each step frees for the next one."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import sys
+
+log = logging.getLogger(__name__)
+
+# Of <malloc.h>.
+TRIM_THRESHOLD, MMAP_MAX = -1, -4
+MOST = 2**31 - 1
+
+
+def keep_freed() -> bool:
+    """Let malloc keep large blocks that are freed, instead of returning them to the system.
+
+    A training step allocates the same large tensors as the one before. By default glibc maps each
+    anew, and the kernel clears it page by page, which costs more than many of the operations on it,
+    above all in a virtual machine. The process never holds more than at its peak.
+
+    Returns:
+        whether this C library can.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):  # musl has none
+        return False
+    return bool(mallopt(MMAP_MAX, 0) and mallopt(TRIM_THRESHOLD, MOST))

@@ -1,0 +1,83 @@
+"""``plainbert.corpus.processes``: the same work in one process or in many."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from plainbert.corpus.processes import WorkerError, Workers, cores
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def add(state: int, item: int) -> tuple[int, int]:
+    time.sleep(0.01 * (item % 3))
+    return state + item, os.getpid()
+
+
+def fail(state: int, item: int) -> int:
+    raise ValueError(f"item {item}")
+
+
+def end(state: None, item: int) -> None:
+    os._exit(1)
+
+
+def endless(state: None, item: int) -> None:
+    os.write(1, f"{os.getpid()}\n".encode())  # in one go: both workers write here
+    time.sleep(600)
+
+
+@pytest.mark.parametrize("num_workers", [0, 1, 2])
+def test_results_in_order_and_few_items_ahead(num_workers: int) -> None:
+    one, two = 1000, 2000
+    taken = 0
+
+    def items() -> object:
+        nonlocal taken
+        for item in range(40):
+            taken += 1
+            yield item
+
+    with Workers(num_workers, one, two) as workers:
+        found = []
+        for result in workers.in_order(add, two, items()):
+            found.append(result)
+            assert taken - len(found) <= 2 * num_workers
+        assert [value for value, _ in found] == list(range(2000, 2040))
+        assert (os.getpid() in {pid for _, pid in found}) == (num_workers < 2)
+        assert next(workers.in_order(add, one, [5]))[0] == 1005  # the same processes again
+        with pytest.raises(ValueError, match="item 3"):
+            list(workers.in_order(fail, one, [3]))
+    assert cores() >= 1
+
+
+def test_a_worker_that_is_killed() -> None:
+    with Workers(2, None) as workers, pytest.raises(WorkerError, match="out of memory"):
+        list(workers.in_order(end, None, range(3)))
+
+
+def test_workers_end_with_their_parent(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(
+        "from plainbert.corpus.processes import Workers\n"
+        "from tests.corpus.test_processes import endless\n"
+        "if __name__ == '__main__':\n"
+        "    with Workers(2, None) as workers:\n"
+        "        list(workers.in_order(endless, None, range(2)))\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        [sys.executable, str(program)], stdout=subprocess.PIPE, text=True, env=environment
+    ) as parent:
+        assert parent.stdout is not None
+        lines = [parent.stdout.readline() for _ in range(2)]
+        parent.send_signal(signal.SIGKILL)
+        assert parent.stdout.read() == ""  # returns once no process holds the pipe any more
+    assert not any(Path(f"/proc/{pid}/exe").exists() for pid in map(int, lines))

@@ -65,6 +65,8 @@ def _old_checkpoint(args: argparse.Namespace) -> Path | None:
     folder = Path(args.output_dir)
     old = folder / f"{args.start_step:07d}.params"
     if (folder / step_name(args.start_step)).is_dir():
+        if args.overwrite:
+            raise UsageError("--start_step and --overwrite exclude each other: give one of them.")
         args.resume = True
         return None
     if old.is_file():

@@ -132,8 +132,6 @@ def _check(parser: Parser, args: argparse.Namespace) -> None:
     parser.exclusive(args, "batch_size", "total_batch_size")
     parser.exclusive(args, "use_avg_len", "total_batch_size")
     parser.exclusive(args, "pretrained", "model_dir")
-    if args.start_step:
-        parser.exclusive(args, "start_step", "overwrite")
     parser.exclusive(args, "dummy_data_len", "synthetic_data")
     parser.exclusive(args, "kvstore", "dist_strategy")
     made_up = args.dummy_data_len is not None or args.synthetic_data

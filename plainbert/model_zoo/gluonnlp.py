@@ -145,8 +145,7 @@ def new_model(name: str, tokenizer: Tokenizer, head: str, **changes: Any) -> Hea
         UnknownNameError: no such size.
     """
     config = _named_size(name).replace(vocab_size=len(tokenizer.vocab), **changes)
-    model: Headed = MODELS[head](config)
-    return model
+    return cast(Any, MODELS[head])(config)
 
 
 class _AllEncodings(Bert):

@@ -129,11 +129,9 @@ class _Run:
         self.model, self.train, self.settings = model, train, settings
         self.evaluation, self.ranks = evaluation, ranks
         self.folder = None if folder is None else Path(folder)
-        self.checkpoints = (
-            None
-            if self.folder is None
-            else Checkpoints(self.folder, model, tokenizer, about, settings, ranks)
-        )
+        self.checkpoints = None
+        if self.folder:
+            self.checkpoints = Checkpoints(self.folder, model, tokenizer, about, settings, ranks)
         self.device = next(model.parameters()).device
         self.history: list[tuple[int, Scores]] = []
         self.saved = -1  # step of the last checkpoint
@@ -143,11 +141,11 @@ class _Run:
         settings, ranks = self.settings, self.ranks
         first = settings.first_step if settings.start_step is None else settings.start_step
         self.progress = Progress(step=first, scaler=Scaler.of(settings.dtype))
-        if self.checkpoints is not None and not resume:
+        if resume and self.checkpoints is None:
+            raise UsageError("to resume a run, name its folder.")
+        if self.checkpoints and not resume:
             self.checkpoints.check_empty()
-        if resume:
-            if self.checkpoints is None:
-                raise UsageError("to resume a run, name its folder.")
+        elif self.checkpoints:
             found = self.checkpoints.resume(settings.start_step)
             if found is not None:
                 self.progress, self.saved = found, found.step
@@ -180,7 +178,7 @@ class _Run:
             {
                 **self.train.identity, "seed": settings.seed, "bucket": settings.bucket,
                 "by_tokens": settings.use_avg_len, "per_step": self.sampler.global_size,
-                "first_step": settings.first_step, "steps": self.total,
+                "first_step": settings.first_step,
             },
         )  # fmt: skip
         self.progress.ranks = ranks.size
@@ -192,11 +190,10 @@ class _Run:
             self.folder, self.total, self.sampler.steps_per_epoch, settings.log_interval,
             self.progress.step, settings.first_step, line, enabled=ranks.rank == 0,
         )  # fmt: skip
-        unit = "tokens" if settings.use_avg_len else "examples"
         log.info(
             "%d examples, %d %s per step (%d per forward pass, %d forward passes, %d ranks), "
-            "%d steps",
-            len(self.train.lengths), self.sampler.global_size, unit, settings.batch_size,
+            "%d steps", len(self.train.lengths), self.sampler.global_size,
+            "tokens" if settings.use_avg_len else "examples", settings.batch_size,
             self.sampler.accumulate, ranks.size, self.total - settings.first_step,
         )  # fmt: skip
 
@@ -237,7 +234,7 @@ class _Run:
                 self._save()
         if self.saved != progress.step:
             self._save()
-        if self.checkpoints is not None:
+        if self.checkpoints:
             self.checkpoints.wait()
             self.ranks.barrier()
         return Result(
@@ -283,9 +280,8 @@ class _Run:
         score = sum(values) / len(values)
         better = progress.best is None or self.evaluation.better * (score - progress.best) > 0
         if better:
-            progress.best, progress.best_step, progress.waiting = score, progress.step, 0
-        else:
-            progress.waiting += 1
+            progress.best, progress.best_step = score, progress.step
+        progress.waiting = 0 if better else progress.waiting + 1
         for split, scores in found.items():
             shown = ", ".join(f"{name}:{value:.4f}" for name, value in scores.items())
             log.info("step %d, %s: validation metrics:%s", progress.step, split, shown)

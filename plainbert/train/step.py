@@ -15,6 +15,7 @@ from plainbert.errors import PlainBertError
 from plainbert.nn.bert import Embeddings
 from plainbert.nn.headed import Headed
 from plainbert.nn.pretraining import MaskedLM
+from plainbert.train.memory import keep_freed
 from plainbert.train.mixed import Mixed
 from plainbert.train.objective import Labels, Objective, divided
 from plainbert.train.optim import Optimizer
@@ -114,8 +115,10 @@ class Stepper:
         self.max_grad_norm, self.seed, self.ranks = max_grad_norm, seed, ranks
         self.objective = objective or Labels()
         self.failed = 0  # steps in a row
-        if next(model.parameters()).device.type == "cpu" and ranks.size == 1:
-            sparse_words(model, optimizer)
+        if next(model.parameters()).device.type == "cpu":
+            keep_freed()
+            if ranks.size == 1:
+                sparse_words(model, optimizer)
 
     def step(self, number: int, batches: Sequence[Any], lr: float, idle: int = 0) -> StepResult:
         """One update.

@@ -120,13 +120,13 @@ def test_a_frozen_rank_ends_the_job_at_the_timeout(tmp_path: Path) -> None:
 
 
 def test_a_rank_that_does_not_come_is_named_at_the_timeout(tmp_path: Path) -> None:
-    done = start("spawn", tmp_path / "out", "--fail", "hang", "--who", "1", "--timeout", "3").wait(
+    done = start("spawn", tmp_path / "out", "--fail", "hang", "--who", "1", "--timeout", "8").wait(
         60
     )
 
     assert done.status == 2, done.text
     assert "rank 0 of 3" in done.text
-    assert "waited 3 s for the others in exchange" in done.text
+    assert "waited 8 s for the others in exchange" in done.text
     assert "rank 1 of 3" in done.text.split("all of them are running.")[1].split("--dist")[0]
 
 

@@ -457,7 +457,6 @@ def test_a_step_without_a_checkpoint_is_refused(
         (["--data", "a", "--split_sentences"], "--split_sentences needs --raw"),
         (["--data", "a", "--batch_size", "4", "--total_batch_size", "8"], "exclude each other"),
         (["--data", "a", "--pretrained", "--model_dir", "b"], "exclude each other"),
-        (["--data", "a", "--start_step", "3", "--overwrite"], "exclude each other"),
         (["--data", "a", "--numsteps", "3"], "--num_steps"),
     ],
 )

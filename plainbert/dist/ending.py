@@ -16,7 +16,7 @@ from plainbert.dist.watch import Peer, Verdict, Watch
 from plainbert.dist.world import World
 
 VERDICT_S = 2.0  # to hear whose fault it was, after an exchange failed
-QUIET_S = 1.0  # for the launcher to end this rank, so that not all of them say the same
+QUIET_S = 3.0  # for the launcher to end this rank, so that not all of them say the same
 EXIT_S = 10  # for the interpreter to end after a failure
 
 

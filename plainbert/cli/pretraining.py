@@ -13,7 +13,7 @@ from plainbert.batching.pretraining import Instances
 from plainbert.checkpoint import step_name
 from plainbert.cli.models import OVERRIDES, name_of
 from plainbert.cli.ranks import join
-from plainbert.cli.start import Run, start
+from plainbert.cli.start import ARGS_FILE, Run, start
 from plainbert.cli.vocabulary import FLAGS, tokenizer_of
 from plainbert.corpus.plan import Settings as Masking
 from plainbert.corpus.raw import RawText
@@ -24,14 +24,12 @@ from plainbert.nn.headed import Headed
 from plainbert.text.reader import read_tokenizer
 from plainbert.text.tokenizer import Tokenizer
 from plainbert.train.distributed import ranks_for
-from plainbert.train.evaluate import Scores
+from plainbert.train.evaluate import RESULTS_FILE, Scores
 from plainbert.train.loop import fit
 from plainbert.train.objective import Pretraining
 from plainbert.train.pretraining import HeldOut, SameLength, by_step, matrix_rate, profiled
 from plainbert.train.ranks import Ranks
 from plainbert.train.settings import Settings
-
-RESULTS_FILE = "eval_results.json"
 
 
 def main(args: argparse.Namespace, script: str, argv: Sequence[str] | None) -> dict[str, Any]:
@@ -46,7 +44,7 @@ def main(args: argparse.Namespace, script: str, argv: Sequence[str] | None) -> d
         the scores on ``--data_eval``, and the checkpoint.
     """
     with join(args, script, argv) as group:
-        if group.world.attempt and (Path(args.output_dir) / "args.json").exists():
+        if group.world.attempt and (Path(args.output_dir) / ARGS_FILE).exists():
             args.resume, args.overwrite = True, False  # started again after a rank was lost
             args.start_step = None
         old = _old_checkpoint(args)

@@ -123,9 +123,7 @@ def _device(args: argparse.Namespace, group: Group | None) -> torch.device:
         return devices.pick_device(gpu, gpus)
     if gpus == () or not torch.cuda.is_available():
         return devices.pick_device(gpu, gpus[:1] if gpus else gpus)
-    device = torch.device("cuda", group.world.device_index(torch.cuda.device_count()))
-    torch.cuda.set_device(device)
-    return device
+    return torch.device("cuda", torch.cuda.current_device())  # set when the ranks met
 
 
 def seed_everything(seed: int) -> None:

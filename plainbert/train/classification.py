@@ -18,12 +18,9 @@ from plainbert.nn.headed import Headed
 from plainbert.tasks.submission import write_submission
 from plainbert.tasks.task import Example, Task
 from plainbert.text.tokenizer import Tokenizer
-from plainbert.train.evaluate import decide
+from plainbert.train.evaluate import RESULTS_FILE, Scores, decide
 
 log = logging.getLogger(__name__)
-
-RESULTS_FILE = "eval_results.json"
-Scores = dict[str, dict[str, float]]
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from plainbert.errors import UsageError
 from plainbert.infer import scores
 from plainbert.nn.headed import Headed
 
+RESULTS_FILE = "eval_results.json"  # in the run folder
 Scores = dict[str, dict[str, float]]
 
 

@@ -11,13 +11,13 @@ Go on from published weights with text of your own (domain adaptation), masks dr
         --data_eval held_out.txt --max_seq_length 128 --num_steps 2000 --batch_size 4096 \
         --use_avg_len --lr 1e-4 --ckpt_dir runs/adapted
 
-Several processes or GPUs; an interrupted run; what a checkpoint is worth on other data:
+Several processes or GPUs; what a checkpoint is worth on other data:
 
     python scripts/bert/run_pretraining.py --num_local_ranks 2 --data 'shards/*.npz'
     python scripts/bert/run_pretraining.py --gpus 0,1 --data 'shards/*.npz'
-    python scripts/bert/run_pretraining.py --data 'shards/*.npz' --ckpt_dir runs/own \
-        --resume
     python scripts/bert/run_pretraining.py --data_eval 'held_out/*.npz' --ckpt_dir runs/own
+
+A run that was interrupted goes on with the same command and --resume.
 
 --ckpt_dir gets last and best (model folders that every script opens), older checkpoints as
 step-0025000, metrics.jsonl, log.txt and TensorBoard events. Next: scripts/bert/embedding.py or

@@ -42,10 +42,10 @@ LOGS = report.RESULTS / "pretraining"
 HELD_OUT, TRAIN, EVALUATED = "part-*0.npz", "part-*[!0].npz", 4000
 CREATE = ("--max_seq_length", "128", "--max_predictions_per_seq", "20", "--num_outputs", "40")
 SCRATCH = (
-    "--model", "bert_4_256_4", "--num_steps", "7000", "--batch_size", "4096", "--use_avg_len",
+    "--model", "bert_4_256_4", "--num_steps", "10000", "--batch_size", "4096", "--use_avg_len",
     "--optimizer", "adamw", "--lr", "1e-3", "--warmup_ratio", "0.05", "--dropout", "0",
     "--attention_dropout", "0", "--log_interval", "200", "--ckpt_interval", "1000",
-    "--eval_interval", "3500", "--threads", "1",
+    "--eval_interval", "5000",
 )  # fmt: skip
 ADAPT = (
     "--model_dir", "all-MiniLM-L6-v2", "--no_nsp", "--num_steps", "1000", "--batch_size", "4096",

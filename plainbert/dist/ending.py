@@ -16,6 +16,7 @@ from plainbert.dist.watch import Peer, Verdict, Watch
 from plainbert.dist.world import World
 
 VERDICT_S = 2.0  # to hear whose fault it was, after an exchange failed
+MORE_S = 3.0  # the same for a rank that sees less than rank 0, which knows where every rank is
 QUIET_S = 3.0  # for the launcher to end this rank, so that not all of them say the same
 EXIT_S = 10  # for the interpreter to end after a failure
 
@@ -73,6 +74,8 @@ class Ending:
             at: number and name of the exchange.
         """
         verdict = self.watch.wait(VERDICT_S)
+        if verdict is None and self.world.rank and not self._behind(at):
+            verdict = self.watch.wait(MORE_S)
         self.watch.answered = True
         self._failed = True
         if not self._speaks(verdict):
@@ -95,6 +98,10 @@ class Ending:
         first = 1 if verdict is not None and verdict.rank == 0 else 0
         return verdict is None or self.world.rank == first
 
+    def _behind(self, at: tuple[int, str]) -> list[Peer]:
+        """Peers that did not come to an exchange."""
+        return [peer for peer in self.watch.peers.values() if peer.at[0] < at[0]]
+
     def _why(
         self, verdict: Verdict | None, error: BaseException | None, at: tuple[int, str]
     ) -> str:
@@ -112,11 +119,10 @@ class Ending:
                 f"exchange to do ({at[1]}): the ranks disagree on how much work there is{said}."
             )
         if error is not None and is_timeout(error):
-            behind = [peer for peer in peers if peer.at[0] < at[0]]
             where = "".join(
                 f" {_names([peer], self.world)} had only come to exchange {peer.at[0]} "
                 f"({peer.at[1] or 'start'})."
-                for peer in behind[:3]
+                for peer in self._behind(at)[:3]
             )
             return (
                 f"{self.world.name} waited {self.timeout_s:.0f} s for the others in exchange "

@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from plainbert import files, metrics
+from plainbert import files
 from plainbert.batching.features import Features
 from plainbert.infer import scores
 from plainbert.infer.encode import tokenized
+from plainbert.metrics import rows as metrics
 from plainbert.nn.headed import Headed
 from plainbert.tasks.submission import write_submission
 from plainbert.tasks.task import Example, Task

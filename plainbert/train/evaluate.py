@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from plainbert import metrics
 from plainbert.batching.features import Features
 from plainbert.errors import UsageError
 from plainbert.infer import scores
+from plainbert.metrics import rows as metrics
 from plainbert.nn.headed import Headed
 
 RESULTS_FILE = "eval_results.json"  # in the run folder

@@ -31,7 +31,7 @@ class Batch:
         ids: (T,), int64.
         types: segment of each token; (T,), int64.
         layout: where each sequence lies.
-        labels: (B,), or None.
+        labels: (B,) or (B, ...), or (T,) if there is one for each token; or None.
         index: row of each sequence in the features; (B,).
     """
 
@@ -58,14 +58,13 @@ def collate(
     lengths = features.lengths[index]
     order = np.argsort(lengths, kind="stable")
     index, lengths = index[order], lengths[order]
-    ends = lengths.cumsum()
-    # Place of every token of the batch in the columns: (T,)
-    places = np.arange(ends[-1]) + np.repeat(features.offsets[index] - ends + lengths, lengths)
+    places = features.places(index)
     ids = torch.from_numpy(features.ids[places].astype(np.int64)).to(device)
     types = torch.from_numpy(features.types[places].astype(np.int64)).to(device)
     labels = None
     if features.labels is not None:
-        labels = torch.from_numpy(features.labels[index]).to(device)
+        chosen = features.labels[places if features.per_token else index]
+        labels = torch.from_numpy(chosen).to(device)
     return Batch(ids, types, Packed.of(lengths.tolist(), device), labels, index)
 
 

@@ -11,7 +11,7 @@ import multiprocessing
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -37,8 +37,10 @@ class Features:
         ids: tokens of all rows, end to end; (S,), int32.
         offsets: row i is ``ids[offsets[i]:offsets[i + 1]]``; (N + 1,), int64.
         types: segment of each token, 0 for the first text, 1 for the others; (S,), uint8.
-        labels: class ids (int64) or numbers (float32); (N,), or None.
+        labels: class ids (int64) or numbers (float32), one or more per row; (N,) or (N, ...), or
+            None.
         cut: number of rows that lost tokens to the length limit.
+        per_token: the labels are one for each token instead; (S,).
     """
 
     ids: NDArray[np.int32]
@@ -46,6 +48,7 @@ class Features:
     types: NDArray[np.uint8]
     labels: NDArray[Any] | None = None
     cut: int = 0
+    per_token: bool = False
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -54,6 +57,24 @@ class Features:
     def lengths(self) -> NDArray[np.int64]:
         """Tokens of each row; (N,)."""
         return np.diff(self.offsets)
+
+    def places(self, index: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Where the tokens of some rows lie, end to end: (B,) -> (T,)."""
+        lengths = self.lengths[index]
+        ends = lengths.cumsum()
+        total = int(ends[-1]) if len(ends) else 0
+        return np.arange(total) + np.repeat(self.offsets[index] - ends + lengths, lengths)
+
+    def take(self, index: NDArray[np.int64]) -> Features:
+        """Some rows, in the order of ``index``."""
+        places = self.places(index)
+        labels = self.labels
+        if labels is not None:
+            labels = labels[places if self.per_token else index]
+        offsets = np.concatenate([np.zeros(1, np.int64), self.lengths[index].cumsum()])
+        return replace(
+            self, ids=self.ids[places], offsets=offsets, types=self.types[places], labels=labels
+        )
 
     def row(self, index: int) -> list[int]:
         """Ids of one row."""

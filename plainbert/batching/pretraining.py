@@ -14,8 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from plainbert.nn.headed import IGNORE
 from plainbert.nn.layout import Packed
+from plainbert.nn.names import IGNORE
 
 
 class Rows(Protocol):

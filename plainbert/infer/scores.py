@@ -89,7 +89,7 @@ def run_tokens(
     found = np.zeros((len(features.ids), classes), np.float32)
 
     def keep(batch: Batch, logits: NDArray[np.float32]) -> None:
-        found[features.places(batch.index)] = logits[: batch.layout.num_tokens]
+        found[features.places(batch.index)] = logits
 
     _run(model, features, keep, device, dtype, tokens_per_batch, bar)
     return found

@@ -52,10 +52,10 @@ def add(target: Parser, **defaults: Any) -> None:
         target.add(SHARED[name], default)
 
 
-def add_run(target: Parser, output_dir: str | None, seed: int) -> None:
+def add_run(target: Parser, output_dir: str | None, seed: int, log_interval: int = 10) -> None:
     """Add the flags of a script that trains: its folder, its log, its seed."""
     add(target, output_dir=output_dir, resume=False, overwrite=False, save_steps=None)
-    add(target, keep_checkpoints=None, log_interval=10, verbose=False, seed=seed)
+    add(target, keep_checkpoints=None, log_interval=log_interval, verbose=False, seed=seed)
 
 
 def add_device(target: Parser, dtype: str) -> None:
@@ -90,9 +90,9 @@ def add_training(target: Parser, **defaults: Any) -> None:
         "max_train_samples": None, "max_eval_samples": None,
     }  # fmt: skip
     folder, seed = defaults.pop("output_dir", "./output_dir"), defaults.pop("seed", 2)
-    dtype = defaults.pop("dtype", "auto")
+    dtype, interval = defaults.pop("dtype", "auto"), defaults.pop("log_interval", 10)
     add(target, **{**usual, **defaults})
-    add_run(target, folder, seed)
+    add_run(target, folder, seed, interval)
     add_device(target, dtype)
     add_distributed(target)
 
@@ -108,11 +108,16 @@ def add_processes(target: Parser) -> None:
     add(target, dist_backend="auto", dist_timeout=600.0, max_restarts=0)
 
 
-def refuse_quantization(target: Parser) -> None:
-    """Let GluonNLP v0.9's flags for exported and int8 models exit, naming what to use."""
+def refuse_quantization(target: Parser, predict: str = "predict_classifier.py") -> None:
+    """Let GluonNLP v0.9's flags for exported and int8 models exit, naming what to use.
+
+    Args:
+        target: the script's parser.
+        predict: the script that predicts.
+    """
     target.refuse(
         "--deploy", "--model_prefix",
-        reason="a trained folder predicts with scripts/bert/predict_classifier.py --model_dir "
+        reason=f"a trained folder predicts with scripts/bert/{predict} --model_dir "
         "FOLDER, and is exported with scripts/export/export.py --format onnx.",
     )  # fmt: skip
     target.refuse(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import overload
+from typing import Any, overload
 
 import torch
 
@@ -13,14 +13,20 @@ from plainbert.checkpoint import Checkpoint
 from plainbert.errors import UsageError
 from plainbert.infer import encode as encoding
 from plainbert.infer import scores
+from plainbert.infer import tags as tagging
+from plainbert.infer.answers import Answer
+from plainbert.infer.asking import Texts, ask_with, paired
 from plainbert.infer.encode import Vectors
 from plainbert.infer.names import POOLINGS, kind_of
 from plainbert.infer.pooling import Pooling
+from plainbert.infer.tags import Tagging
 from plainbert.nn.bert import Bert
 from plainbert.nn.headed import Headed
+from plainbert.tasks.tags import TagSet
 from plainbert.text.tokenizer import Tokenizer
 
 Text = str | tuple[str, ...]  # a text, or a pair
+Many = list[Text] | list[str] | list[tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -172,15 +178,11 @@ class Model:
         Returns:
             for each text (L, D'), float32.
         """
+        pooling = self.pooling(pooling_strategy, pooling_layer, mask_cls_sep)
         return encoding.encode_tokens(
-            self.body,
-            self.tokenizer,
-            _rows(texts),
-            self.pooling(pooling_strategy, pooling_layer, mask_cls_sep),
-            max_len=max_len or self.max_len,
-            device=self.device,
-            bar=bar,
-        )[1]
+            self.body, self.tokenizer, _rows(texts), pooling, max_len=max_len or self.max_len,
+            device=self.device, bar=bar,
+        )[1]  # fmt: skip
 
     @overload
     def predict(self, texts: Text, *, max_len: int | None = ..., bar: bool = ...) -> Prediction: ...
@@ -225,6 +227,55 @@ class Model:
                 for row in shares
             ]
         return answers[0] if _is_one(texts) else answers
+
+    @property
+    def tags(self) -> TagSet:
+        """The tags of a fine-tuned tagger."""
+        return TagSet.trained(self.labels, self.checkpoint.about.get("tag_scheme"))
+
+    @overload
+    def tag(self, texts: Text, *, max_len: int | None = ..., bar: bool = ...) -> Tagging: ...
+    @overload
+    def tag(self, texts: Many, *, max_len: int | None = ..., bar: bool = ...) -> list[Tagging]: ...
+    def tag(
+        self, texts: Text | Many, *, max_len: int | None = None, bar: bool = False
+    ) -> Tagging | list[Tagging]:
+        """Tags of words, and the entities they mark, with a fine-tuned tagger.
+
+        Args:
+            texts: a text, the words of a sentence as a tuple, or a list of either.
+            max_len: tokens seen at a time; the folder's limit when not given. Longer texts are
+                read in windows that overlap.
+            bar: show progress.
+
+        Raises:
+            UsageError: the folder holds no tagger.
+        """
+        limit = max_len or self.max_len
+        found = tagging.tag(
+            self.model, self.tokenizer, _rows(texts), self.tags, limit, self.device, bar
+        )
+        return found[0] if _is_one(texts) else found
+
+    @overload
+    def answer(self, question: str, context: str, **options: Any) -> Answer: ...
+    @overload
+    def answer(self, question: list[str], context: Texts, **options: Any) -> list[Answer]: ...
+    def answer(self, question: Texts, context: Texts, **options: Any) -> Answer | list[Answer]:
+        """Find answers in texts of any length, with a model fine-tuned on SQuAD.
+
+        Args:
+            question: one, or a list.
+            context: the text of each question, or one for all.
+            options: see :func:`plainbert.infer.asking.ask_with`.
+
+        Raises:
+            UsageError: the folder holds no such model, or there is no such option.
+        """
+        asked = paired(question, context)
+        about, most = self.checkpoint.about, self.max_len
+        found = ask_with(self.model, self.tokenizer, asked, about, most, self.device, **options)
+        return found[0] if isinstance(question, str) else found
 
     def features(
         self, texts: Sequence[Text], max_len: int | None = None, bar: bool = False

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from plainbert.batching.features import Features
-from plainbert.batching.workers import in_order
 from plainbert.errors import UsageError
 from plainbert.nn.names import IGNORE
+from plainbert.processes import Workers
 from plainbert.tasks.squad import Question
 from plainbert.text.places import Columns, Places
 from plainbert.text.tokenizer import Tokenizer
@@ -125,7 +125,7 @@ def build(
         questions: at least one.
         limits: how windows are cut; the published settings when not given.
         labelled: point at the answers, for training.
-        num_workers: processes; 0 tokenises in this one, and so do few texts whatever the number.
+        num_workers: processes; 0 and 1 tokenise in this one, as do few texts whatever the number.
         bar: show progress, on a terminal.
 
     Returns:
@@ -170,11 +170,14 @@ def _tokens(
     if sum(map(len, texts)) < WORTH_WORKERS:
         num_workers = 0
     chunks = [texts[start : start + CHUNK] for start in range(0, len(texts), CHUNK)]
-    parts = []
-    with tqdm(
-        total=len(texts), desc="tokenise", unit="text", disable=None if bar else True
-    ) as meter:
-        for part in in_order(Places, tokenizer, chunks, num_workers):
+    parts, places = [], Places(tokenizer)
+    with (
+        tqdm(
+            total=len(texts), desc="tokenise", unit="text", disable=None if bar else True
+        ) as meter,
+        Workers(num_workers, places) as workers,
+    ):
+        for part in workers.in_order(Places.__call__, places, chunks):
             parts.append(part)
             meter.update(len(part.offsets) - 1)
     every = Columns.join(parts)

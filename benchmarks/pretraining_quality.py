@@ -7,12 +7,16 @@ DATA holds ``pretrain/en_novels.txt.xz``, ``pretrain/en_wiki_squad.txt.xz`` and,
 ``stsb_ccbysa_subset/{train,dev}.tsv`` and ``qnli/dev.tsv``. The commands are those of the README;
 their output goes to ``results/pretraining``. What is finished in the folder is not repeated.
 
-scratch: a vocabulary and shards from both texts; every tenth shard is held out. Then a model of
-bert_4_256_4 is pre-trained on the others. Its accuracy on the held-out masks stands beside that of
-the most frequent token, and of the token seen most often next to the left or to the right
-neighbour, counted on the same training shards. Then the model and one with random weights are
-fine-tuned alike (3 seeds) on STS-B (Pearson) and QNLI (accuracy), rows as in ``quality.py``, QNLI
-with all its training rows.
+Every twentieth document is held out: no token of it is trained on, not even as a random next
+sentence, and the vocabulary does not know it.
+
+scratch: a vocabulary, and a model of bert_4_256_4 that learns from inputs of 32 tokens first, then
+of 128. (With 128 from the start it stays for thousands of steps where it only knows how frequent
+words are: attention finds a word's neighbours sooner among few.) Its accuracy on the held-out masks
+stands beside that of the most frequent token, and of the token seen most often next to the left or
+to the right neighbour, counted on the same training shards. Then the model and one with random
+weights are fine-tuned alike (3 seeds) on STS-B (Pearson) and QNLI (accuracy), rows as in
+``quality.py``, QNLI with all its training rows.
 
 adapt: all-MiniLM-L6-v2, which was published without a head for masked words, goes on with the
 novels. Losses before and after are of the same held-out masks.
@@ -21,6 +25,7 @@ novels. Losses before and after are of the same held-out masks.
 from __future__ import annotations
 
 import argparse
+import lzma
 import statistics
 import subprocess
 import sys
@@ -39,13 +44,21 @@ from plainbert.corpus.shards import Shards
 
 ROOT = Path(__file__).resolve().parent.parent
 LOGS = report.RESULTS / "pretraining"
-HELD_OUT, TRAIN, EVALUATED = "part-*0.npz", "part-*[!0].npz", 4000
-CREATE = ("--max_seq_length", "128", "--max_predictions_per_seq", "20", "--num_outputs", "40")
-SCRATCH = (
-    "--model", "bert_4_256_4", "--num_steps", "10000", "--batch_size", "4096", "--use_avg_len",
-    "--optimizer", "adamw", "--lr", "1e-3", "--warmup_ratio", "0.05", "--dropout", "0",
-    "--attention_dropout", "0", "--log_interval", "200", "--ckpt_interval", "1000",
-    "--eval_interval", "5000",
+EVALUATED, EVERY = 4000, 20
+SHORT = ("--max_seq_length", "32", "--max_predictions_per_seq", "5", "--dupe_factor", "2")
+LONG = ("--max_seq_length", "128", "--max_predictions_per_seq", "20", "--dupe_factor", "2")
+MODEL = (
+    "--model", "bert_4_256_4", "--batch_size", "4096", "--use_avg_len", "--optimizer", "adamw",
+    "--dropout", "0", "--attention_dropout", "0", "--log_interval", "200",
+    "--ckpt_interval", "1000",
+)  # fmt: skip
+PHASE_1 = (
+    *MODEL, "--num_steps", "3000", "--lr", "2e-3", "--warmup_ratio", "0.2", "--schedule",
+    "constant",
+)  # fmt: skip
+PHASE_2 = (
+    *MODEL, "--phase2", "--phase1_num_steps", "3000", "--num_steps", "5000", "--lr", "1e-3",
+    "--warmup_ratio", "0.05", "--eval_interval", "5000",
 )  # fmt: skip
 ADAPT = (
     "--model_dir", "all-MiniLM-L6-v2", "--no_nsp", "--num_steps", "1000", "--batch_size", "4096",
@@ -69,24 +82,44 @@ def script(name: str, log: str, *words: str) -> float:
     return time.perf_counter() - start
 
 
-def pretrain(shards: Path, run: Path, log: str, words: tuple[str, ...]) -> float:
+def split(sources: list[Path], folder: Path) -> tuple[Path, Path]:
+    """Deal the documents out: all but each twentieth, and those."""
+    paths = folder / "train.txt", folder / "held_out.txt"
+    if not all(path.exists() for path in paths):
+        folder.mkdir(parents=True, exist_ok=True)
+        texts = [lzma.decompress(source.read_bytes()).decode() for source in sources]
+        documents = [part for text in texts for part in text.split("\n\n") if part.strip()]
+        for path, chosen in zip(paths, (False, True), strict=True):
+            kept = [part for row, part in enumerate(documents) if (row % EVERY == 0) == chosen]
+            files.write_text(path, "\n\n".join(kept) + "\n")
+    return paths
+
+
+def shards_of(text: Path, folder: Path, log: str, *words: str) -> str:
+    """Make shards unless they are there; their pattern."""
+    if not (folder / "summary.json").exists():
+        script("create_pretraining_data", log, "--input_file", str(text), "--output_dir",
+               str(folder), *words)  # fmt: skip
+    return str(folder / "*.npz")
+
+
+def pretrain(train: str, held: str, run: Path, log: str, *words: str) -> float:
     """Pre-train unless it is done, going on where it was interrupted; seconds of this part."""
-    again = ("--resume",) if (run / "last").exists() else ("--overwrite",)
     return script(
-        "run_pretraining", log, "--data", str(shards / TRAIN), "--data_eval",
-        str(shards / HELD_OUT), "--max_eval_samples", str(EVALUATED), "--ckpt_dir", str(run),
-        *words, *again,
+        "run_pretraining", log, "--data", train, "--data_eval", held, "--max_eval_samples",
+        str(EVALUATED), "--ckpt_dir", str(run), *words,
     )  # fmt: skip
 
 
-def neighbours(shards: Path, size: int) -> dict[str, float]:
+def neighbours(pattern: str, held_out: str, size: int) -> dict[str, float]:
     """Share of the held-out masks that a count of tokens, or of pairs of tokens, gets right.
 
     Args:
-        shards: folder with both.
+        pattern: of the shards to count in.
+        held_out: of the shards to predict.
         size: rows of the vocabulary.
     """
-    train = Shards.open([str(shards / TRAIN)])
+    train = Shards.open([pattern])
     single = np.zeros(size, np.int64)
     pairs = np.zeros((size, size), np.int32)
     for start in range(0, len(train.lengths), 4096):
@@ -99,7 +132,7 @@ def neighbours(shards: Path, size: int) -> dict[str, float]:
         right = np.flatnonzero(inside)
         np.add.at(pairs, (ids[right - 1], ids[right]), 1)
     after, before = pairs.argmax(1), pairs.argmax(0)
-    held = Shards.open([str(shards / HELD_OUT)])
+    held = Shards.open([held_out])
     rows = held.rows(np.arange(min(EVALUATED, len(held.lengths))))
     at, wanted = rows.masked_rows, rows.masked_ids
     return {
@@ -133,37 +166,56 @@ def downstream(data: Path, models: dict[str, Path]) -> dict[str, Any]:
 
 def scratch(data: Path, folder: Path) -> dict[str, Any]:
     """A small BERT from text alone."""
-    shards, run, random = folder / "shards", folder / "scratch", folder / "random"
-    text = [str(data / "pretrain" / name) for name in ("en_novels.txt.xz", "en_wiki_squad.txt.xz")]
-    result: dict[str, Any] = {"flags": " ".join(SCRATCH)}
-    if not (shards / "summary.json").exists():
-        script(
-            "create_pretraining_data", "scratch-data", "--input_file", *text, "--output_dir",
-            str(shards), "--train_vocab", "8000", "--dupe_factor", "5", *CREATE,
+    sources = [data / "pretrain" / name for name in ("en_novels.txt.xz", "en_wiki_squad.txt.xz")]
+    text, rest = split(sources, folder / "text")
+    short, long = folder / "short", folder / "long"
+    brief = shards_of(text, short, "scratch-data-32", "--train_vocab", "8000", *SHORT)
+    train = shards_of(text, long, "scratch-data-128", "--vocab", str(short / "vocab.txt"), *LONG)
+    held = shards_of(
+        rest, folder / "held", "scratch-held-out", "--vocab", str(short / "vocab.txt"), *LONG
+    )
+    run, random = folder / "scratch", folder / "random"
+    result: dict[str, Any] = {
+        "flags": [" ".join(PHASE_1), " ".join(PHASE_2)],
+        "data": [files.read_json(each / "summary.json") for each in (short, long, folder / "held")],
+    }
+    vocabulary = ("--vocab", str(short / "vocab.txt"))
+    first, last = run / "step-0003000", run / "step-0008000"
+    if not first.exists() and not last.exists():
+        again = "--resume" if (run / "last").exists() else "--overwrite"
+        result["seconds_phase_1"] = pretrain(
+            brief, held, run, "scratch-1", *PHASE_1, "--eval_interval", "3000", *vocabulary, again
+        )
+    if not last.exists():
+        again = ("--resume",) if (run / "last").resolve() != first.resolve() else (
+            "--start_step", "3000",
         )  # fmt: skip
-    result["data"] = files.read_json(shards / "summary.json")
-    result["seconds"] = pretrain(shards, run, "scratch", SCRATCH)
+        result["seconds_phase_2"] = pretrain(
+            train, held, run, "scratch-2", *PHASE_2, *vocabulary, *again
+        )
     result["held_out"] = files.read_json(run / "eval_results.json")["eval"]
-    result["counts"] = neighbours(shards, 8000)
+    result["counts"] = neighbours(train, held, 8000)
     print(result["held_out"], result["counts"], flush=True)
-    pretrain(shards, random, "random", (*SCRATCH, "--lr", "0", "--num_steps", "1"))
+    none = (*MODEL, "--lr", "0", "--num_steps", "1", *vocabulary)
+    pretrain(train, held, random, "random", *none, "--overwrite")
     result["downstream"] = downstream(data, {"pretrained": run / "last", "random": random / "last"})
     return result
 
 
 def adapt(data: Path, folder: Path) -> dict[str, Any]:
     """A published model on the novels."""
-    shards, run, before = folder / "novels", folder / "adapted", folder / "before"
-    if not (shards / "summary.json").exists():
-        script(
-            "create_pretraining_data", "adapt-data", "--input_file",
-            str(data / "pretrain" / "en_novels.txt.xz"), "--output_dir", str(shards),
-            "--model_dir", "all-MiniLM-L6-v2", *CREATE,
-        )  # fmt: skip
+    text, rest = split([data / "pretrain" / "en_novels.txt.xz"], folder / "novels")
+    run, before = folder / "adapted", folder / "before"
+    model = ("--model_dir", "all-MiniLM-L6-v2")
+    train = shards_of(text, folder / "novels-train", "adapt-data", *model, *LONG)
+    held = shards_of(rest, folder / "novels-held", "adapt-held-out", *model, *LONG)
     result: dict[str, Any] = {"flags": " ".join(ADAPT)}
-    pretrain(shards, before, "adapt-before", (*ADAPT, "--lr", "0", "--num_steps", "1"))
+    pretrain(
+        train, held, before, "adapt-before", *ADAPT, "--lr", "0", "--num_steps", "1", "--overwrite"
+    )
     result["before"] = files.read_json(before / "eval_results.json")["eval"]
-    result["seconds"] = pretrain(shards, run, "adapt", ADAPT)
+    again = "--resume" if (run / "last").exists() else "--overwrite"
+    result["seconds"] = pretrain(train, held, run, "adapt", *ADAPT, again)
     result["after"] = files.read_json(run / "eval_results.json")["eval"]
     print(result, flush=True)
     return result

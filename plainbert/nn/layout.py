@@ -121,9 +121,13 @@ class Packed(Layout):
     Args:
         lengths: tokens of each sequence, each at least 1.
         device: where the indices live.
+        runs: whether a long run of equal lengths attends by itself, without padding. Training does
+            better with few groups: every size of a group has to be compiled, too.
     """
 
-    def __init__(self, lengths: Sequence[int], device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self, lengths: Sequence[int], device: torch.device | str = "cpu", runs: bool = True
+    ) -> None:
         self.num_sequences = len(lengths)
         self.device = torch.device(device)
         self.longest = max(lengths)
@@ -131,14 +135,16 @@ class Packed(Layout):
         ends = self._lengths.cumsum(0)
         self.num_tokens = int(ends[-1])
         self.starts = (ends - self._lengths).to(device)  # (B,)
-        self._groups = split(list(lengths), self.device)
+        self._groups = split(list(lengths), self.device, runs)
         if self.device.type == "cpu":
             self.fill = -self.num_tokens % next(n for most, n in STEPS if self.num_tokens <= most)
 
     @classmethod
-    def of(cls, lengths: Sequence[int], device: torch.device | str = "cpu") -> Packed:
+    def of(
+        cls, lengths: Sequence[int], device: torch.device | str = "cpu", runs: bool = True
+    ) -> Packed:
         """The fastest packed layout that this device has."""
-        return (Varlen if torch.device(device).type == "cuda" else Packed)(lengths, device)
+        return (Varlen if torch.device(device).type == "cuda" else Packed)(lengths, device, runs)
 
     def positions(self) -> Tensor:
         every = torch.arange(self.num_tokens, device=self.device)
@@ -176,8 +182,10 @@ class Varlen(Packed):
     That kernel takes 16-bit types and no dropout; other calls go through the length groups.
     """
 
-    def __init__(self, lengths: Sequence[int], device: torch.device | str = "cuda") -> None:
-        super().__init__(lengths, device)
+    def __init__(
+        self, lengths: Sequence[int], device: torch.device | str = "cuda", runs: bool = True
+    ) -> None:
+        super().__init__(lengths, device, runs)
         self.bounds = F.pad(self.starts, (0, 1), value=self.num_tokens).int()  # (B + 1,)
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, dropout: float = 0.0) -> Tensor:

@@ -193,7 +193,7 @@ def _ours(args: argparse.Namespace) -> dict[str, Any]:
     from plainbert.corpus import build, instances, tokens
     from plainbert.corpus.masking import Masker
     from plainbert.corpus.plan import Settings
-    from plainbert.corpus.processes import Workers
+    from plainbert.processes import Workers
 
     reading = tokens.Reading(_tokenizer(args.vocab))
     settings = Settings(LENGTH, SHORT, SHARE, MASKS, False, args.passes, args.seed)

@@ -4,8 +4,9 @@
     python benchmarks/pretraining_quality.py adapt --data DATA --folder runs/recipe
 
 DATA holds ``pretrain/en_novels.txt.xz``, ``pretrain/en_wiki_squad.txt.xz`` and, for ``scratch``,
-``stsb_ccbysa_subset/{train,dev}.tsv`` and ``qnli/dev.tsv``. The commands are those of the README;
-their output goes to ``results/pretraining``. What is finished in the folder is not repeated.
+``stsb_ccbysa_subset/{train,dev}.tsv``, ``qnli/dev.tsv`` and ``ner_wikigold/``. The commands are
+those of the README; their output goes to ``results/pretraining``. What is finished in the folder is
+not repeated.
 
 Every twentieth document is held out: no token of it is trained on, not even as a random next
 sentence, and the vocabulary does not know it.
@@ -16,7 +17,8 @@ words are: attention finds a word's neighbours sooner among few.) Its accuracy o
 stands beside that of the most frequent token, and of the token seen most often next to the left or
 to the right neighbour, counted on the same training shards. Then the model and one with random
 weights are fine-tuned alike (3 seeds) on STS-B (Pearson) and QNLI (accuracy), rows as in
-``quality.py``, QNLI with all its training rows.
+``quality.py``, QNLI with all its training rows, and on WikiGold (entity F1), as in
+``ner_quality.py``.
 
 adapt: all-MiniLM-L6-v2, which was published without a head for masked words, goes on with the
 novels. Losses before and after are of the same held-out masks.
@@ -25,19 +27,22 @@ novels. Losses before and after are of the same held-out masks.
 from __future__ import annotations
 
 import argparse
+import itertools
 import lzma
+import re
 import statistics
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))  # run as a file from anywhere
+import ner_quality
 import quality
 import report
+from quality_runs import FOLDERS
 
 from plainbert import files
 from plainbert.corpus.shards import Shards
@@ -65,21 +70,19 @@ ADAPT = (
     "--use_avg_len", "--optimizer", "adamw", "--lr", "3e-4", "--warmup_ratio", "0.1",
     "--dropout", "0", "--attention_dropout", "0", "--log_interval", "50", "--ckpt_interval", "500",
 )  # fmt: skip
-TASKS = ("stsb", "qnli")
+TASKS = ("stsb", "wikigold", "qnli")
 SEEDS = (1, 2, 3)
 
 
-def script(name: str, log: str, *words: str) -> float:
-    """Run one of our scripts and keep what it prints; seconds."""
+def script(name: str, log: str, *words: str) -> None:
+    """Run one of our scripts and keep what it prints."""
     command = [sys.executable, str(ROOT / "scripts/bert" / f"{name}.py"), *words]
-    start = time.perf_counter()
     done = subprocess.run(
         command, check=False, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
     LOGS.mkdir(exist_ok=True)
-    (LOGS / f"{log}.log").write_text(done.stdout, encoding="utf-8")
+    (LOGS / f"{log}.log").write_text(FOLDERS.sub("", done.stdout), encoding="utf-8")
     done.check_returncode()
-    return time.perf_counter() - start
 
 
 def split(sources: list[Path], folder: Path) -> tuple[Path, Path]:
@@ -103,9 +106,9 @@ def shards_of(text: Path, folder: Path, log: str, *words: str) -> str:
     return str(folder / "*.npz")
 
 
-def pretrain(train: str, held: str, run: Path, log: str, *words: str) -> float:
-    """Pre-train unless it is done, going on where it was interrupted; seconds of this part."""
-    return script(
+def pretrain(train: str, held: str, run: Path, log: str, *words: str) -> None:
+    """Pre-train."""
+    script(
         "run_pretraining", log, "--data", train, "--data_eval", held, "--max_eval_samples",
         str(EVALUATED), "--ckpt_dir", str(run), *words,
     )  # fmt: skip
@@ -143,25 +146,44 @@ def neighbours(pattern: str, held_out: str, size: int) -> dict[str, float]:
     }
 
 
-def downstream(data: Path, models: dict[str, Path]) -> dict[str, Any]:
-    """Scores of each model after fine-tuning."""
+def downstream(data: Path, folder: Path, models: dict[str, Path]) -> dict[str, Any]:
+    """Scores of each model after fine-tuning; what the folder's file has is not repeated."""
+    path = folder / "downstream.json"
+    found: dict[str, Any] = files.read_json(path) if path.exists() else {}
     quality.MOST = 10**6
-    found: dict[str, Any] = {}
-    for task in TASKS:
-        train, held = quality.rows(task, data)
-        found[task] = {"metric": quality.METRIC[task], "train_rows": len(train), "rows": len(held)}
-        for name, folder in models.items():
-            quality.MODEL = str(folder)
-            scores = []
-            for seed in SEEDS:
-                log = LOGS / f"{task}-{name}-{seed}.log"
-                scores.append(quality.ours(task, train, held, seed, log))
-                print(f"{task} {name} seed {seed}: {scores[-1]:.4f}", flush=True)
-            found[task][name] = {
-                "mean": statistics.mean(scores), "deviation": statistics.stdev(scores),
-                "scores": scores,
-            }  # fmt: skip
-    return found
+    for task, (name, model), seed in itertools.product(TASKS, models.items(), SEEDS):
+        scores = found.setdefault(task, {}).setdefault(name, {})
+        if str(seed) not in scores:
+            log = LOGS / f"{task}-{name}-{seed}.log"
+            scores[str(seed)] = fine_tuned(task, model, data, folder, seed, log)
+            print(f"{task} {name} seed {seed}: {scores[str(seed)]:.4f}", flush=True)
+            files.write_json(path, found)
+    return {
+        task: {
+            name: {"mean": statistics.mean(scores.values()), "deviation":
+                   statistics.stdev(scores.values()), "scores": list(scores.values())}
+            for name, scores in each.items()
+        }
+        for task, each in found.items()
+    }  # fmt: skip
+
+
+def fine_tuned(task: str, model: Path, data: Path, folder: Path, seed: int, log: Path) -> float:
+    """Pearson, accuracy or entity F1, in [0, 1]."""
+    if task == "wikigold":
+        paths = ner_quality.files_of(task, data, folder)
+        job = ner_quality.Job(paths["train"], paths["test"])
+        log.unlink(missing_ok=True)
+        found = ner_quality.ours(str(model), job, seed, ner_quality.RATE, log)
+        return float(found["f1"]) / 100
+    train, held = quality.rows(task, data)
+    quality.MODEL = str(model)
+    return quality.ours(task, train, held, seed, log)
+
+
+def seconds(run: Path) -> float:
+    """Of all steps, as the log of a run has them."""
+    return sum(map(float, re.findall(r" time=([0-9.]+),", (run / "log.txt").read_text())))
 
 
 def scratch(data: Path, folder: Path) -> dict[str, Any]:
@@ -183,22 +205,22 @@ def scratch(data: Path, folder: Path) -> dict[str, Any]:
     first, last = run / "step-0003000", run / "step-0008000"
     if not first.exists() and not last.exists():
         again = "--resume" if (run / "last").exists() else "--overwrite"
-        result["seconds_phase_1"] = pretrain(
+        pretrain(
             brief, held, run, "scratch-1", *PHASE_1, "--eval_interval", "3000", *vocabulary, again
         )
     if not last.exists():
         again = ("--resume",) if (run / "last").resolve() != first.resolve() else (
             "--start_step", "3000",
         )  # fmt: skip
-        result["seconds_phase_2"] = pretrain(
-            train, held, run, "scratch-2", *PHASE_2, *vocabulary, *again
-        )
+        pretrain(train, held, run, "scratch-2", *PHASE_2, *vocabulary, *again)
+    result["seconds"] = seconds(run)
     result["held_out"] = files.read_json(run / "eval_results.json")["eval"]
     result["counts"] = neighbours(train, held, 8000)
     print(result["held_out"], result["counts"], flush=True)
     none = (*MODEL, "--lr", "0", "--num_steps", "1", *vocabulary)
     pretrain(train, held, random, "random", *none, "--overwrite")
-    result["downstream"] = downstream(data, {"pretrained": run / "last", "random": random / "last"})
+    models = {"pretrained": run / "last", "random": random / "last"}
+    result["downstream"] = downstream(data, folder, models)
     return result
 
 
@@ -215,7 +237,8 @@ def adapt(data: Path, folder: Path) -> dict[str, Any]:
     )
     result["before"] = files.read_json(before / "eval_results.json")["eval"]
     again = "--resume" if (run / "last").exists() else "--overwrite"
-    result["seconds"] = pretrain(train, held, run, "adapt", *ADAPT, again)
+    pretrain(train, held, run, "adapt", *ADAPT, again)
+    result["seconds"] = seconds(run)
     result["after"] = files.read_json(run / "eval_results.json")["eval"]
     print(result, flush=True)
     return result

@@ -16,7 +16,7 @@ PACKAGE = HERE / "plainbert"
 # Lowest first; modules on one line may not import each other.
 LAYERS = (
     {"errors"},
-    {"files"},
+    {"files", "processes"},
     {"config"},
     {"text", "nn", "metrics", "dist"},
     {"tasks", "hub", "formats", "checkpoint"},
@@ -35,8 +35,9 @@ TORCH_FREE = {"errors", "files", "config", "text", "tasks", "hub"}
 # Free of torch at import, with everything they import at their top: what parse_args needs.
 LIGHT = (
     "plainbert", "plainbert.config", "plainbert.cli.flags", "plainbert.cli.run",
-    "plainbert.hub.records", "plainbert.metrics", "plainbert.nn.names", "plainbert.tasks.names",
-    "plainbert.tasks.find", "plainbert.train.names", "plainbert.infer.names",
+    "plainbert.hub.records", "plainbert.metrics.rows", "plainbert.nn.names",
+    "plainbert.tasks.names", "plainbert.tasks.find", "plainbert.train.names",
+    "plainbert.infer.names",
 )  # fmt: skip
 LINES = 300
 

@@ -31,7 +31,7 @@ class Batch:
         ids: (T,), int64.
         types: segment of each token; (T,), int64.
         layout: where each sequence lies.
-        labels: (B,), or None.
+        labels: (B,) or (B, ...), or (T,) if there is one for each token; or None.
         index: row of each sequence in the features; (B,).
     """
 
@@ -46,7 +46,10 @@ class Batch:
 
 
 def collate(
-    features: Features, index: NDArray[np.int64], device: torch.device | str = "cpu"
+    features: Features,
+    index: NDArray[np.int64],
+    device: torch.device | str = "cpu",
+    runs: bool = True,
 ) -> Batch:
     """Pack rows of features into one batch, sorted by length so that attention has few groups.
 
@@ -54,19 +57,19 @@ def collate(
         features: the data set.
         index: rows; (B,), at least one.
         device: where the tensors go.
+        runs: see :class:`~plainbert.nn.layout.Packed`.
     """
     lengths = features.lengths[index]
     order = np.argsort(lengths, kind="stable")
     index, lengths = index[order], lengths[order]
-    ends = lengths.cumsum()
-    # Place of every token of the batch in the columns: (T,)
-    places = np.arange(ends[-1]) + np.repeat(features.offsets[index] - ends + lengths, lengths)
+    places = features.places(index)
     ids = torch.from_numpy(features.ids[places].astype(np.int64)).to(device)
     types = torch.from_numpy(features.types[places].astype(np.int64)).to(device)
     labels = None
     if features.labels is not None:
-        labels = torch.from_numpy(features.labels[index]).to(device)
-    return Batch(ids, types, Packed.of(lengths.tolist(), device), labels, index)
+        chosen = features.labels[places if features.per_token else index]
+        labels = torch.from_numpy(chosen).to(device)
+    return Batch(ids, types, Packed.of(lengths.tolist(), device, runs), labels, index)
 
 
 class Examples:
@@ -88,7 +91,7 @@ class Examples:
 
     def batch(self, index: NDArray[np.int64], epoch: int, device: torch.device) -> Batch:
         """Pack some rows; they are the same in every epoch."""
-        return collate(self.features, index, device)
+        return collate(self.features, index, device, runs=False)
 
 
 def inference_batches(

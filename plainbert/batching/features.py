@@ -6,12 +6,8 @@ instead of millions of objects, and passes between processes as bytes.
 
 from __future__ import annotations
 
-import logging
-import multiprocessing
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -20,9 +16,10 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from plainbert.errors import UsageError
+from plainbert.processes import Workers
 from plainbert.text.tokenizer import Tokenizer
 
-log = logging.getLogger(__name__)
+Rows = Sequence[tuple[str, ...]]
 
 CHUNK = 1000  # rows that a worker takes at a time
 # Starting a worker takes about as long as tokenising so many rows.
@@ -37,8 +34,10 @@ class Features:
         ids: tokens of all rows, end to end; (S,), int32.
         offsets: row i is ``ids[offsets[i]:offsets[i + 1]]``; (N + 1,), int64.
         types: segment of each token, 0 for the first text, 1 for the others; (S,), uint8.
-        labels: class ids (int64) or numbers (float32); (N,), or None.
+        labels: class ids (int64) or numbers (float32), one or more per row; (N,) or (N, ...), or
+            None.
         cut: number of rows that lost tokens to the length limit.
+        per_token: the labels are one for each token instead; (S,).
     """
 
     ids: NDArray[np.int32]
@@ -46,6 +45,7 @@ class Features:
     types: NDArray[np.uint8]
     labels: NDArray[Any] | None = None
     cut: int = 0
+    per_token: bool = False
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -54,6 +54,24 @@ class Features:
     def lengths(self) -> NDArray[np.int64]:
         """Tokens of each row; (N,)."""
         return np.diff(self.offsets)
+
+    def places(self, index: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Where the tokens of some rows lie, end to end: (B,) -> (T,)."""
+        lengths = self.lengths[index]
+        ends = lengths.cumsum()
+        total = int(ends[-1]) if len(ends) else 0
+        return np.arange(total) + np.repeat(self.offsets[index] - ends + lengths, lengths)
+
+    def take(self, index: NDArray[np.int64]) -> Features:
+        """Some rows, in the order of ``index``."""
+        places = self.places(index)
+        labels = self.labels
+        if labels is not None:
+            labels = labels[places if self.per_token else index]
+        offsets = np.concatenate([np.zeros(1, np.int64), self.lengths[index].cumsum()])
+        return replace(
+            self, ids=self.ids[places], offsets=offsets, types=self.types[places], labels=labels
+        )
 
     def row(self, index: int) -> list[int]:
         """Ids of one row."""
@@ -77,7 +95,7 @@ def featurize(
         max_len: tokens per row at most, special ones included. Longer rows lose tokens at the end
             of their longest text, one at a time.
         labels: one per row: whole numbers are class ids.
-        num_workers: processes; 0 tokenises in this one, and so do few rows whatever the number.
+        num_workers: processes; 0 and 1 tokenise in this one, as do few rows whatever the number.
         bar: show progress, on a terminal.
 
     Returns:
@@ -102,10 +120,12 @@ def featurize(
     specials = (tokenizer.vocab.cls_id, tokenizer.vocab.sep_id)
     chunks = [texts[start : start + CHUNK] for start in range(0, len(texts), CHUNK)]
     parts: list[Chunk] = []
-    with tqdm(
-        total=len(texts), desc="tokenise", unit="row", disable=None if bar else True
-    ) as meter:
-        for part in _run(tokenizer, chunks, max_len, specials, num_workers, len(texts)):
+    settings = (tokenizer, max_len, specials)
+    with (
+        tqdm(total=len(texts), desc="tokenise", unit="row", disable=None if bar else True) as meter,
+        Workers(num_workers if len(texts) >= WORTH_WORKERS else 0, settings) as workers,
+    ):
+        for part in workers.in_order(_encode, settings, chunks):
             parts.append(part)
             meter.update(len(part.lengths))
     lengths = np.concatenate([np.zeros(1, np.int64), *(part.lengths for part in parts)])
@@ -196,51 +216,7 @@ def _label_column(labels: Sequence[int] | Sequence[float] | NDArray[Any]) -> NDA
     return column.astype(np.int64 if column.dtype.kind in "iub" else np.float32)
 
 
-def _run(
-    tokenizer: Tokenizer,
-    chunks: Sequence[Sequence[tuple[str, ...]]],
-    max_len: int,
-    specials: tuple[int, int],
-    num_workers: int,
-    num_rows: int,
-) -> Iterator[Chunk]:
-    """Encode every chunk, in order, in worker processes where that pays."""
-    done = 0
-    if num_workers > 0 and num_rows >= WORTH_WORKERS:
-        # Spawned, not forked: the libraries of this process may hold locks and threads.
-        context = multiprocessing.get_context("spawn")
-        arguments = (tokenizer, max_len, specials)
-        try:
-            with ProcessPoolExecutor(num_workers, context, _start_worker, arguments) as pool:
-                for part in _ahead(pool, chunks, 2 * num_workers):
-                    yield part
-                    done += 1
-        except BrokenProcessPool:
-            # Code typed into `python -`, for one, cannot be imported by a new process.
-            log.warning("worker processes could not run; tokenising in this process.")
-    for rows in chunks[done:]:
-        yield encode_chunk(tokenizer, rows, max_len, specials)
-
-
-def _ahead(
-    pool: ProcessPoolExecutor, chunks: Iterable[Sequence[tuple[str, ...]]], depth: int
-) -> Iterator[Chunk]:
-    """Results in order, with few chunks under way: memory stays bounded."""
-    waiting = []
-    for rows in chunks:
-        waiting.append(pool.submit(_work, rows))
-        if len(waiting) >= depth:
-            yield waiting.pop(0).result()
-    for future in waiting:
-        yield future.result()
-
-
-_settings: dict[str, Any] = {}  # of a worker process
-
-
-def _start_worker(tokenizer: Tokenizer, max_len: int, specials: tuple[int, int]) -> None:
-    _settings.update(tokenizer=tokenizer, max_len=max_len, specials=specials)
-
-
-def _work(rows: Sequence[tuple[str, ...]]) -> Chunk:
-    return encode_chunk(_settings["tokenizer"], rows, _settings["max_len"], _settings["specials"])
+def _encode(settings: tuple[Tokenizer, int, tuple[int, int]], rows: Rows) -> Chunk:
+    """:func:`encode_chunk` for :class:`~plainbert.processes.Workers`."""
+    tokenizer, max_len, specials = settings
+    return encode_chunk(tokenizer, rows, max_len, specials)

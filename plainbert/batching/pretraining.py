@@ -14,8 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from plainbert.nn.headed import IGNORE
 from plainbert.nn.layout import Packed
+from plainbert.nn.names import IGNORE
 
 
 class Rows(Protocol):
@@ -129,7 +129,7 @@ class Instances:
         return PretrainingBatch(
             ids=tensor(ids),
             types=tensor(types),
-            layout=Packed.of(lengths.astype(np.int64).tolist(), device),
+            layout=Packed.of(lengths.astype(np.int64).tolist(), device, runs=False),
             masked=tensor(np.stack([rows.masked_sequence, rows.masked_positions], 1)),
             words=tensor(rows.masked_ids),
             sentences=tensor(np.where(kinds < 0, IGNORE, kinds)),

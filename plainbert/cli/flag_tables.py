@@ -28,7 +28,7 @@ def _poolings() -> Iterable[str]:
 
 
 def _metrics() -> Iterable[str]:
-    from plainbert import metrics
+    from plainbert.metrics import rows as metrics
 
     return metrics.METRICS
 

@@ -31,7 +31,7 @@ from plainbert.cli.parser import REQUIRED, Flag, Parser
 
 __all__ = [
     "REQUIRED", "SHARED", "Flag", "Parser", "add", "add_device", "add_distributed", "add_run",
-    "parse", "parser", "refuse_quantization",
+    "add_processes", "add_training", "parse", "parser", "refuse_quantization",
 ]  # fmt: skip
 
 
@@ -52,10 +52,10 @@ def add(target: Parser, **defaults: Any) -> None:
         target.add(SHARED[name], default)
 
 
-def add_run(target: Parser, output_dir: str | None, seed: int) -> None:
+def add_run(target: Parser, output_dir: str | None, seed: int, log_interval: int = 10) -> None:
     """Add the flags of a script that trains: its folder, its log, its seed."""
     add(target, output_dir=output_dir, resume=False, overwrite=False, save_steps=None)
-    add(target, keep_checkpoints=None, log_interval=10, verbose=False, seed=seed)
+    add(target, keep_checkpoints=None, log_interval=log_interval, verbose=False, seed=seed)
 
 
 def add_device(target: Parser, dtype: str) -> None:
@@ -71,17 +71,53 @@ def add_device(target: Parser, dtype: str) -> None:
     )
 
 
+def add_training(target: Parser, **defaults: Any) -> None:
+    """Add the flags of a fine-tune script: model, training, run folder, device, processes.
+
+    Args:
+        target: the script's parser.
+        defaults: its own documented defaults, in place of those of most scripts; by flag name.
+    """
+    usual = {
+        "model_dir": None, "bert_model": "bert_12_768_12",
+        "bert_dataset": "book_corpus_wiki_en_uncased", "pretrained_bert_parameters": None,
+        "model_parameters": None, "do_lower_case": None, "epochs": 3, "training_steps": None,
+        "batch_size": 32, "dev_batch_size": None, "accumulate": 1, "optimizer": "bertadam",
+        "lr": 5e-5, "epsilon": 1e-6, "weight_decay": 0.01, "max_grad_norm": 1.0,
+        "schedule": "linear", "warmup_ratio": 0.1, "end_lr": 0.0, "schedule_power": 1.0,
+        "schedule_cycles": None, "dropout": None, "attention_dropout": None, "eval_steps": None,
+        "early_stop": None, "only_inference": False, "round_to": None, "num_workers": 0,
+        "max_train_samples": None, "max_eval_samples": None,
+    }  # fmt: skip
+    folder, seed = defaults.pop("output_dir", "./output_dir"), defaults.pop("seed", 2)
+    dtype, interval = defaults.pop("dtype", "auto"), defaults.pop("log_interval", 10)
+    add(target, **{**usual, **defaults})
+    add_run(target, folder, seed, interval)
+    add_device(target, dtype)
+    add_distributed(target)
+
+
 def add_distributed(target: Parser) -> None:
+    """Add the flags of a script that trains in several processes."""
+    add_processes(target)
+    add(target, dist_strategy="ddp", grad_compression="none", async_checkpoints=False)
+
+
+def add_processes(target: Parser) -> None:
     """Add the flags of a script that runs as several processes."""
-    add(target, dist_strategy="ddp", dist_backend="auto", dist_timeout=600.0)
-    add(target, grad_compression="none", async_checkpoints=False, max_restarts=0)
+    add(target, dist_backend="auto", dist_timeout=600.0, max_restarts=0)
 
 
-def refuse_quantization(target: Parser) -> None:
-    """Let GluonNLP v0.9's flags for exported and int8 models exit, naming what to use."""
+def refuse_quantization(target: Parser, predict: str = "predict_classifier.py") -> None:
+    """Let GluonNLP v0.9's flags for exported and int8 models exit, naming what to use.
+
+    Args:
+        target: the script's parser.
+        predict: the script that predicts.
+    """
     target.refuse(
         "--deploy", "--model_prefix",
-        reason="a trained folder predicts with scripts/bert/predict_classifier.py --model_dir "
+        reason=f"a trained folder predicts with scripts/bert/{predict} --model_dir "
         "FOLDER, and is exported with scripts/export/export.py --format onnx.",
     )  # fmt: skip
     target.refuse(
@@ -110,9 +146,8 @@ def parse(target: Parser, argv: Sequence[str] | None) -> argparse.Namespace:
     several = getattr(args, "num_local_ranks", 1) > 1 or getattr(args, "local_rank", 0) not in (
         None, 0, -1,
     )  # fmt: skip
-    if several and not hasattr(args, "dist_strategy"):
+    if several and not hasattr(args, "dist_backend"):
         target.error(
-            "training and inference run in one process for now. Leave --num_local_ranks and "
-            "--local_rank out; --accumulate makes the batch as large."
+            "this script runs in one process. Leave --num_local_ranks and --local_rank out."
         )
     return args

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,9 @@ from plainbert import files, model_zoo
 from plainbert.batching.pretraining import Instances
 from plainbert.checkpoint import step_name
 from plainbert.cli.models import OVERRIDES, name_of
-from plainbert.cli.ranks import join
-from plainbert.cli.start import ARGS_FILE, Run, start
+from plainbert.cli.ranks import join, restarted
+from plainbert.cli.settings import settings_of
+from plainbert.cli.start import Run, start
 from plainbert.cli.vocabulary import FLAGS, tokenizer_of
 from plainbert.corpus.plan import Settings as Masking
 from plainbert.corpus.raw import RawText
@@ -44,8 +44,7 @@ def main(args: argparse.Namespace, script: str, argv: Sequence[str] | None) -> d
         the scores on ``--data_eval``, and the checkpoint.
     """
     with join(args, script, argv) as group:
-        if group.world.attempt and (Path(args.output_dir) / ARGS_FILE).exists():
-            args.resume, args.overwrite = True, False  # started again after a rank was lost
+        if restarted(args, group):
             args.start_step = None
         old = _old_checkpoint(args)
         ready = start(args, new_run=_trains(args), group=group)
@@ -212,8 +211,7 @@ class _Job:
     def settings(self) -> Settings:
         """Of the training loop."""
         args = self.args
-        names = [field.name for field in dataclasses.fields(Settings) if hasattr(args, field.name)]
-        given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+        changes = {}
         if args.total_batch_size is not None:
             parts = self.ranks.size * args.accumulate
             if args.total_batch_size % parts:
@@ -222,10 +220,8 @@ class _Job:
                     f"{self.ranks.size} rank(s) times --accumulate {args.accumulate}: a multiple "
                     f"of {parts} is expected."
                 )
-            given["batch_size"] = args.total_batch_size // parts
-        return Settings(
-            **{**given, "dtype": self.ready.dtype, "first_step": args.phase1_num_steps or 0}
-        )
+            changes["batch_size"] = args.total_batch_size // parts
+        return settings_of(args, self.ready.dtype, first_step=args.phase1_num_steps or 0, **changes)
 
     def report(self, scores: Scores, checkpoint: Path | None) -> dict[str, Any]:
         """Print and keep the scores, and say what comes next."""

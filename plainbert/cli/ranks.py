@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
 
+from plainbert.cli.start import ARGS_FILE
 from plainbert.dist.group import Group, init
 from plainbert.dist.spawn import spawn
 from plainbert.dist.world import World
 from plainbert.errors import UsageError
+
+Row = TypeVar("Row")
+Value = TypeVar("Value")
 
 
 def join(args: argparse.Namespace, script: str, argv: Sequence[str] | None) -> Group:
@@ -39,6 +45,47 @@ def join(args: argparse.Namespace, script: str, argv: Sequence[str] | None) -> G
     if world.size > 1 and on_gpu:
         torch.cuda.set_device(world.device_index(torch.cuda.device_count()))
     return init(world, "cuda" if on_gpu else "cpu", args.dist_timeout, args.dist_backend)
+
+
+def restarted(args: argparse.Namespace, group: Group) -> bool:
+    """Let a run that was started again, after a rank was lost, go on where it was.
+
+    Returns:
+        whether it is one.
+    """
+    again = bool(group.world.attempt) and (Path(args.output_dir) / ARGS_FILE).exists()
+    if again:
+        args.resume, args.overwrite = True, False
+    return again
+
+
+def shared(group: Group, make: Callable[[], Value]) -> Value:
+    """What rank 0 makes, on every rank; JSON must have words for it."""
+    if group.size == 1:
+        return make()
+    found: Value = group.gather(make() if group.rank == 0 else None)[0]
+    return found
+
+
+def deal(group: Group, rows: Sequence[Row], work: Callable[[list[Row]], list[Any]]) -> list[Any]:
+    """Let each rank do its share of some rows.
+
+    Args:
+        group: the ranks.
+        rows: the same on every rank.
+        work: one result for each of the rows it is given, in their order; of what JSON can say.
+
+    Returns:
+        the results of all rows, in their order, on every rank.
+    """
+    if group.size == 1:
+        return work(list(rows))
+    mine = list(rows[group.rank :: group.size])
+    parts = group.gather(work(mine) if mine else [])
+    found: list[Any] = [None] * len(rows)
+    for rank, part in enumerate(parts):
+        found[rank :: group.size] = part
+    return found
 
 
 def _start(args: argparse.Namespace, count: int, words: list[str]) -> None:

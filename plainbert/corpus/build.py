@@ -26,12 +26,12 @@ from plainbert import files
 from plainbert.corpus import draws, instances, npz, tokens
 from plainbert.corpus.masking import Masker
 from plainbert.corpus.plan import Plan, Settings, make_plan
-from plainbert.corpus.processes import Workers
 from plainbert.corpus.progress import Progress
 from plainbert.corpus.shard_file import TYPES, Columns, write_shard
 from plainbert.corpus.summary import Count, Summary
 from plainbert.corpus.tokens import Reading, Store
 from plainbert.errors import UsageError
+from plainbert.processes import Workers
 from plainbert.text.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)

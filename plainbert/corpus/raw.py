@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from plainbert.corpus import documents, draws, instances, npz, tokens
 from plainbert.corpus.masking import Masker
 from plainbert.corpus.plan import Plan, Settings, make_plan
-from plainbert.corpus.processes import Workers
 from plainbert.corpus.rows import Rows
 from plainbert.corpus.tokens import Reading, Store
+from plainbert.processes import Workers
 from plainbert.text.sentencepiece import SentencePiece
 from plainbert.text.tokenizer import Tokenizer
 

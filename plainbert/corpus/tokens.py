@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from plainbert.corpus import documents, npz
 from plainbert.corpus.documents import Piece
-from plainbert.corpus.processes import Workers
 from plainbert.corpus.progress import Progress
 from plainbert.errors import DataError, FormatError
+from plainbert.processes import Workers
 from plainbert.text.sentencepiece import SentencePiece
 from plainbert.text.tokenizer import Tokenizer
 

@@ -182,11 +182,10 @@ class _Runner:
     def __call__(self, batch: Batch) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """Hidden states (T, D'), which tokens count (T,), pooler's output (B, D)."""
         types = batch.types if self.pair else None
-        tokens = batch.layout.num_tokens
         if not self.pooling.mask_cls_sep:
             output = self.model(batch.ids, types, layout=batch.layout, **self.options)
-            return self._joined(output)[:tokens], None, output.pooled
-        mask = ~torch.isin(batch.ids[:tokens], self.specials)
+            return self._joined(output), None, output.pooled
+        mask = ~torch.isin(batch.ids, self.specials)
         # Nobody attends to masked tokens; they themselves see the others. Such batches are rare,
         # so they are padded rather than a case of their own in every layout.
         lengths = batch.layout.lengths()
@@ -198,8 +197,8 @@ class _Runner:
         seen = spread(mask)
         # A text without a word attends to its [CLS] and [SEP] after all; its vector is zero anyway.
         seen = torch.where(seen.any(1, keepdim=True), seen, real)
-        types = None if types is None else spread(types[:tokens])
-        output = self.model(spread(batch.ids[:tokens]), types, layout=Padded(seen), **self.options)
+        types = None if types is None else spread(types)
+        output = self.model(spread(batch.ids), types, layout=Padded(seen), **self.options)
         return self._joined(output)[real], mask, output.pooled
 
     def _joined(self, output: Output) -> Tensor:

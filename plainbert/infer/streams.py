@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.nn import functional as F
 from tqdm import tqdm
 
 from plainbert.batching.batch import Batch, collate, inference_batches
 from plainbert.batching.features import Features
-from plainbert.nn.layout import Filled
 
-# A batch of at most so many tokens gets a number of rows that is a multiple of this.
-STEPS = ((64, 8), (256, 32), (math.inf, 256))
 # More threads than this would wait for each other in Python between the operations.
 MOST_STREAMS = 8
 # Tokens whose 16-bit products take less time than threads need to meet.
@@ -37,12 +31,10 @@ def run(
     """Call a function with every batch of a data set, in inference mode.
 
     On a CPU, batches run side by side, each with its share of torch's threads: an operation on
-    a thousand tokens is too short to be worth dividing. Batches are then filled up to a few
-    sizes, see :class:`~plainbert.nn.layout.Filled`.
+    a thousand tokens is too short to be worth dividing.
 
     Args:
         work: takes a batch and stores what comes of it; must bear being called in several threads.
-            Hidden states may have rows beyond ``batch.layout.num_tokens``.
         features: the data set.
         device: where the model is.
         tokens_per_batch: tokens of a batch at most.
@@ -53,8 +45,7 @@ def run(
 
     def one(index: NDArray[np.int64]) -> int:
         with torch.inference_mode():
-            batch = collate(features, index, device)
-            work(_fill(batch) if cpu else batch)
+            work(collate(features, index, device))
         return len(index)
 
     parts = inference_batches(features.lengths, tokens_per_batch)
@@ -92,14 +83,3 @@ def _threads(number: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def _fill(batch: Batch) -> Batch:
-    tokens = batch.layout.num_tokens
-    step = next(step for most, step in STEPS if tokens <= most)
-    rows = -(-tokens // step) * step
-    if rows == tokens:
-        return batch
-    layout = Filled(batch.layout.lengths().tolist(), rows)
-    ids, types = (F.pad(column, (0, rows - tokens)) for column in (batch.ids, batch.types))
-    return replace(batch, ids=ids, types=types, layout=layout)

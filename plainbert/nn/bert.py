@@ -236,10 +236,14 @@ class Bert(nn.Module):
             )
         hidden = self.embeddings(input_ids, token_type_ids, layout.positions())
         layers = [hidden]
+        if layout.fill:
+            hidden = F.pad(hidden, (0, 0, 0, layout.fill))  # (T, D) -> (T + fill, D)
         for layer in self.encoder.layer[:depth]:
             hidden = layer(hidden, layout)
             if every_layer:
                 layers.append(hidden)
+        if layout.fill:
+            hidden, *layers = (each[: len(input_ids)] for each in (hidden, *layers))
         full = depth is None or depth >= self.config.num_hidden_layers
         pooled = None
         if pool and full and self.pooler is not None:

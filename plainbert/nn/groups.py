@@ -52,28 +52,29 @@ class Group:
     bias: Tensor | None
 
 
-def split(lengths: list[int], device: torch.device) -> list[Group]:
+def split(lengths: list[int], device: torch.device, runs: bool = True) -> list[Group]:
     """Cut a batch into groups of neighbours that may be padded to their longest.
 
     Args:
         lengths: tokens of each sequence of the batch, in order.
         device: where the groups' indices live.
+        runs: whether a long run of equal lengths is a group of its own.
     """
     groups, start = [], 0
-    for part in _neighbours(lengths):
+    for part in _neighbours(lengths, OWN_GROUP if runs else sum(lengths) + 1):
         groups.append(_group(start, part, device))
         start = groups[-1].stop
     return groups
 
 
-def _neighbours(lengths: list[int]) -> list[list[int]]:
+def _neighbours(lengths: list[int], own: int) -> list[list[int]]:
     parts: list[list[int]] = []
     here = list[int]()
     for length, run in itertools.groupby(lengths):
         more = list(run)
         padded = max(*here, length) * (len(here) + len(more)) if here else 0
         real = sum(here) + sum(more)
-        alone = sum(more) >= OWN_GROUP
+        alone = sum(more) >= own
         if here and (alone or (padded > real * (1 + SLACK) and padded > SMALL_GROUP)):
             parts.append(here)
             here = []

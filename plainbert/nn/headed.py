@@ -16,8 +16,7 @@ from torch.nn import functional as F
 from plainbert.config import BertConfig
 from plainbert.nn.bert import Bert, Output
 from plainbert.nn.layout import Layout
-
-IGNORE = -100  # label of a token or answer that does not count
+from plainbert.nn.names import IGNORE
 
 
 class Loss(NamedTuple):

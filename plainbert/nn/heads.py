@@ -7,8 +7,9 @@ from torch import Tensor, nn
 
 from plainbert.config import BertConfig
 from plainbert.nn.bert import initialize
-from plainbert.nn.headed import IGNORE, Headed, Loss, cross_entropy, head_dropout
+from plainbert.nn.headed import Headed, Loss, cross_entropy, head_dropout
 from plainbert.nn.layout import Layout
+from plainbert.nn.names import IGNORE
 
 
 class Classifier(Headed):

@@ -11,6 +11,7 @@ where one ends. A padded batch is (B, L) with a mask. Linear layers see either.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -21,11 +22,20 @@ from torch.nn import functional as F
 
 from plainbert.nn.groups import attend_group, split
 
+# On a CPU, hidden states of at most so many tokens get a number of rows that is a multiple of this.
+STEPS = ((64, 8), (256, 32), (math.inf, 64))
+
 
 class Layout(ABC):
-    """Where each sequence of a batch lies, and how its tokens attend to each other."""
+    """Where each sequence of a batch lies, and how its tokens attend to each other.
+
+    Attributes:
+        num_sequences: B.
+        fill: rows of no token at the end of the hidden states inside the encoder.
+    """
 
     num_sequences: int
+    fill = 0
 
     @abstractmethod
     def positions(self) -> Tensor:
@@ -36,7 +46,8 @@ class Layout(ABC):
         """Scaled dot-product attention within each sequence.
 
         Args:
-            q: queries, (..., N, H), where ... is the shape of the ids.
+            q: queries, (..., N, H), where ... is the shape of the ids; rows beyond the tokens of a
+                packed batch mean nothing, here and in the result.
             k: keys, same shape.
             v: values, same shape.
             dropout: probability of dropping one attention weight, in [0, 1).
@@ -103,12 +114,20 @@ class Packed(Layout):
 
     Sort a batch by length (``batching`` does) so that neighbours share a group.
 
+    oneDNN compiles a matrix product anew for every number of rows it meets, and keeps what it
+    compiled; either costs much more than a few rows that mean nothing. So on a CPU the encoder's
+    hidden states are filled up to few different numbers of rows, see ``STEPS``.
+
     Args:
         lengths: tokens of each sequence, each at least 1.
         device: where the indices live.
+        runs: whether a long run of equal lengths attends by itself, without padding. Training does
+            better with few groups: every size of a group has to be compiled, too.
     """
 
-    def __init__(self, lengths: Sequence[int], device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self, lengths: Sequence[int], device: torch.device | str = "cpu", runs: bool = True
+    ) -> None:
         self.num_sequences = len(lengths)
         self.device = torch.device(device)
         self.longest = max(lengths)
@@ -116,12 +135,16 @@ class Packed(Layout):
         ends = self._lengths.cumsum(0)
         self.num_tokens = int(ends[-1])
         self.starts = (ends - self._lengths).to(device)  # (B,)
-        self._groups = split(list(lengths), self.device)
+        self._groups = split(list(lengths), self.device, runs)
+        if self.device.type == "cpu":
+            self.fill = -self.num_tokens % next(n for most, n in STEPS if self.num_tokens <= most)
 
     @classmethod
-    def of(cls, lengths: Sequence[int], device: torch.device | str = "cpu") -> Packed:
+    def of(
+        cls, lengths: Sequence[int], device: torch.device | str = "cpu", runs: bool = True
+    ) -> Packed:
         """The fastest packed layout that this device has."""
-        return (Varlen if torch.device(device).type == "cuda" else Packed)(lengths, device)
+        return (Varlen if torch.device(device).type == "cuda" else Packed)(lengths, device, runs)
 
     def positions(self) -> Tensor:
         every = torch.arange(self.num_tokens, device=self.device)
@@ -129,6 +152,13 @@ class Packed(Layout):
         return every - self.starts.repeat_interleave(counts, output_size=self.num_tokens)
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, dropout: float = 0.0) -> Tensor:
+        fill = q.shape[0] - self.num_tokens
+        if fill:
+            q, k, v = (part[: self.num_tokens] for part in (q, k, v))
+        mixed = self._attend(q, k, v, dropout)
+        return F.pad(mixed, (0, 0, 0, 0, 0, fill)) if fill else mixed
+
+    def _attend(self, q: Tensor, k: Tensor, v: Tensor, dropout: float) -> Tensor:
         if len(self._groups) == 1:
             return attend_group(self._groups[0], q, k, v, dropout)
         # Split at once: slices would each send back a gradient as long as the whole batch.
@@ -146,40 +176,16 @@ class Packed(Layout):
         return self._lengths.to(self.device)
 
 
-class Filled(Packed):
-    """A packed batch with rows of no sequence at the end.
-
-    oneDNN compiles a matrix product anew for every number of rows it meets, and on some processors
-    that takes as long as ten products. Filled up, batches have few different numbers of rows.
-
-    Args:
-        lengths: tokens of each sequence, each at least 1.
-        rows: rows of ids and hidden states, at least the tokens. The last ones mean nothing.
-        device: where the indices live.
-    """
-
-    def __init__(
-        self, lengths: Sequence[int], rows: int, device: torch.device | str = "cpu"
-    ) -> None:
-        super().__init__(lengths, device)
-        self.fill = rows - self.num_tokens
-
-    def positions(self) -> Tensor:
-        return F.pad(super().positions(), (0, self.fill))
-
-    def attend(self, q: Tensor, k: Tensor, v: Tensor, dropout: float = 0.0) -> Tensor:
-        q, k, v = (part[: self.num_tokens] for part in (q, k, v))
-        return F.pad(super().attend(q, k, v, dropout), (0, 0, 0, 0, 0, self.fill))
-
-
 class Varlen(Packed):
     """A packed batch on CUDA: flash attention over the sequence boundaries.
 
     That kernel takes 16-bit types and no dropout; other calls go through the length groups.
     """
 
-    def __init__(self, lengths: Sequence[int], device: torch.device | str = "cuda") -> None:
-        super().__init__(lengths, device)
+    def __init__(
+        self, lengths: Sequence[int], device: torch.device | str = "cuda", runs: bool = True
+    ) -> None:
+        super().__init__(lengths, device, runs)
         self.bounds = F.pad(self.starts, (0, 1), value=self.num_tokens).int()  # (B + 1,)
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, dropout: float = 0.0) -> Tensor:

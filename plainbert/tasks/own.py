@@ -93,7 +93,7 @@ def _make(own: type, name: str) -> Task:
 
 def _check(task: Task, name: str) -> None:
     """What is likely to be written wrongly: texts where tuples belong, unknown metrics."""
-    from plainbert.metrics import METRICS
+    from plainbert.metrics.rows import METRICS
 
     for attribute in ("metrics", "text_names", "dev_splits", "test_splits", "labels"):
         value = getattr(task, attribute)

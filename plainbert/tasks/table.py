@@ -186,7 +186,7 @@ def _numbers(names: set[str]) -> list[float] | None:
 
 
 def _metrics(given: Sequence[str] | None, labels: tuple[str, ...] | None) -> tuple[str, ...]:
-    from plainbert.metrics import METRICS
+    from plainbert.metrics.rows import METRICS
 
     for name in given or ():
         if name not in METRICS:

@@ -95,12 +95,12 @@ class Tokenizer(ABC):
     vocab: Vocab
     lower: bool
     _cache: ChunkCache
-    _across_blanks = False  # whether an added token holds a blank, so that runs depend on another
+    across_blanks = False  # whether an added token holds a blank, so that runs depend on another
     _backend: tokenizers.Tokenizer  # the same tokenizer as an object of the reference library
 
     def ids(self, text: str) -> list[int]:
         """Ids of a text, without [CLS] and [SEP]; the fast path."""
-        if self._across_blanks:
+        if self.across_blanks:
             return self._encode(text).ids
         cache = self._cache
         ids: list[int] = []
@@ -110,7 +110,7 @@ class Tokenizer(ABC):
 
     def ids_many(self, texts: Iterable[str]) -> list[list[int]]:
         """Ids of several texts; see :meth:`ids`."""
-        if self._across_blanks:
+        if self.across_blanks:
             return [self.ids(text) for text in texts]
         cache = self._cache
         result = []

@@ -83,7 +83,7 @@ class WordPiece(Tokenizer):
         single = PUNCTUATION + (IDEOGRAPHS if split_cjk else "")
         self._atoms = re.compile(f"[{single}]|[^{single}]+")
         self._backend = self._make_backend()
-        self._across_blanks = any(re.search(r"\s", token["content"]) for token in self.added)
+        self.across_blanks = any(re.search(r"\s", token["content"]) for token in self.added)
         compute = self._reference if self.added else self._compute
         self._cache = ChunkCache(compute, cache_words)
 

@@ -10,15 +10,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from plainbert import files, metrics
+from plainbert import files
 from plainbert.batching.features import Features
-from plainbert.infer import scores
 from plainbert.infer.encode import tokenized
+from plainbert.metrics import rows as metrics
 from plainbert.nn.headed import Headed
 from plainbert.tasks.submission import write_submission
 from plainbert.tasks.task import Example, Task
 from plainbert.text.tokenizer import Tokenizer
-from plainbert.train.evaluate import RESULTS_FILE, Scores, decide
+from plainbert.train.evaluate import RESULTS_FILE, Scores, decide, logits
+from plainbert.train.ranks import ALONE, Ranks
 
 log = logging.getLogger(__name__)
 
@@ -79,35 +80,35 @@ def judge(
     model: Headed,
     task: Task,
     data: Mapping[str, Data],
-    device: torch.device,
     dtype: torch.dtype,
     folder: Path,
     names: tuple[str, ...] | None = None,
+    ranks: Ranks = ALONE,
 ) -> Scores:
     """Score every labelled split, write the submission file of every test split.
 
     Args:
-        model: with its best weights.
+        model: with its best weights, where it computes.
         task: names the labels and the files.
         data: splits to run, by name.
-        device: where to compute.
         dtype: of the matrix products.
         folder: gets ``eval_results.json`` and the submission files.
         names: metrics; the task's own when not given.
+        ranks: they share the rows; rank 0 writes.
 
     Returns:
         split to metric to score.
     """
     found: Scores = {}
     for split, part in data.items():
-        logits = scores.run(model, part.features, device=device, dtype=dtype, bar=True)
-        chosen = decide(logits)
+        chosen = decide(logits(model, part.features, dtype, ranks, bar=ranks.rank == 0))
         if part.features.labels is not None:
             found[split] = metrics.compute(names or task.metrics, chosen, part.features.labels)
             shown = ", ".join(f"{name} {value:.4f}" for name, value in found[split].items())
             log.info("%s (%d rows): %s", split, len(chosen), shown)
-        if split in task.test_splits:
+        if split in task.test_splits and ranks.rank == 0:
             path = write_submission(task, split, part.examples, chosen.tolist(), folder)
             log.info("predictions of %s: %s", split, path)
-    files.write_json(folder / RESULTS_FILE, found)
+    if ranks.rank == 0:
+        files.write_json(folder / RESULTS_FILE, found)
     return found

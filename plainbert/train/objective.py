@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from plainbert.nn.headed import IGNORE, Headed, cross_entropy
+from plainbert.nn.headed import Headed, cross_entropy
+from plainbert.nn.names import IGNORE
 from plainbert.nn.word_loss import word_loss
 
 
@@ -57,6 +58,20 @@ class Labels(Objective):
     def sums(self, model: Headed, batch: Any) -> Sums:
         logits = model(batch.ids, batch.types, batch.layout)
         return Sums([model.loss(logits, batch.labels).total], [])  # type: ignore[operator]
+
+
+class Spans(Objective):
+    """Start and end of answers; their labels are places in each sequence."""
+
+    names = ("loss",)
+
+    def counts(self, batch: Any) -> list[int]:
+        return [int((batch.labels != IGNORE).any(1).sum())]
+
+    def sums(self, model: Headed, batch: Any) -> Sums:
+        logits = model(batch.ids, batch.types, batch.layout)
+        loss = model.loss(logits, batch.labels, batch.layout)  # type: ignore[operator]
+        return Sums([loss.total], [])
 
 
 class Pretraining(Objective):

@@ -76,6 +76,10 @@ class Ranks:
         """Inside, this rank may run the model as often as it likes, whatever the others do."""
         yield
 
+    def plain(self, model: Any) -> Any:
+        """A model with the same weights that can be copied, wherever they are; all must call."""
+        return model
+
     def weights(self, model: nn.Module) -> dict[str, Tensor]:
         """The whole state dict on rank 0, nothing on the others; all must call."""
         return dict(model.state_dict()) if self.rank == 0 else {}

@@ -138,6 +138,18 @@ class Sharded(Ranks):
                 part.reshard()
             self._keep_layers(False)
 
+    def plain(self, model: Any) -> Any:
+        kind: Any = next(each for each in type(model).__mro__ if not issubclass(each, FSDPModule))
+        with torch.device("meta"):
+            fresh = kind(model.config)
+        with self.group.exchange("weights"):
+            found = {
+                name: each.full_tensor() if isinstance(each, DTensor) else each
+                for name, each in model.state_dict().items()
+            }
+        fresh.load_state_dict(found, assign=True)
+        return fresh
+
     def weights(self, model: nn.Module) -> dict[str, Tensor]:
         found: dict[str, Tensor] = {}
         with self.group.exchange("weights"):

@@ -82,9 +82,9 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     from plainbert.cli.vocabulary import casing, tokenizer_of
     from plainbert.corpus import build, documents
     from plainbert.corpus.plan import Settings
-    from plainbert.corpus.processes import cores
     from plainbert.corpus.tokens import Reading
     from plainbert.corpus.vocabulary import train_vocabulary
+    from plainbert.processes import cores
 
     settings = Settings(
         args.max_len, args.short_seq_prob, args.masked_lm_prob, args.max_predictions_per_seq,

@@ -24,12 +24,11 @@ and, for every test split, the file that GLUE takes. Next: scripts/bert/predict_
 from __future__ import annotations
 
 import argparse
-import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from plainbert.cli import flags
-from plainbert.cli.run import run
+from plainbert.cli.run import run as run_script
 
 if TYPE_CHECKING:
     from plainbert.tasks.task import Task
@@ -39,23 +38,10 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = flags.parser(__doc__)
     flags.add(
         parser, task_name=None, data_dir=None, train_file=None, dev_file=None, test_file=None,
-        text_columns=None, label_column="label", regression=False, max_train_samples=None,
-        max_eval_samples=None, max_len=128, num_workers=0,
+        text_columns=None, label_column="label", regression=False, max_len=128, metric=None,
+        pad=False,
     )  # fmt: skip
-    flags.add(
-        parser, model_dir=None, bert_model="bert_12_768_12",
-        bert_dataset="book_corpus_wiki_en_uncased", pretrained_bert_parameters=None,
-        model_parameters=None, do_lower_case=None,
-    )  # fmt: skip
-    flags.add(
-        parser, epochs=3, training_steps=None, batch_size=32, dev_batch_size=None, accumulate=1,
-        optimizer="bertadam", lr=5e-5, epsilon=1e-6, weight_decay=0.01, max_grad_norm=1.0,
-        schedule="linear", warmup_ratio=0.1, end_lr=0.0, schedule_power=1.0, schedule_cycles=None,
-        dropout=None, attention_dropout=None, eval_steps=None, early_stop=None, metric=None,
-        only_inference=False, pad=False, round_to=None,
-    )  # fmt: skip
-    flags.add_run(parser, output_dir="./output_dir", seed=2)
-    flags.add_device(parser, dtype="auto")
+    flags.add_training(parser)
     flags.refuse_quantization(parser)
     args = flags.parse(parser, argv)
     files = ("train_file", "dev_file", "test_file")
@@ -89,59 +75,42 @@ def find_task(args: argparse.Namespace) -> Task:
 def main(argv: Sequence[str] | None = None) -> dict[str, dict[str, float]]:
     args = parse_args(argv)
 
-    from plainbert import model_zoo
-    from plainbert.batching.batch import Examples
-    from plainbert.cli.models import name_of, open_model
-    from plainbert.cli.start import start
+    from plainbert.cli.finetune import session
     from plainbert.train import classification
     from plainbert.train.evaluate import Predictions
-    from plainbert.train.loop import fit
-    from plainbert.train.settings import Settings
 
     task = find_task(args)
-    ready = start(args, new_run=not args.only_inference)
-    assert ready.folder is not None
     head = "classification" if task.labels else "regression"
-    opened = open_model(args, head, task.labels, trained=args.only_inference)
-    model, tokenizer = opened.headed.to(ready.device), opened.tokenizer
-    max_len = args.max_len
-    if "max_len" not in args.given:  # the default fits most models, not all
-        max_len = min(max_len, model.config.max_position_embeddings)
     names = tuple(dict.fromkeys([*([args.metric] if args.metric else []), *task.metrics]))
+    with session(args, __file__, argv) as run:
+        opened = run.open(head, task.labels)
+        model, max_len = opened.headed, run.max_len(opened.headed)
 
-    def load(split: str, limit: int | None) -> classification.Data:
-        return classification.load(task, split, model, tokenizer, max_len, limit, args.num_workers)
+        def load(split: str, limit: int | None = args.max_eval_samples) -> classification.Data:
+            return classification.load(
+                task, split, opened.headed, opened.tokenizer, max_len, limit, args.num_workers
+            )
 
-    data = {split: load(split, args.max_eval_samples) for split in task.dev_splits}
-    if not args.only_inference:
-        fields = [field.name for field in dataclasses.fields(Settings) if hasattr(args, field.name)]
-        values = {name: getattr(args, name) for name in fields if getattr(args, name) is not None}
-        dev = {split: part.features for split, part in data.items()}
-        result = fit(
-            model, tokenizer, Examples(load("train", args.max_train_samples).features),
-            Settings(**{**values, "dtype": ready.dtype}),
-            evaluation=Predictions(dev, names, ready.dtype) if dev else None,
-            folder=ready.folder, resume=args.resume,
-            about={"task": task.name, "max_length": max_len, "base": name_of(args)},
-        )  # fmt: skip
-        chosen = ready.folder / ("best" if result.best is not None else "last")
-        ready.log.info(
-            "the %s checkpoint is of step %d", chosen.name, result.best_step or result.steps
+        data = {split: load(split) for split in task.dev_splits}
+        if run.trains:
+            dev = {split: part.features for split, part in data.items()}
+            model, chosen = run.train(
+                opened, load("train", args.max_train_samples).features,
+                Predictions(dev, names, run.ready.dtype, run.ranks) if dev else None,
+                about={"task": task.name, "max_length": max_len}, labels=task.labels,
+            )  # fmt: skip
+        data |= {split: load(split) for split in task.test_splits if task.has(split)}
+        scores = classification.judge(
+            model, task, data, run.ready.dtype, run.folder, names, run.sharing
         )
-        model = model_zoo.open_folder(chosen, head, task.labels).headed.to(ready.device)
-    data |= {
-        split: load(split, args.max_eval_samples) for split in task.test_splits if task.has(split)
-    }
-    scores = classification.judge(model, task, data, ready.device, ready.dtype, ready.folder, names)
-    for split, found in scores.items():
-        print(f"{split}: " + ", ".join(f"{name} {value:.4f}" for name, value in found.items()))
-    if not args.only_inference:
-        print(f"model: {chosen}")
-        print(
-            f"next: python scripts/bert/predict_classifier.py --model_dir {chosen} --sentences ..."
-        )
+        if run.first:
+            for split, found in scores.items():
+                shown = ", ".join(f"{name} {value:.4f}" for name, value in found.items())
+                print(f"{split}: {shown}")
+            if run.trains:
+                run.next(chosen, "predict_classifier.py", "--sentences ...")
     return scores
 
 
 if __name__ == "__main__":
-    run(main)
+    run_script(main)

@@ -17,6 +17,7 @@ A line of --file is a text, "first ||| second" a pair; with --text_columns, or f
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     flags.add(parser, file=None, sentences=None, text_columns=None, max_len=None)
     flags.add(parser, output=None, overwrite=False, verbose=False)
     flags.add_device(parser, dtype="float32")
+    flags.add_processes(parser)
     args = flags.parse(parser, argv)
     texts.check(parser, args, FORMS)
     return args
@@ -40,29 +42,38 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     args = parse_args(argv)
-    rows = texts.read(args)
 
     from plainbert import files
+    from plainbert.cli.ranks import deal, join, shared
     from plainbert.cli.start import start
+    from plainbert.infer.model import Prediction
     from plainbert.infer.pipeline import load
     from plainbert.infer.results import table
 
-    ready = start(args)
-    model = load(
-        args.model_dir, dtype=args.dtype, device=ready.device, lower=args.do_lower_case,
-        labels=args.labels, dataset_name=args.bert_dataset,
-    )  # fmt: skip
-    answers = model.predict(rows, max_len=args.max_len, bar=True)
-    found = [
-        {"text": texts.join(row), "label": answer.label}
-        | {f"p({label})": share for label, share in answer.probabilities.items()}
-        for row, answer in zip(rows, answers, strict=True)
-    ]
-    if args.output is None:
-        print(table(found, ".tsv"), end="")
-    else:
-        files.write_text(args.output, table(found, Path(args.output).suffix))
-        ready.log.info("%d predictions in %s", len(found), args.output)
+    with join(args, __file__, argv) as group:
+        rows = [tuple(row) for row in shared(group, lambda: texts.read(args))]
+        ready = start(args, group=group)
+        model = load(
+            args.model_dir, dtype=args.dtype, device=ready.device, lower=args.do_lower_case,
+            labels=args.labels, dataset_name=args.bert_dataset,
+        )  # fmt: skip
+
+        def predict(part: list[tuple[str, ...]]) -> list[Any]:
+            found = model.predict(part, max_len=args.max_len, bar=group.rank == 0)
+            return [dataclasses.asdict(each) for each in found]
+
+        answers = [Prediction(**each) for each in deal(group, rows, predict)]
+    if group.rank == 0:
+        found = [
+            {"text": texts.join(row), "label": answer.label}
+            | {f"p({label})": share for label, share in answer.probabilities.items()}
+            for row, answer in zip(rows, answers, strict=True)
+        ]
+        if args.output is None:
+            print(table(found, ".tsv"), end="")
+        else:
+            files.write_text(args.output, table(found, Path(args.output).suffix))
+            ready.log.info("%d predictions in %s", len(found), args.output)
     return {"predictions": answers}
 
 

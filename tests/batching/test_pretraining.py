@@ -7,7 +7,7 @@ import torch
 
 from plainbert.batching.pretraining import Instances
 from plainbert.corpus.rows import Rows
-from plainbert.nn.headed import IGNORE
+from plainbert.nn.names import IGNORE
 
 CPU = torch.device("cpu")
 # ids, types, masked places, what was there, next sentence

@@ -172,7 +172,7 @@ def test_flags_without_effect_leave_a_note(parse: Parse) -> None:
         (["--resume", "--overwrite"], ["--resume and --overwrite exclude each other"]),
         (["--model_dir", "a", "--model_parameters", "b"], ["exclude each other"]),
         (["--file", "a", "--sentences", "b"], ["exclude each other"]),
-        (["--num_local_ranks", "2"], ["--num_local_ranks", "--accumulate"]),
+        (["--num_local_ranks", "2"], ["--num_local_ranks", "one process"]),
         (["--local_rank", "1"], ["--local_rank"]),
         (["--use_tpu=True"], ["--use_tpu", "TPUs are not supported"]),
         (["--deploy"], ["--deploy", "predict_classifier.py", "export.py --format onnx"]),

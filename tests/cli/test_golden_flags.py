@@ -108,8 +108,11 @@ def test_gluonnlp_flags(
     parse = parse_args_of(HERE / "scripts" / "bert" / f"{script}.py")
     base = {
         "finetune_classifier": ["--task_name", "MRPC"], "embedding": ["--sentences", "a"],
+        "finetune_squad": [],
         "create_pretraining_data": ["--input_file", "a", "--output_dir", "b", "--dataset_name",
                                     "wiki_cn_cased"],
+        "finetune_ner": ["--train-path", "a"],
+        "predict_ner": ["--model_dir", "m", "--test-path", "a"],
         "run_pretraining": ["--data", "a"], "run_pretraining_hvd": ["--data", "a"],
     }  # fmt: skip
     # The flag under test comes last, so that it wins over the same flag in the base.

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from plainbert.corpus import documents, npz, tokens
-from plainbert.corpus.processes import Workers
 from plainbert.corpus.tokens import Reading, Store, tokenise
 from plainbert.errors import DataError, FormatError
+from plainbert.processes import Workers
 from plainbert.text.sentencepiece import SentencePiece
 from plainbert.text.vocab import Vocab
 from plainbert.text.wordpiece import WordPiece

@@ -124,3 +124,14 @@ def test_varlen_falls_back_to_groups_where_the_kernel_does_not_apply() -> None:
     torch.testing.assert_close(
         Varlen(lengths, "cpu").attend(q, k, v), by_the_formula(q, k, v, lengths), rtol=0, atol=1e-12
     )
+
+
+def test_without_runs_there_are_fewer_groups_and_the_same_result() -> None:
+    lengths = [3] * 50 + [4] * 40 + [5] * 30
+    q, k, v = draw(lengths)
+    many, few = Packed(lengths), Packed(lengths, runs=False)
+    assert [group.size for group in many._groups] == [50, 40, 30]
+    assert len(few._groups) == 2
+    expected = by_the_formula(q, k, v, lengths)
+    for layout in (many, few):
+        torch.testing.assert_close(layout.attend(q, k, v), expected, rtol=0, atol=1e-12)

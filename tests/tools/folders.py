@@ -35,7 +35,7 @@ def tokenizer() -> WordPiece:
 def tiny(head: str = "classification", **changes: Any) -> nn.Module:
     """A random model with a head; biases and norms are random too, which would hide mix-ups."""
     labels = {"classification": LABELS, "tagging": LABELS, "regression": ("LABEL_0",)}.get(head)
-    config = CONFIG.replace(id2label=labels, **changes)
+    config = CONFIG.replace(**{"id2label": labels, **changes})
     model = Bert(config) if head == "encoder" else MODELS[head](config)
     for name, weight in model.named_parameters():
         if weight.dim() == 1:

@@ -19,7 +19,7 @@ from plainbert.batching.sampler import Sampler
 from plainbert.config import BertConfig
 from plainbert.corpus.rows import Rows
 from plainbert.nn import pretraining as heads
-from plainbert.nn.headed import IGNORE
+from plainbert.nn.names import IGNORE
 from plainbert.train import pretraining
 from plainbert.train.loop import fit
 from plainbert.train.mixed import Mixed

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -14,6 +16,8 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from plainbert.errors import PlainBertError
+
+log = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -41,7 +45,9 @@ class Workers:
         self._states = states
         self._pool: ProcessPoolExecutor | None = None
         self._num_workers = num_workers
-        if num_workers > 1:
+        if num_workers > 1 and not _importable():
+            log.warning("this program was read from a pipe: its work is done in one process.")
+        elif num_workers > 1:
             # Spawned, not forked: the libraries of this process may hold locks and threads.
             context = multiprocessing.get_context("spawn")
             self._pool = ProcessPoolExecutor(num_workers, context, _start, (states,))
@@ -91,6 +97,12 @@ class Workers:
                 "a worker process ended before its work was done; out of memory is the usual "
                 "reason. Lower --num_workers."
             ) from None
+
+
+def _importable() -> bool:
+    """Whether a new process can import this program: it cannot read what ``python -`` has read."""
+    path = getattr(sys.modules["__main__"], "__file__", None)
+    return path is None or os.path.exists(path)
 
 
 _sent: tuple[Any, ...] = ()  # to this worker process

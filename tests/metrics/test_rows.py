@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plainbert.errors import DataError, UnknownNameError
-from plainbert.metrics import METRICS, better, compute, format_report, report
+from plainbert.metrics.rows import METRICS, better, compute, format_report, report
 
 
 def counted_f1(got, want, positive):

@@ -1,4 +1,4 @@
-"""``plainbert.corpus.processes``: the same work in one process or in many."""
+"""``plainbert.processes``: the same work in one process or in many."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from plainbert.corpus.processes import WorkerError, Workers, cores
+from plainbert.processes import WorkerError, Workers, cores
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def add(state: int, item: int) -> tuple[int, int]:
@@ -39,7 +40,7 @@ def test_results_in_order_and_few_items_ahead(num_workers: int) -> None:
     one, two = 1000, 2000
     taken = 0
 
-    def items() -> object:
+    def items() -> Iterator[int]:
         nonlocal taken
         for item in range(40):
             taken += 1
@@ -66,8 +67,8 @@ def test_a_worker_that_is_killed() -> None:
 def test_workers_end_with_their_parent(tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text(
-        "from plainbert.corpus.processes import Workers\n"
-        "from tests.corpus.test_processes import endless\n"
+        "from plainbert.processes import Workers\n"
+        "from tests.test_processes import endless\n"
         "if __name__ == '__main__':\n"
         "    with Workers(2, None) as workers:\n"
         "        list(workers.in_order(endless, None, range(2)))\n"
@@ -81,3 +82,19 @@ def test_workers_end_with_their_parent(tmp_path: Path) -> None:
         parent.send_signal(signal.SIGKILL)
         assert parent.stdout.read() == ""  # returns once no process holds the pipe any more
     assert not any(Path(f"/proc/{pid}/exe").exists() for pid in map(int, lines))
+
+
+def test_a_program_from_a_pipe_works_alone() -> None:
+    """New processes could not import it."""
+    program = (
+        "from plainbert.processes import Workers\n"
+        "import operator\n"
+        "with Workers(2, 2) as workers:\n"
+        "    print(list(workers.in_order(operator.add, 2, [1, 2, 3])))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-"], input=program, capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert done.stdout == "[3, 4, 5]\n", done.stderr
+    assert "one process" in done.stderr

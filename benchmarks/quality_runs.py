@@ -1,0 +1,121 @@
+"""What benchmarks of scores share: results kept as they come, and our scripts as processes."""
+
+from __future__ import annotations
+
+import json
+import re
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, TextIO
+
+sys.path.insert(0, str(Path(__file__).parent))  # run as a file from anywhere
+import report
+
+from plainbert import files
+
+ROOT = Path(__file__).resolve().parent.parent
+Scores = dict[str, Any]
+FOLDERS = re.compile(r"(?<![\w.:/])/(?:[^\s/:,'\"]+/)+")  # of absolute paths
+
+
+class Results:
+    """``results/NAME.json``: written after every run; a run that is in it is not repeated.
+
+    Args:
+        name: of the file.
+        packages: whose versions are noted, beside torch's.
+    """
+
+    def __init__(self, name: str, *packages: str) -> None:
+        self.name, self.packages = name, packages
+        path = report.RESULTS / f"{name}.json"
+        self.parts: dict[str, Any] = files.read_json(path) if path.exists() else {}
+        for key in ("machine", "versions"):
+            self.parts.pop(key, None)
+
+    def run(
+        self, part: str, side: str, seed: int, settings: Mapping[str, Any],
+        work: Callable[[], Scores],
+    ) -> Scores:  # fmt: skip
+        """Do one run, unless it is done, and keep its scores beside those of other seeds.
+
+        Args:
+            part: what is measured.
+            side: whose run it is.
+            seed: of the run.
+            settings: what all runs of the part have in common.
+            work: does it; numbers among what it returns get a mean and a deviation.
+
+        Raises:
+            SystemExit: runs of this part were kept that had other settings.
+        """
+        wanted = json.loads(json.dumps(settings))
+        entry = self.parts.setdefault(part, {"settings": wanted})
+        if entry["settings"] != wanted:
+            raise SystemExit(
+                f"error: {self.name}.json has runs of {part!r} with the settings "
+                f"{entry['settings']}, not {wanted}. Take that part out of the file, or give "
+                "another --out."
+            )
+        runs: dict[str, Scores] = entry.get(side, {}).get("runs", {})
+        again = str(seed) in runs
+        if not again:
+            start = time.perf_counter()
+            runs[str(seed)] = {**work(), "seconds": round(time.perf_counter() - start, 1)}
+            entry[side] = {**_summary(runs), "runs": runs}
+            kept = {"versions": report.versions(*self.packages), **self.parts}
+            report.save(self.name, kept)
+        shown = ", ".join(f"{key} {value:.4g}" for key, value in _numbers(runs[str(seed)]))
+        done = " (done before)" if again else ""
+        print(f"{part}, {side}, seed {seed}{done}: {shown}", flush=True)
+        return runs[str(seed)]
+
+
+def _numbers(found: Scores) -> Iterator[tuple[str, float]]:
+    return ((key, value) for key, value in found.items() if isinstance(value, int | float))
+
+
+def _summary(runs: Mapping[str, Scores]) -> dict[str, dict[str, float]]:
+    columns: dict[str, list[float]] = {}
+    for found in runs.values():
+        for key, value in _numbers(found):
+            columns.setdefault(key, []).append(value)
+    several = {key: statistics.stdev(each) for key, each in columns.items() if len(each) > 1}
+    return {
+        "mean": {key: statistics.mean(each) for key, each in columns.items()},
+        "deviation": {key: several.get(key, 0.0) for key in columns},
+    }
+
+
+def begun(log: TextIO, name: str, *words: object) -> subprocess.Popen[bytes]:
+    """One of our scripts, started; the log gets its command line and what it prints."""
+    log.write(f"$ {name}.py {' '.join(map(str, words))}\n")
+    log.flush()
+    line = [sys.executable, str(ROOT / "scripts/bert" / f"{name}.py"), *map(str, words)]
+    return subprocess.Popen(line, stdout=log, stderr=subprocess.STDOUT)
+
+
+def script(log: Path, name: str, *words: object) -> float:
+    """Run one of our scripts; what it prints is added to a file, with short paths. Seconds.
+
+    Raises:
+        CalledProcessError: it failed; the file says why.
+    """
+    start = time.perf_counter()
+    with opened(log) as file:
+        process = begun(file, name, *words)
+    status = process.wait()
+    log.write_text(FOLDERS.sub("", log.read_text(encoding="utf-8")), encoding="utf-8")
+    if status:
+        raise subprocess.CalledProcessError(status, f"{name}.py, see {log}")
+    return time.perf_counter() - start
+
+
+def opened(log: Path) -> TextIO:
+    """A file to which what a run prints is added."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    return log.open("a", encoding="utf-8")

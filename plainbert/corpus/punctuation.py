@@ -1,0 +1,169 @@
+"""Text to rows for learning punctuation: lower-case words, and the mark that follows each.
+
+The words of a document come in rows of a fixed number, wherever sentences begin and end, as a
+recogniser of speech gives them: a row that ended with a sentence would give its last mark away.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+from plainbert import files
+from plainbert.corpus import documents
+from plainbert.errors import UsageError
+
+NONE, COMMA, PERIOD, QUESTION, EXCLAMATION = "O", "C", "P", "Q", "E"
+SPLITS = ("train", "dev", "test")
+# Marks of the same weight have one label, as in the shared tasks of speech translation.
+_LABELS = {
+    **dict.fromkeys(",;:—–，、；：", COMMA),
+    **dict.fromkeys(".…。", PERIOD),
+    **dict.fromkeys("?？", QUESTION),
+    **dict.fromkeys("!！", EXCLAMATION),
+}
+_IDEOGRAPH = "\u3400-\u4dbf\u4e00-\u9fff"
+_LETTERS = rf"[^\W_{_IDEOGRAPH}]+"
+_TOKEN = re.compile(
+    rf"(?P<word>\d+(?:[.,:]\d+)+|(?:[^\W\d_]\.)+[^\W\d_](?!\w)|[{_IDEOGRAPH}]"
+    rf"|{_LETTERS}(?:['’\-]{_LETTERS})*)"
+    rf"|(?P<mark>--+|[{re.escape(''.join(_LABELS))}])"
+)
+# Words whose full stop does not end a sentence, where more words follow on their line.
+_SHORT = frozenset(
+    {
+        "mr", "mrs", "ms", "messrs", "mme", "mlle", "dr", "st", "rev", "hon", "esq", "prof",
+        "capt", "col", "gen", "lieut", "lt", "sgt", "jr", "sr", "inc", "ltd", "vol", "vols",
+        "chap", "pp", "viz", "vs", "jan", "feb", "aug", "sept", "oct", "nov",
+    }
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What was written.
+
+    Attributes:
+        documents: of the text.
+        rows: of each split.
+        labels: how many words of each split have which label.
+    """
+
+    documents: int
+    rows: dict[str, int]
+    labels: dict[str, dict[str, int]]
+
+
+def labelled(line: str) -> list[tuple[str, str]]:
+    """The words of a line, lower-cased, each with the label of the first mark behind it.
+
+    Quotation marks and brackets do not count. The full stop of an abbreviation or an initial, or
+    one before a small letter, ends no sentence.
+
+    Example:
+        >>> labelled('"Well," said Mr. Lee, "is it 3.5?" -- "No!"')[:4]
+        [('well', 'C'), ('said', 'O'), ('mr', 'O'), ('lee', 'C')]
+    """
+    found: list[tuple[str, str]] = []
+    tokens = list(_TOKEN.finditer(line))
+    for place, token in enumerate(tokens):
+        if token["word"]:
+            found.append((token["word"].lower().replace("’", "'"), NONE))
+            continue
+        if not found or found[-1][1] != NONE:
+            continue
+        word = found[-1][0]
+        label = _LABELS.get(token["mark"], COMMA)
+        after = next((each["word"] for each in tokens[place:] if each["word"]), None)
+        if token["mark"] == "." and after is not None:
+            short = word in _SHORT or "." in word or (len(word) == 1 and word.isascii())
+            label = NONE if short or after[0].islower() else label
+        found[-1] = (word, label)
+    return found
+
+
+def rows_of(lines: Iterable[str], size: int) -> Iterator[list[tuple[str, str]]]:
+    """The words of a document, ``size`` to a row; the last row has the rest."""
+    row: list[tuple[str, str]] = []
+    for line in lines:
+        row += labelled(line)
+        while len(row) >= size:
+            yield row[:size]
+            del row[:size]
+    if row:
+        yield row
+
+
+def split_of(lines: Sequence[str], dev_share: float, test_share: float) -> str:
+    """The split of a document, decided by its text alone: the same text is in one split only."""
+    digest = hashlib.sha256("\n".join(lines).casefold().encode("utf-8", "surrogatepass"))
+    place = int.from_bytes(digest.digest()[:4], "big") / 2**32
+    if place < test_share:
+        return "test"
+    return "dev" if place < test_share + dev_share else "train"
+
+
+def write(
+    paths: Sequence[Path],
+    folder: str | Path,
+    size: int = 100,
+    dev_share: float = 0.05,
+    test_share: float = 0.05,
+    seed: int = 0,
+) -> Summary:
+    """Write ``train.tsv``, ``dev.tsv`` and ``test.tsv``: words, a tab, labels.
+
+    Args:
+        paths: a sentence or a paragraph a line, a blank line between documents.
+        folder: created if need be.
+        size: words of a row.
+        dev_share: share of the documents, in [0, 1).
+        test_share: likewise.
+        seed: of the order of the rows, so that the first ones are a sample of all.
+
+    Raises:
+        UsageError: the shares leave nothing to train on, or a split got no document.
+        DataError: a file cannot be read.
+    """
+    if dev_share + test_share >= 1:
+        raise UsageError(
+            f"dev_share {dev_share} and test_share {test_share} leave nothing to train on."
+        )
+    made: dict[str, list[str]] = {split: [] for split in SPLITS}
+    labels: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
+    count = 0
+    lines = (line for piece in documents.pieces(paths) for line in documents.lines_of(piece))
+    for full, group in groupby(lines, key=bool):
+        if not full:
+            continue
+        count += 1
+        document = list(group)
+        split = split_of(document, dev_share, test_share)
+        for row in rows_of(document, size):
+            words, tags = zip(*row, strict=True)
+            made[split].append(f"{' '.join(words)}\t{' '.join(tags)}\n")
+            labels[split].update(tags)
+    wanted = {"train": 1.0, "dev": dev_share, "test": test_share}
+    if empty := [split for split in SPLITS if wanted[split] and not made[split]]:
+        raise UsageError(
+            f"{' and '.join(empty)} got none of the {count} document(s). A blank line ends a "
+            "document; give more text, or a share of 0."
+        )
+    for split in SPLITS:
+        random.Random(f"{seed} {split}").shuffle(made[split])
+        path = Path(folder) / f"{split}.tsv"
+        if made[split]:
+            files.write_text(path, "".join(made[split]))
+        else:  # that of an earlier call
+            path.unlink(missing_ok=True)
+    return Summary(
+        count,
+        {split: len(made[split]) for split in SPLITS},
+        {split: dict(labels[split].most_common()) for split in SPLITS},
+    )

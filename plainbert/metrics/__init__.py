@@ -1,0 +1,1 @@
+"""Scores of whole evaluation sets: one file per kind of answer."""

@@ -1,0 +1,204 @@
+"""``scripts/bert/predict_ner.py`` run in this process: every input, every form of output."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import runpy
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import seqeval.metrics
+import torch
+
+from plainbert import checkpoint
+from plainbert.cli.run import run
+from plainbert.config import BertConfig
+from plainbert.infer.pipeline import load
+from plainbert.tasks import conll
+from plainbert.tasks.tags import convert
+from tests.tools import folders
+
+HERE = Path(__file__).resolve().parents[2]
+SCRIPT = HERE / "scripts" / "bert" / "predict_ner.py"
+FIXTURES = HERE / "tests" / "fixtures"
+LABELS = ("O", "B-PER", "E-PER", "S-PER", "S-LOC")
+TEXTS = ["The cat, ab!", "", "a cat and the cat b", "cat"]
+
+
+@pytest.fixture(scope="module")
+def main() -> Callable[[list[str]], dict[str, Any]]:
+    found: Callable[[list[str]], dict[str, Any]] = runpy.run_path(str(SCRIPT))["main"]
+    return found
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> str:
+    torch.manual_seed(21)  # tags of every kind
+    model: Any = folders.tiny("tagging", id2label=LABELS)
+    path = tmp_path_factory.mktemp("m") / "model"
+    about = {"task": "tagging", "tag_scheme": "bioes", "max_length": 20}
+    return str(checkpoint.write(path, model, folders.tokenizer(), about=about))
+
+
+def test_sentences_as_json_lines(
+    main: Callable[..., Any], folder: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = main(["--model_dir", folder, "--sentences", *TEXTS])
+
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["text"] for line in lines] == TEXTS
+    right = load(folder).tag(TEXTS)
+    assert found["predictions"] == right
+    assert sum(len(line["entities"]) for line in lines) > 2
+    for line, answer in zip(lines, right, strict=True):
+        for got, entity in zip(line["entities"], answer.entities, strict=True):
+            assert got["text"] == line["text"][got["start"] : got["end"]]
+            assert (got["type"], got["score"]) == (entity.type, entity.score)
+            assert 0 < got["score"] <= 1
+
+
+def test_a_file_of_texts_and_standard_input(
+    main: Callable[..., Any], folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "texts.txt").write_text("\n".join(TEXTS) + "\n")
+    output = tmp_path / "out.conll"
+    one = main(["--model_dir", folder, "--file", str(tmp_path / "texts.txt"), "--output",
+                str(output)])  # fmt: skip
+    stream = io.TextIOWrapper(io.BytesIO(("\n".join(TEXTS) + "\n").encode()))
+    monkeypatch.setattr(sys, "stdin", stream)
+    two = main(["--model_dir", folder, "--file", "-", "--output", str(tmp_path / "out.tsv")])
+
+    assert one["predictions"] == two["predictions"] == load(folder).tag(TEXTS)
+    read = conll.read(output)
+    assert [each.words for each in read.sentences][0] == ("The", "cat", ",", "ab", "!")
+    rows = (tmp_path / "out.tsv").read_text().splitlines()
+    assert rows[0].split("\t")[0] == "The cat , ab !"
+    assert len(rows) == 4
+    with pytest.raises(SystemExit):
+        main(["--model_dir", folder, "--sentences", "a", "--output", str(output)])
+
+
+def test_tagged_columns_are_scored(
+    main: Callable[..., Any], folder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, output = tmp_path / "gold.conll", tmp_path / "out.txt"
+    source.write_text("the X I-PER\ncat X I-PER\nab X I-LOC\n\na X O\ncat X I-PER\nb X O\n")
+
+    found = main(["--load-checkpoint-prefix", folder, "--test-path", str(source), "--output",
+                  str(output)])  # fmt: skip
+
+    blocks = output.read_text().strip().split("\n\n")
+    rows = [[line.split(" ") for line in block.splitlines()] for block in blocks]
+    assert [[row[0] for row in block] for block in rows] == [
+        ["the", "cat", "ab"],
+        ["a", "cat", "b"],
+    ]  # noqa: E501
+    gold, said = ([[row[column] for row in block] for block in rows] for column in (1, 2))
+    assert gold == [["B-PER", "I-PER", "B-LOC"], ["O", "B-PER", "O"]]
+    assert said == [convert(each.tags, "iob2") for each in found["predictions"]]
+    assert found["scores"]["f1"] == seqeval.metrics.f1_score(gold, said)
+    printed = capsys.readouterr()
+    assert printed.out == ", ".join(
+        f"{name} {value:.4f}" for name, value in found["scores"].items()
+    ) + "\n"  # fmt: skip
+    assert [line.split()[0] for line in printed.err.split("label ")[1].splitlines()[1:4]] == [
+        "LOC", "PER", "all",
+    ]  # fmt: skip
+
+
+def test_plain_labels(main: Callable[..., Any], tmp_path: Path) -> None:
+    torch.manual_seed(2)
+    model: Any = folders.tiny("tagging")
+    folder = str(checkpoint.write(tmp_path / "m", model, folders.tokenizer()))
+    (tmp_path / "in.tsv").write_text("the cat\tred blue\nab a c\tgreen red red\n")
+
+    found = main(["--model_dir", folder, "--test-path", str(tmp_path / "in.tsv"), "--output",
+                  str(tmp_path / "out.jsonl")])  # fmt: skip
+
+    assert set(found["scores"]) == {"macro_f1", "micro_f1", "accuracy"}
+    lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [[word["text"] for word in line["words"]] for line in lines] == [
+        ["the", "cat"], ["ab", "a", "c"],
+    ]  # fmt: skip
+    for line in lines:
+        for word in line["words"]:
+            assert line["text"][word["start"] : word["end"]] == word["text"]
+            assert word["label"] in folders.LABELS
+
+
+def test_a_run_folder_stands_for_its_best_model(
+    main: Callable[..., Any], folder: str, tmp_path: Path
+) -> None:
+    (tmp_path / "best").symlink_to(folder)
+    found = main(["--model_dir", str(tmp_path), "--sentences", *TEXTS])
+    assert found["predictions"] == load(folder).tag(TEXTS)
+
+
+def test_the_files_of_gluonnlp(main: Callable[..., Any], tmp_path: Path) -> None:
+    """Weights and metadata that real GluonNLP wrote, by their prefix."""
+    shutil.copy(FIXTURES / "gluonnlp" / "ner.params", tmp_path / "large_bert_003.params")
+    (tmp_path / "large_bert_001.params").write_bytes(b"older")
+    shutil.copy(FIXTURES / "gluonnlp" / "ner_metadata.pkl", tmp_path / "large_bert_metadata.pkl")
+    shutil.copy(FIXTURES / "gluonnlp" / "vocab.json", tmp_path / "vocab.json")
+    BertConfig(
+        vocab_size=100, hidden_size=32, num_hidden_layers=2, num_attention_heads=4,
+        intermediate_size=64, max_position_embeddings=40,
+    ).save(tmp_path / "bert_config.json")  # fmt: skip
+
+    found = main(["--load-checkpoint-prefix", str(tmp_path / "large_bert"), "--sentences",
+                  "a b c"])  # fmt: skip
+
+    names = ("X", "O", "B-PER", "E-PER", "S-PER")
+    right = load(tmp_path / "large_bert_003.params", labels=names, lower=True).tag("a b c")
+    assert found["predictions"] == [right]
+    other = main(["--load-checkpoint-prefix", str(tmp_path / "large_bert"), "--labels",
+                  "O,B-A,I-A,B-B,I-B", "--sentences", "a b c"])  # fmt: skip
+    assert {word.tag for word in other["predictions"][0].words} <= {"O", "B-A", "I-A", "B-B", "I-B"}
+
+
+def test_two_processes_answer_as_one(folder: str, tmp_path: Path) -> None:
+    source = FIXTURES / "ner" / "wikigold.conll"
+    outputs = []
+    for count in ("1", "2"):
+        outputs.append(tmp_path / f"out{count}.conll")
+        done = subprocess.run(
+            [sys.executable, str(SCRIPT), "--model_dir", folder, "--test-path", str(source),
+             "--output", str(outputs[-1]), "--num_local_ranks", count],
+            env={**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1",
+                 "PYTHONPATH": str(HERE)},
+            capture_output=True, text=True, check=False, timeout=300,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr[-3000:]
+        assert done.stdout.startswith("f1 ")
+        assert done.stdout.count("\n") == 1
+    assert outputs[0].read_text() == outputs[1].read_text()
+    assert len(conll.read(outputs[0])) == len(conll.read(source))
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--sentences", "a"], "missing: --model_dir"),
+        (["--model_dir", "m"], "no texts"),
+        (["--model_dir", "m", "--file", "a", "--test-path", "b"], "exclude each other"),
+        (["--model_dir", "m", "--sentences", "a", "--output", "x.json"], "ending in .jsonl"),
+        (["--model_dir", "FOLDER", "--test-path", "gone.conll"], "gone.conll: does not exist"),
+        (["--model_dir", "FOLDER", "--sentences", "a", "--seq-len", "99"], "32 positions"),
+        (["--model_dir", "none/such", "--sentences", "a"], "none/such"),
+    ],
+)
+def test_mistakes_are_named(
+    main: Callable[..., Any], folder: str, words: list[str], said: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    with pytest.raises(SystemExit) as ended:
+        run(lambda: main([folder if word == "FOLDER" else word for word in words]))
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err

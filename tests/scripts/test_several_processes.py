@@ -1,0 +1,89 @@
+"""Fine-tuning and prediction by two processes: the results of one."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from plainbert import checkpoint
+from tests.tools import folders
+from tests.tools.processes import Command, environment
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts" / "bert"
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random encoder, and rows whose length is no multiple of anything here."""
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("tiny")
+    checkpoint.write(folder / "model", folders.tiny("encoder"), folders.tokenizer())
+    for split, count in (("train", 45), ("dev", 21), ("test", 13)):
+        texts = [" ".join(["b", "the"] * (1 + row % 5) + ["a"] * (row % 2)) for row in range(count)]
+        lines = [f"{text}\t{'yes' if row % 2 else 'no'}" for row, text in enumerate(texts)]
+        (folder / f"{split}.tsv").write_text("\n".join(["text\tlabel", *lines]) + "\n")
+    return folder
+
+
+def run(script: str, *words: str) -> Command:
+    return Command([sys.executable, str(SCRIPTS / script), *words], environment())
+
+
+def words_for(tiny: Path, output: Path, *more: str) -> list[str]:
+    files = [word for split in ("train", "dev", "test")
+             for word in (f"--{split}_file", str(tiny / f"{split}.tsv"))]  # fmt: skip
+    return [
+        "--model_dir", str(tiny / "model"), *files, "--text_columns", "text", "--epochs", "2",
+        "--lr", "1e-3", "--max_len", "16", "--dtype", "float32", "--dropout", "0",
+        "--attention_dropout", "0", "--optimizer", "sgd", "--output_dir", str(output),
+        "--metric", "macro_f1", *more,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+def test_fine_tuning(tiny: Path, tmp_path: Path, strategy: str) -> None:
+    one = run("finetune_classifier.py", *words_for(tiny, tmp_path / "one", "--batch_size", "8"))
+    two = run(
+        "finetune_classifier.py", *words_for(tiny, tmp_path / "two", "--batch_size", "4"),
+        "--num_local_ranks", "2", "--dist_strategy", strategy,
+    )  # fmt: skip
+    for command in (one, two):
+        done = command.wait(120)
+        assert done.status == 0, done.text
+        assert done.text.count("next: python scripts/bert/predict_classifier.py") == 1
+    want, found = (tmp_path / name for name in ("one", "two"))
+    assert (found / "best").readlink() == (want / "best").readlink()
+    for name in ("eval_results.json", "table.tsv"):
+        assert (found / name).read_text() == (want / name).read_text()
+    ours, theirs = (load_file(each / "last/model.safetensors") for each in (found, want))
+    assert ours.keys() == theirs.keys()
+    for name, tensor in theirs.items():
+        torch.testing.assert_close(ours[name], tensor, rtol=0, atol=2e-6, msg=name)
+
+
+def test_prediction(tiny: Path, tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    folder = checkpoint.write(
+        tmp_path / "trained", folders.tiny("classification"), folders.tokenizer()
+    )
+    for count in (13, 1):  # a rank without a row, too
+        rows = [{"text": f"{'the ' * (row % 6)}cat a"} for row in range(count)]
+        file = tmp_path / f"rows{count}.jsonl"
+        file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        words = ["--model_dir", str(folder), "--file", str(file), "--text_columns", "text"]
+        tables = []
+        for name, more in (("one", []), ("two", ["--num_local_ranks", "2"])):
+            output = tmp_path / f"{name}{count}.tsv"
+            done = run("predict_classifier.py", *words, "--output", str(output), *more).wait(120)
+            assert done.status == 0, done.text
+            tables.append([line.split("\t") for line in output.read_text().splitlines()])
+        assert [row[:2] for row in tables[1]] == [row[:2] for row in tables[0]]
+        for got, want in zip(tables[1][1:], tables[0][1:], strict=True):
+            assert [float(x) for x in got[2:]] == pytest.approx(
+                [float(x) for x in want[2:]], abs=2e-6
+            )

@@ -207,10 +207,9 @@ def scratch(data: Path, folder: Path) -> dict[str, Any]:
             brief, held, run, "scratch-1", *PHASE_1, "--eval_interval", "3000", *vocabulary, again
         )
     if not last.exists():
-        again = ("--resume",) if (run / "last").resolve() != first.resolve() else (
-            "--start_step", "3000",
-        )  # fmt: skip
-        pretrain(train, held, run, "scratch-2", *PHASE_2, *vocabulary, *again)
+        begun = (run / "last").resolve() != first.resolve()
+        how = ("--resume",) if begun else ("--start_step", "3000")
+        pretrain(train, held, run, "scratch-2", *PHASE_2, *vocabulary, *how)
     result["seconds"] = seconds(run)
     result["held_out"] = files.read_json(run / "eval_results.json")["eval"]
     result["counts"] = neighbours(train, held, 8000)

@@ -29,7 +29,6 @@ import itertools
 import lzma
 import re
 import statistics
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -40,7 +39,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # run as a file from anywhere
 import ner_quality
 import quality
 import report
-from quality_runs import FOLDERS
+from quality_runs import script
 
 from plainbert import files
 from plainbert.corpus.shards import Shards
@@ -72,17 +71,6 @@ TASKS = ("stsb", "wikigold")
 SEEDS = (1, 2, 3)
 
 
-def script(name: str, log: str, *words: str) -> None:
-    """Run one of our scripts and keep what it prints."""
-    command = [sys.executable, str(ROOT / "scripts/bert" / f"{name}.py"), *words]
-    done = subprocess.run(
-        command, check=False, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
-    LOGS.mkdir(exist_ok=True)
-    (LOGS / f"{log}.log").write_text(FOLDERS.sub("", done.stdout), encoding="utf-8")
-    done.check_returncode()
-
-
 def split(sources: list[Path], folder: Path) -> tuple[Path, Path]:
     """Deal the documents out: all but each twentieth, and those."""
     paths = folder / "train.txt", folder / "held_out.txt"
@@ -99,16 +87,18 @@ def split(sources: list[Path], folder: Path) -> tuple[Path, Path]:
 def shards_of(text: Path, folder: Path, log: str, *words: str) -> str:
     """Make shards unless they are there; their pattern."""
     if not (folder / "summary.json").exists():
-        script("create_pretraining_data", log, "--input_file", str(text), "--output_dir",
-               str(folder), *words)  # fmt: skip
+        script(
+            LOGS / f"{log}.log", "create_pretraining_data", "--input_file", text, "--output_dir",
+            folder, *words,
+        )  # fmt: skip
     return str(folder / "*.npz")
 
 
 def pretrain(train: str, held: str, run: Path, log: str, *words: str) -> None:
     """Pre-train."""
     script(
-        "run_pretraining", log, "--data", train, "--data_eval", held, "--max_eval_samples",
-        str(EVALUATED), "--ckpt_dir", str(run), *words,
+        LOGS / f"{log}.log", "run_pretraining", "--data", train, "--data_eval", held,
+        "--max_eval_samples", EVALUATED, "--ckpt_dir", run, *words,
     )  # fmt: skip
 
 

@@ -21,7 +21,6 @@ import argparse
 import csv
 import json
 import statistics
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -29,6 +28,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))  # run as a file from anywhere
 import report
+from quality_runs import script
 
 from plainbert import files, model_zoo
 
@@ -72,18 +72,14 @@ def ours(task: str, train: list[Row], held: list[Row], seed: int, log: Path) -> 
         for split, part in (("train", train), ("dev", held)):
             lines = ["a\tb\tlabel", *("\t".join(row) for row in part)]
             (folder / f"{split}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-        command = [
-            sys.executable, str(ROOT / "scripts/bert/finetune_classifier.py"), "--model_dir", MODEL,
-            "--train_file", str(folder / "train.tsv"), "--dev_file", str(folder / "dev.tsv"),
-            "--text_columns", "a,b", "--label_column", "label",
+        log.unlink(missing_ok=True)
+        script(
+            log, "finetune_classifier", "--model_dir", MODEL, "--train_file", folder / "train.tsv",
+            "--dev_file", folder / "dev.tsv", "--text_columns", "a,b", "--label_column", "label",
             *(["--regression"] if METRIC[task] == "pearson" else []),
-            "--optimizer", "adamw", "--epochs", str(EPOCHS), "--batch_size", str(BATCH),
-            "--lr", str(RATE),
-            "--max_len", str(LENGTH), "--seed", str(seed), "--output_dir", str(folder / "run"),
-        ]  # fmt: skip
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        log.write_text(done.stdout + done.stderr, encoding="utf-8")
-        done.check_returncode()
+            "--optimizer", "adamw", "--epochs", EPOCHS, "--batch_size", BATCH, "--lr", RATE,
+            "--max_len", LENGTH, "--seed", seed, "--output_dir", folder / "run",
+        )  # fmt: skip
         lines = (folder / "run" / "metrics.jsonl").read_text().splitlines()
         records = [json.loads(line) for line in lines]
         key = f"dev/{METRIC[task]}"

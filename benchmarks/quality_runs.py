@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import re
 import statistics
 import subprocess
@@ -25,6 +27,8 @@ FOLDERS = re.compile(r"(?<![\w.:/])/(?:[^\s/:,'\"]+/)+")  # of absolute paths
 class Results:
     """``results/NAME.json``: written after every run; a run that is in it is not repeated.
 
+    Several processes may add to one file, each doing other runs.
+
     Args:
         name: of the file.
         packages: whose versions are noted, beside torch's.
@@ -32,10 +36,6 @@ class Results:
 
     def __init__(self, name: str, *packages: str) -> None:
         self.name, self.packages = name, packages
-        path = report.RESULTS / f"{name}.json"
-        self.parts: dict[str, Any] = files.read_json(path) if path.exists() else {}
-        for key in ("machine", "versions"):
-            self.parts.pop(key, None)
 
     def run(
         self, part: str, side: str, seed: int, settings: Mapping[str, Any],
@@ -54,25 +54,43 @@ class Results:
             SystemExit: runs of this part were kept that had other settings.
         """
         wanted = json.loads(json.dumps(settings))
-        entry = self.parts.setdefault(part, {"settings": wanted})
+        entry = self._parts().get(part, {"settings": wanted})
         if entry["settings"] != wanted:
             raise SystemExit(
                 f"error: {self.name}.json has runs of {part!r} with the settings "
                 f"{entry['settings']}, not {wanted}. Take that part out of the file, or give "
                 "another --out."
             )
-        runs: dict[str, Scores] = entry.get(side, {}).get("runs", {})
-        again = str(seed) in runs
-        if not again:
+        found: Scores | None = entry.get(side, {}).get("runs", {}).get(str(seed))
+        done = " (done before)" if found else ""
+        if found is None:
             start = time.perf_counter()
-            runs[str(seed)] = {**work(), "seconds": round(time.perf_counter() - start, 1)}
-            entry[side] = {**_summary(runs), "runs": runs}
-            kept = {"versions": report.versions(*self.packages), **self.parts}
-            report.save(self.name, kept)
-        shown = ", ".join(f"{key} {value:.4g}" for key, value in _numbers(runs[str(seed)]))
-        done = " (done before)" if again else ""
+            found = {**work(), "seconds": round(time.perf_counter() - start, 1)}
+            self._keep(part, side, seed, wanted, found)
+        shown = ", ".join(f"{key} {value:.4g}" for key, value in _numbers(found))
         print(f"{part}, {side}, seed {seed}{done}: {shown}", flush=True)
-        return runs[str(seed)]
+        return found
+
+    def _parts(self) -> dict[str, Any]:
+        path = report.RESULTS / f"{self.name}.json"
+        parts = files.read_json(path) if path.exists() else {}
+        return {key: each for key, each in parts.items() if key not in ("machine", "versions")}
+
+    def _keep(
+        self, part: str, side: str, seed: int, settings: Mapping[str, Any], found: Scores
+    ) -> None:
+        """Add a run to what the file holds by now."""
+        report.RESULTS.mkdir(parents=True, exist_ok=True)
+        folder = os.open(report.RESULTS, os.O_RDONLY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            parts = self._parts()
+            entry = parts.setdefault(part, {"settings": settings})
+            runs = {**entry.get(side, {}).get("runs", {}), str(seed): found}
+            entry[side] = {**_summary(runs), "runs": dict(sorted(runs.items()))}
+            report.save(self.name, {"versions": report.versions(*self.packages), **parts})
+        finally:
+            os.close(folder)
 
 
 def _numbers(found: Scores) -> Iterator[tuple[str, float]]:

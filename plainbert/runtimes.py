@@ -19,7 +19,7 @@ class Runtime:
     """What runs models, and where it lives.
 
     Attributes:
-        name: what flags call it.
+        name: what flags call it, and its package.
         install: commands that make its environment.
         variable: environment variable that names the Python which has it.
         folder: the virtual environment that is looked for in the working directory.
@@ -44,12 +44,11 @@ TENSORFLOW = Runtime(
 )  # fmt: skip
 
 
-def find_python(runtime: Runtime, flag: str, given: str | Path | None = None) -> Path:
+def find_python(runtime: Runtime, given: str | Path | None = None) -> Path:
     """The interpreter that has a runtime.
 
     Args:
         runtime: which.
-        flag: by which the user may name it, for messages.
         given: what the user named; else the runtime's environment variable, then its folder in
             the working directory, then beside the package.
 
@@ -69,8 +68,29 @@ def find_python(runtime: Runtime, flag: str, given: str | Path | None = None) ->
     raise UsageError(
         f"{runtime.name} runs in a Python of its own, and {what}. Make it with\n  "
         + "\n  ".join(runtime.install)
-        + f"\nor name one that has it with {flag} PATH."
+        + f"\nor name one that has it in the environment: {runtime.variable}=PATH."
     )
+
+
+def require(runtime: Runtime, given: str | Path | None = None) -> None:
+    """Make sure, before any work, that a Python has a runtime.
+
+    Args:
+        runtime: which.
+        given: see :func:`find_python`.
+
+    Raises:
+        UsageError: there is no such Python, or it lacks the runtime.
+    """
+    interpreter = find_python(runtime, given)
+    # Importing it would tell more, and take seconds.
+    look = f"import importlib.util as u, sys; sys.exit(u.find_spec({runtime.name!r}) is None)"
+    try:
+        status = subprocess.run([str(interpreter), "-I", "-c", look], check=False).returncode
+    except OSError as error:
+        raise UsageError(f"{interpreter} cannot be started: {error.strerror}.") from None
+    if status:
+        raise failure(runtime, interpreter, status, f"ModuleNotFoundError: {runtime.name}")
 
 
 def command(interpreter: Path, program: Path, *words: str) -> list[str]:

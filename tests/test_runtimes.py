@@ -17,20 +17,19 @@ def test_which_python_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     runtime = dataclasses.replace(runtimes.MXNET, folder=".nowhere")
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv(runtime.variable, raising=False)
-    with pytest.raises(
-        UsageError, match=r"there is no .nowhere/bin/python. Make it with\n  python"
-    ):
-        find_python(runtime, "--python")
+    message = r"no .nowhere/bin/python. Make it with\n  python(.|\n)*: PLAINBERT_MXNET=PATH"
+    with pytest.raises(UsageError, match=message):
+        find_python(runtime)
 
     for name in (".nowhere/bin/python", "variable", "flag"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    assert find_python(runtime, "--python") == tmp_path / ".nowhere" / "bin" / "python"
+    assert find_python(runtime) == tmp_path / ".nowhere" / "bin" / "python"
     monkeypatch.setenv(runtime.variable, "variable")
-    assert find_python(runtime, "--python") == tmp_path / "variable"
-    assert find_python(runtime, "--python", "flag") == tmp_path / "flag"
+    assert find_python(runtime) == tmp_path / "variable"
+    assert find_python(runtime, "flag") == tmp_path / "flag"
     with pytest.raises(UsageError, match="there is no absent"):
-        find_python(runtime, "--python", "absent")
+        find_python(runtime, "absent")
 
 
 @pytest.mark.parametrize(

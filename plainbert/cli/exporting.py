@@ -30,13 +30,14 @@ from plainbert.tasks.table import REGRESSION, TableTask
 from plainbert.tasks.tags import TagSet
 from plainbert.tasks.task import Task
 from plainbert.text.reader import read_tokenizer
+from plainbert.text.samples import spread
 from plainbert.text.tokenizer import Tokenizer
 from plainbert.train import answers, classification, tagging
 from plainbert.train.evaluate import Evaluation, Predictions
 
 log = logging.getLogger(__name__)
 
-SAMPLES = 200  # texts of --file that are looked at
+SAMPLES = 200  # texts of --file that are looked at, from all over it
 LABELS = ("0", "1")  # of a classifier with random weights: GluonNLP's exports had two classes
 
 
@@ -80,7 +81,7 @@ def _untrained(args: argparse.Namespace, head: str | None, pooling: Pooling | No
 def export_from(args: argparse.Namespace) -> Manifest:
     """Export what the flags name."""
     source = source_from(args)
-    given = texts.read(args)[:SAMPLES] if args.file or args.sentences else []
+    given = spread(texts.read(args), SAMPLES) if args.file or args.sentences else []
     options = Options(
         args.dropout, args.fused, args.int8, tuple(given), args.compiled, args.runtime_python
     )

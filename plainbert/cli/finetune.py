@@ -133,4 +133,8 @@ def session(args: argparse.Namespace, script: str, argv: Sequence[str] | None) -
     """
     with join(args, script, argv) as group:
         restarted(args, group)
+        if args.export is not None:  # found out now, not after hours of training
+            from plainbert.export import bundle
+
+            bundle.require(args.export)
         yield Session(args, start(args, new_run=not args.only_inference, group=group), group)

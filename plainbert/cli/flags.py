@@ -141,6 +141,7 @@ def parse(target: Parser, argv: Sequence[str] | None) -> argparse.Namespace:
     args: argparse.Namespace = target.parse_args(argv)
     target.exclusive(args, "gpu", "gpus")
     target.exclusive(args, "resume", "overwrite")
+    target.exclusive(args, "only_inference", "export")  # exports what was trained
     target.exclusive(args, "model_dir", "model_parameters", "pretrained_bert_parameters")
     target.exclusive(args, "file", "sentences")
     several = getattr(args, "num_local_ranks", 1) > 1 or getattr(args, "local_rank", 0) not in (

@@ -24,7 +24,6 @@ from plainbert.model_zoo.stored import ForeignCheckpoint
 from plainbert.runtimes import execute, find_python
 
 PROGRAMS = Path(__file__).parent
-FLAG = "--reference_python"
 
 
 @contextlib.contextmanager
@@ -57,7 +56,7 @@ def start(
         raise UnknownNameError("engine", name, ENGINES)
     engine = ENGINES[name]
     runtime = engine.runtime
-    interpreter = find_python(runtime, FLAG, python) if runtime else None
+    interpreter = find_python(runtime, python) if runtime else None
     with tempfile.TemporaryDirectory(prefix="plainbert-") as scratch:
         folder = Path(scratch)
         if runtime is None or interpreter is None:

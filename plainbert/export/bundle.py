@@ -53,16 +53,17 @@ def export(
 
     Raises:
         UnknownNameError: no such format.
-        UsageError: the folder exists, or the runtime is not installed.
+        UsageError: the folder exists, or as :func:`require`.
+        MissingDependencyError: as there.
         CheckpointError: the format has no place for the model, or the check failed.
     """
     folder = Path(folder)
-    module = module_of(format)
+    require(format, options)
     if folder.exists() and not overwrite:
         raise UsageError(f"{folder} exists. Choose a new folder, or add --overwrite.")
     with files.replaced_folder(folder, manifest.NAME) as partial:
         log.info("writing %s: %s", format, FORMATS[format].what)
-        module.write(source, partial, options)
+        module_of(format).write(source, partial, options)
         source.tokenizer.save(partial)
         if not (partial / "config.json").exists():
             source.config.save(partial / "config.json")
@@ -76,6 +77,17 @@ def export(
         written.save(partial)
         files.write_text(partial / CARD, card(written, partial))
     return written
+
+
+def require(format: str, options: Options = Options()) -> None:  # noqa: B008 (frozen)
+    """Make sure, before any work, that an export can be written and run here.
+
+    Raises:
+        UnknownNameError: no such format.
+        UsageError: its runtime or its compiler is not there, or int8 lacks texts.
+        MissingDependencyError: a package is not installed.
+    """
+    module_of(format).require(options)
 
 
 def module_of(format: str) -> Any:

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from plainbert import files
+from plainbert import files, runtimes
 from plainbert.errors import CheckpointError, UsageError
 from plainbert.export.mxnet_heads import INPUTS, build, depth
 from plainbert.export.names import Options
@@ -23,8 +23,16 @@ from plainbert.formats import params
 from plainbert.runtimes import MXNET, find_python
 
 PROGRAM = Path(__file__).parent / "run_mxnet.py"
-FLAG = "--runtime_python"
 SYMBOL, WEIGHTS = "-symbol.json", "-0000.params"
+
+
+def require(options: Options) -> None:
+    """Make sure that MXNet is there.
+
+    Raises:
+        UsageError: no Python has it.
+    """
+    runtimes.require(MXNET, options.python)
 
 
 def write(source: Source, folder: Path, options: Options) -> None:
@@ -74,7 +82,7 @@ def open_runner(folder: Path, threads: int = 0, python: str | None = None) -> Ru
         raise CheckpointError(f"{weights} does not exist; it holds the weights of {symbol.name}.")
     positions = _positions(symbol)
     environment = {"OMP_NUM_THREADS": str(threads)} if threads else None
-    interpreter = find_python(MXNET, FLAG, python)
+    interpreter = find_python(MXNET, python)
     words = (str(symbol.absolute()), str(weights.absolute()))
     return Runner(Remote(MXNET, interpreter, PROGRAM, *words, environment=environment), positions)
 

@@ -26,13 +26,8 @@ MODEL, INT8 = "model.onnx", "model.int8.onnx"
 LIMIT = 2_000_000_000  # bytes; a protobuf file has at most 2 GiB. Larger weights lie beside it.
 
 
-def write(source: Source, folder: Path, options: Options) -> None:
-    """Write a model into a folder.
-
-    Args:
-        source: the model.
-        folder: exists; gets ``model.onnx``, and ``model.onnx.data`` if that would be too large.
-        options: ``int8`` and ``calibration`` count.
+def require(options: Options) -> None:
+    """Make sure that there is what writes and runs ONNX, and texts if it is to be int8.
 
     Raises:
         UsageError: int8 without calibration texts.
@@ -43,6 +38,18 @@ def write(source: Source, folder: Path, options: Options) -> None:
             "int8 needs texts like those the model is for, to see which values occur: give some "
             "with --file or --sentences, 100 or more (labels are not needed)."
         )
+    onnx_graph.require()
+    _onnxruntime()
+
+
+def write(source: Source, folder: Path, options: Options) -> None:
+    """Write a model into a folder.
+
+    Args:
+        source: the model.
+        folder: exists; gets ``model.onnx``, and ``model.onnx.data`` if that would be too large.
+        options: ``int8`` and ``calibration`` count.
+    """
     model = onnx_graph.build(source)
     _save(model, folder / MODEL)
     if options.int8:
@@ -68,11 +75,7 @@ def open_runner(
         MissingDependencyError: onnxruntime is not installed.
     """
     path = path_of(folder, int8)
-    try:
-        import onnxruntime
-    except ImportError:
-        purpose = "running an exported ONNX model"
-        raise MissingDependencyError("onnxruntime", "-e '.[export]'", purpose) from None
+    onnxruntime = _onnxruntime()
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads = threads
     settings.log_severity_level = 3  # errors
@@ -84,6 +87,15 @@ def open_runner(
     except Exception as error:  # of many classes, which have nothing else in common
         raise FormatError(f"ONNX Runtime cannot open {path}: {error}") from None
     return _Session(session)
+
+
+def _onnxruntime() -> Any:
+    try:
+        import onnxruntime
+    except ImportError:
+        purpose = "running an exported ONNX model"
+        raise MissingDependencyError("onnxruntime", "-e '.[export]'", purpose) from None
+    return onnxruntime
 
 
 def path_of(folder: Path, int8: bool) -> Path:

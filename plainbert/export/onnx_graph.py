@@ -21,6 +21,7 @@ import math
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -36,8 +37,23 @@ from plainbert.nn.layout import Layout, Padded
 if TYPE_CHECKING:
     import onnx_ir as ir
 
+PACKAGES = ("onnx", "onnx_ir", "onnxscript")
 OPSET = 20  # the first with Gelu
 LOWEST = -3.4e38  # added to the scores of padded keys; they weigh exactly 0
+
+
+def require() -> None:
+    """Make sure that the packages which write ONNX are there.
+
+    Raises:
+        MissingDependencyError: onnx or onnxscript is not installed.
+    """
+    try:
+        for package in PACKAGES:
+            import_module(package)
+    except ImportError as error:
+        name = (error.name or "onnxscript").partition(".")[0]
+        raise MissingDependencyError(name, "-e '.[export]'", "export to ONNX") from None
 
 
 def build(source: Source) -> ir.Model:
@@ -54,13 +70,10 @@ def build(source: Source) -> ir.Model:
     Raises:
         MissingDependencyError: onnx or onnxscript is not installed.
     """
-    try:
-        import onnx  # noqa: F401
-        from onnx_ir.passes import common
-        from onnxscript import opset20
-    except ImportError as error:
-        name = (error.name or "onnxscript").partition(".")[0]
-        raise MissingDependencyError(name, "-e '.[export]'", "export to ONNX") from None
+    require()
+    from onnx_ir.passes import common
+    from onnxscript import opset20
+
     positions = source.config.max_position_embeddings
     batch, tokens = torch.export.Dim("batch"), torch.export.Dim("tokens", max=positions)
     # Any values do, but torch would keep a size of 1 fixed.

@@ -34,7 +34,7 @@ from typing import Any, Self, cast
 
 import numpy as np
 
-from plainbert import files
+from plainbert import files, runtimes
 from plainbert.errors import CheckpointError
 from plainbert.export.names import Options
 from plainbert.export.remote import Remote
@@ -44,7 +44,15 @@ from plainbert.nn.bert import Bert
 from plainbert.runtimes import TENSORFLOW, execute, find_python
 
 PROGRAM = Path(__file__).with_name("run_savedmodel.py")
-FLAG = "--runtime_python"
+
+
+def require(options: Options) -> None:
+    """Make sure that TensorFlow is there.
+
+    Raises:
+        UsageError: no Python has it.
+    """
+    runtimes.require(TENSORFLOW, options.python)
 
 
 def write(source: Source, folder: Path, options: Options) -> None:
@@ -59,7 +67,7 @@ def write(source: Source, folder: Path, options: Options) -> None:
         UsageError: there is no Python with TensorFlow.
         CheckpointError: TensorFlow could not write it.
     """
-    interpreter = find_python(TENSORFLOW, FLAG, options.python)
+    interpreter = find_python(TENSORFLOW, options.python)
     with tempfile.TemporaryDirectory(prefix=".weights-", dir=folder) as scratch:
         request(source, folder / str(int(time.time())), Path(scratch))
         build(interpreter, [Path(scratch)])
@@ -113,7 +121,7 @@ def open_runner(folder: Path, threads: int = 0, python: str | None = None) -> Ru
         UsageError: there is no Python with TensorFlow.
         CheckpointError: there is no SavedModel, or TensorFlow cannot open it.
     """
-    interpreter = find_python(TENSORFLOW, FLAG, python)
+    interpreter = find_python(TENSORFLOW, python)
     words = ("serve", str(newest(folder).absolute()), str(threads))
     return _TensorFlow(Remote(TENSORFLOW, interpreter, PROGRAM, *words))
 

@@ -39,6 +39,16 @@ from plainbert.nn.bert import Attention, SelfAttention
 PORTABLE, COMPILED = "model.pt2", "compiled.pt2"
 
 
+def require(options: Options) -> None:
+    """Make sure that what compiles is there, if a program is to be compiled.
+
+    Raises:
+        UsageError: there is no C++ compiler.
+    """
+    if options.compiled:
+        _find_compiler()
+
+
 def write(source: Source, folder: Path, options: Options) -> None:
     """Write a program into a folder.
 
@@ -48,11 +58,8 @@ def write(source: Source, folder: Path, options: Options) -> None:
         options: ``compiled`` counts.
 
     Raises:
-        UsageError: a program is to be compiled, and there is no C++ compiler.
         CheckpointError: the compiler failed.
     """
-    if options.compiled:
-        _find_compiler()
     positions = source.config.max_position_embeddings
     sizes = {
         0: torch.export.Dim("batch", min=1),

@@ -103,7 +103,7 @@ def test_a_python_without_mxnet(tmp_path: Path) -> None:
     folder = sources.export(sources.tiny("ner"), tmp_path)
     with pytest.raises(UsageError, match="lacks what mxnet needs(.|\\n)*mxnet==1.9.1"):
         mxnet.open_runner(folder, python=sys.executable)
-    with pytest.raises(UsageError, match="there is no nowhere(.|\n)*--runtime_python PATH"):
+    with pytest.raises(UsageError, match="there is no nowhere(.|\n)*PLAINBERT_MXNET=PATH"):
         mxnet.open_runner(folder, python="nowhere")
 
 

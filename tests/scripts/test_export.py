@@ -15,6 +15,7 @@ import torch
 
 from plainbert import checkpoint
 from plainbert.cli.run import run
+from plainbert.errors import UsageError
 from plainbert.export.manifest import Manifest
 from tests.tools import folders
 
@@ -110,6 +111,24 @@ def test_at_the_end_of_training(tmp_path: Path) -> None:
     written = Manifest.read(tmp_path / "run" / "export-torch")
     assert written.labels == ("no", "yes")
     assert written.check["difference"] < 1e-6
+
+
+def test_a_runtime_that_is_missing_is_found_out_before_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = tmp_path / "train.tsv"
+    data.write_text("text\tlabel\nthe cat\tyes\nb a\tno\n")
+    body = checkpoint.write(tmp_path / "body", folders.tiny("encoder"), folders.tokenizer())
+    monkeypatch.setenv("PLAINBERT_MXNET", "nowhere")
+    words = ["--model_dir", str(body), "--train_file", str(data), "--output_dir",
+             str(tmp_path / "run"), "--export", "mxnet"]  # fmt: skip
+    with pytest.raises(UsageError, match="mxnet runs in a Python of its own.*no nowhere"):
+        of("finetune_classifier").main(words)
+    assert not (tmp_path / "run").exists()
+
+    monkeypatch.setenv("PLAINBERT_MXNET", sys.executable)
+    with pytest.raises(UsageError, match="lacks what mxnet needs"):
+        of("finetune_classifier").main(words)
 
 
 def test_random_weights(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

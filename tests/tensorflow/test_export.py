@@ -77,7 +77,7 @@ def batch(rows: int, length: int) -> dict[str, np.ndarray]:
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Every case in a folder of its own, built by one process and run by another."""
     root = tmp_path_factory.mktemp("exported")
-    python = find_python(TENSORFLOW, "--python")
+    python = find_python(TENSORFLOW)
     for name in CASES:
         (root / name / "request").mkdir(parents=True)
         savedmodel.request(source(name), root / name / "1700000000", root / name / "request")
@@ -163,7 +163,7 @@ given = dict.fromkeys(("input_ids", "input_mask", "segment_ids", "label_ids", "o
 print(model.signatures["serving_default"](**given, seq_len=[7, 0])["seq_len"].numpy().tolist())
 """
     done = subprocess.run(
-        [find_python(TENSORFLOW, "--python"), "-c", code],
+        [find_python(TENSORFLOW), "-c", code],
         capture_output=True,
         text=True,
         check=False,
@@ -205,7 +205,7 @@ def test_the_example(exported: Path, tmp_path: Path) -> None:
     example = Path(savedmodel.__file__).parent / "examples" / "predict_savedmodel.py"
     shutil.copy(example, tmp_path / "predict.py")
     done = subprocess.run(
-        [find_python(TENSORFLOW, "--python"), "-I", tmp_path / "predict.py", "the cat", "a cab"],
+        [find_python(TENSORFLOW), "-I", tmp_path / "predict.py", "the cat", "a cab"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -23,7 +23,7 @@ chinese: DRCD, two epochs on its dev set, scored on its test set the way of CMRC
 Chinese BERT among the weights at hand: MiniLM's vocabulary is English, most Chinese characters are
 [UNK] to it, and scores are low on both sides. ``--model`` takes another.
 
-full: the whole training set of SQuAD 1.1 by our script alone, two epochs, killed on the way between
+full: the whole training set of SQuAD 1.1 by our script alone, one epoch, killed on the way between
 two checkpoints and resumed; its run folder is in --folder.
 
 rates: learning rates for all of this, one seed: trained on the questions of squad1, scored on 2,000

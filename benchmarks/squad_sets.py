@@ -87,7 +87,7 @@ def chinese(data: Path) -> Job:
 def full(data: Path) -> Job:
     """All of SQuAD 1.1."""
     train = read(data / "squad" / "train-v1.1.json.xz", training=True).questions
-    return Job(train, read(data / "squad" / "dev-v1.1.json").questions, 2)
+    return Job(train, read(data / "squad" / "dev-v1.1.json").questions)
 
 
 def write(path: Path, questions: Sequence[Question]) -> None:

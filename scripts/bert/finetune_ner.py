@@ -50,9 +50,9 @@ PATHS = (
 OWN = (
     (Flag("cased", values.true_or_false, "Whether the published model is the cased one.",
           group="model", metavar="{true,false}", nargs="?", const=True), True),
-    (Flag("tag_scheme", values.one_of("scheme of tags", lambda: TRAINED), "Tags that the model "
-          "learns: bioes or iob2, whatever the file has; plain takes them as they stand.",
-          group="data", metavar="NAME"), "bioes"),
+    (Flag("tag_scheme", values.one_of("scheme of tags", lambda: TRAINED), "Tags to learn: "
+          "iob2 or bioes, whatever the file has; plain takes them as they stand. By default those "
+          "of the given model, if it has some, else iob2.", group="data", metavar="NAME"), None),
     (Flag("save_checkpoint_prefix", str, "GluonNLP's name of --output_dir.", group="output",
           metavar="DIR"), None),
 )  # fmt: skip
@@ -89,6 +89,18 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return args
 
 
+def scheme_of(args: argparse.Namespace) -> str:
+    """The scheme to learn. Of few sentences IOB2 is learned better: it has half as many tags."""
+    from plainbert.cli.models import name_of
+    from plainbert.model_zoo import labels_of
+    from plainbert.tasks.tags import TagSet
+
+    if args.tag_scheme is not None:
+        return str(args.tag_scheme)
+    before = TagSet.trained(labels_of(name_of(args)) or ())  # of a tagger that is trained further
+    return before.scheme if before.entities else "iob2"
+
+
 def main(argv: Sequence[str] | None = None) -> dict[str, dict[str, float]]:
     args = parse_args(argv)
 
@@ -100,7 +112,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, dict[str, float]]:
     train, tags = None, None
     if not args.only_inference:
         train = tagging.read(args.train_file, args.max_train_samples)
-        tags = TagSet.of(train, args.tag_scheme)
+        tags = TagSet.of(train, scheme_of(args))
     paths = {"dev": args.dev_file, "test": args.test_file}
     form = train.form if train else None
     sets = {

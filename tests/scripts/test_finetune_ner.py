@@ -118,11 +118,23 @@ def test_entities_are_learned_and_everything_is_left_behind(tiny: Path, data: Pa
     best = max(evaluated, key=lambda record: record["dev/f1"])
     assert best["dev/f1"] == scores["dev"]["f1"]
     assert (folder / "best").readlink() == Path(f"step-{best['step']:07d}")
-    # The old flow: IOB1 in, BIOES learned.
-    assert model_zoo.labels_of(folder / "best") == ("O", "B-ANI", "E-ANI", "S-LOC")
+    # IOB1 in, IOB2 learned.
+    assert model_zoo.labels_of(folder / "best") == ("O", "B-ANI", "I-ANI", "B-LOC")
     about = json.loads((folder / "best/plainbert.json").read_text())
-    assert (about["task"], about["max_length"], about["tag_scheme"]) == ("tagging", 12, "bioes")
+    assert (about["task"], about["max_length"], about["tag_scheme"]) == ("tagging", 12, "iob2")
     assert "windows" in (folder / "log.txt").read_text()  # some are longer than 12 tokens
+
+
+def test_a_tagger_that_is_trained_further_keeps_its_tags(tiny: Path, data: Path) -> None:
+    first = words_for(tiny, data, "conll", "--epochs", "2", "--tag_scheme", "bioes")
+    script.main(first)
+    labels = model_zoo.labels_of(data / "run" / "last")
+    assert labels == ("O", "B-ANI", "E-ANI", "S-LOC")
+    again = ["--epochs", "1", "--learning-rate", "0", "--output_dir", str(data / "again")]
+    scores = script.main([*words_for(data / "run" / "best", data, "conll"), *again])
+    assert model_zoo.labels_of(data / "again" / "last") == labels
+    before = json.loads((data / "run" / "eval_results.json").read_text())
+    assert scores["dev"] == pytest.approx(before["dev"])  # the head was kept
 
 
 def test_labels_of_any_kind(tiny: Path, data: Path) -> None:
@@ -190,7 +202,7 @@ def test_real_files_with_faults(
     assert "4 line(s) with a word that holds a blank" in log
     assert f"{NER / 'btc.conll'}:" in log
     assert "dev has tags that the model was not trained for" in log
-    assert "S-LOC (1), S-PER (2)" in log
+    assert "B-LOC (1), B-PER (2)" in log
     assert f"{NER / 'wikigold.conll'}: the tags mark entities in IOB1" in log
     assert "precision" in log
     assert (tmp_path / "run/best").exists()

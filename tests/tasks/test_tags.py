@@ -140,13 +140,13 @@ def test_faults_name_file_and_line() -> None:
 def test_the_tags_of_a_training_set() -> None:
     train = data("I-PER I-PER O I-LOC", "O I-PER")
 
-    assert TagSet.of(train).labels == ("O", "S-LOC", "B-PER", "E-PER", "S-PER")
-    assert TagSet.of(train, "iob2").labels == ("O", "B-LOC", "B-PER", "I-PER")
+    assert TagSet.of(train, "bioes").labels == ("O", "S-LOC", "B-PER", "E-PER", "S-PER")
+    assert TagSet.of(train).labels == ("O", "B-LOC", "B-PER", "I-PER")
     assert TagSet.of(train, "plain").labels == ("O", "I-LOC", "I-PER")
     plain = TagSet.of(data("P O", "C O E"))
     assert plain == TagSet(("O", "C", "E", "P"), "plain")
     assert not plain.entities
-    assert TagSet.of(train).ids(["I-PER", "I-PER", "O", "B-ORG"]) == [2, 3, 0, IGNORE]
+    assert TagSet.of(train, "bioes").ids(["I-PER", "I-PER", "O", "B-ORG"]) == [2, 3, 0, IGNORE]
     assert plain.ids(["E", "X"]) == [2, IGNORE]
     with pytest.raises(DataError, match=r"f\.conll: every word has the tag 'O'"):
         TagSet.of(data("O O"))
@@ -155,7 +155,7 @@ def test_the_tags_of_a_training_set() -> None:
 
 
 def test_tags_that_only_another_set_has() -> None:
-    chosen = TagSet.of(data("I-PER I-PER O I-LOC"))
+    chosen = TagSet.of(data("I-PER I-PER O I-LOC"), "bioes")
 
     assert chosen.unknown(data("I-PER O", "I-ORG I-ORG", "I-LOC O I-ORG")) == Counter(
         {"S-PER": 1, "B-ORG": 1, "E-ORG": 1, "S-ORG": 1}

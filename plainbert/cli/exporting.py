@@ -115,17 +115,27 @@ def evaluate(args: argparse.Namespace) -> dict[str, Any]:
     options = Options(int8=manifest.quantized and not args.float32, python=args.runtime_python)
     with bundle.opened(folder, manifest.format, args.threads or 0, options) as runner:
         model = Exported(runner, config, TASKS[manifest.task], manifest.max_length)
-        evaluation, rows = _evaluation(args, manifest, model, tokenizer)
+        evaluation, rows = evaluation_of(args, manifest, model, tokenizer)
         start = perf_counter()
         found: dict[str, Any] = dict(evaluation(model))
         found["per_second"] = rows / (perf_counter() - start)
     return found
 
 
-def _evaluation(
+def evaluation_of(
     args: argparse.Namespace, manifest: Manifest, model: Exported, tokenizer: Tokenizer
 ) -> tuple[Evaluation, int]:
-    """What scores the model, and how many rows it does it with."""
+    """What scores a model, and how many rows it does it with.
+
+    Args:
+        args: the flags of ``--evaluate``.
+        manifest: of the exported folder.
+        model: what is in it.
+        tokenizer: of the folder.
+
+    Raises:
+        UsageError: no labelled rows are named, or there is no score for the task.
+    """
     make = {
         "classification": _rows, "regression": _rows, "question_answering": _questions,
         "ner": _sentences,

@@ -18,7 +18,7 @@ Array = NDArray[np.float32]
 # Inputs of a layer's products, by the module that gets them.
 PLACES = ("attention.self", "attention.output.dense", "intermediate.dense", "output.dense")
 # What a channel's range is raised to, for its factor: 0 changes nothing, 1 makes all ranges equal.
-SHARE = 0.6
+SHARE = 0.4
 FLOOR = 1e-3  # a channel counts as at least so much of the largest one
 
 

@@ -174,7 +174,7 @@ class TagSet:
     scheme: str
 
     @classmethod
-    def of(cls, data: Sentences, scheme: str = "bioes") -> TagSet:
+    def of(cls, data: Sentences, scheme: str = "iob2") -> TagSet:
         """The tags of a training set.
 
         Args:

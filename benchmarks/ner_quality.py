@@ -36,7 +36,7 @@ import json
 import random
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -182,7 +182,9 @@ def punctuation(args: argparse.Namespace, log: Path) -> Scores:
     return {**{name: 100 * value for name, value in found.items()}, "by_label": by_label}
 
 
-SIDES = {"ours": ours, "bioes": partial(ours, scheme="bioes"), "peer": peer}
+SIDES: dict[str, Callable[..., Scores]] = {
+    "ours": ours, "bioes": partial(ours, scheme="bioes"), "peer": peer
+}  # fmt: skip
 PARTS = (*SETS, "punctuation", "rates")
 
 

@@ -33,7 +33,8 @@ FORMATS = {
                "error there: it repeats the last position."),
         Format("onnx", "model.onnx", "ONNX Runtime", "onnx", "OpenVINO runs the same files. "
                "`model.onnx` is float32; `model.int8.onnx`, where there is one, is what the "
-               "numbers below are of."),
+               "numbers below are of; an x86 processor without VNNI (before about 2019) needs the "
+               "session entry session.x64quantprecision=1 for it."),
         Format("savedmodel", "a version folder with saved_model.pb", "TensorFlow (Serving)",
                "savedmodel", "This is what the signature `logits` gives. `serving_default` gives "
                "probabilities or predictions and takes label_ids, `tokens_only` gives them "

@@ -1,8 +1,8 @@
 """The ONNX format: ``model.onnx`` and ``model.int8.onnx``, for ONNX Runtime and others.
 
 Processors without VNNI (before about 2019) add pairs of 8-bit products in 16 bits, which can
-overflow. ONNX Runtime avoids that, more slowly, in sessions with the entry
-``session.x64quantprecision``, as they are opened here; elsewhere the entry changes nothing.
+overflow. ONNX Runtime avoids that in sessions with the entry ``session.x64quantprecision``, as they
+are opened here on such processors. On others the entry would only make int8 as slow as float32.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from plainbert.export import onnx_graph, onnx_int8, onnx_ranges
 from plainbert.export.names import INPUTS, Options
 from plainbert.export.runner import Ids, Runner, Scores
 from plainbert.export.source import Source
+from plainbert.infer.devices import adds_small_products
 from plainbert.infer.encode import tokenized
 
 if TYPE_CHECKING:
@@ -79,7 +80,8 @@ def open_runner(
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads = threads
     settings.log_severity_level = 3  # errors
-    settings.add_session_config_entry("session.x64quantprecision", "1")
+    if int8 and not adds_small_products():
+        settings.add_session_config_entry("session.x64quantprecision", "1")
     try:
         session = onnxruntime.InferenceSession(
             str(path), settings, providers=["CPUExecutionProvider"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Sequence
 
 import torch
@@ -84,6 +85,16 @@ def multiplies_bfloat16(device: torch.device) -> bool:
     return any(_cpu_features().get(name) for name in ("avx512_bf16", "amx_bf16"))
 
 
+def adds_small_products() -> bool:
+    """Whether this processor sums 8-bit products in 32 bits at once (VNNI and what came after it).
+
+    x86 processors without that, before about 2019, sum pairs in 16 bits, which can overflow.
+    """
+    features = _cpu_features()
+    known = ("avx512_vnni", "avx_vnni", "amx_int8")
+    return features.get("architecture") != "x86_64" or any(features.get(name) for name in known)
+
+
 def describe(device: torch.device) -> str:
     """The device in words, for logs: ``cuda:0 (NVIDIA H200)``, ``cpu (2 threads)``."""
     if device.type == "cuda":
@@ -97,5 +108,9 @@ def _cpu_features() -> dict[str, object]:
     if probe is not None:
         return dict(probe())
     # torch before get_capabilities: the same facts under private names.
-    private = {"avx512_bf16": "_is_avx512_bf16_supported", "amx_bf16": "_is_amx_tile_supported"}
-    return {name: bool(getattr(torch.cpu, ask, bool)()) for name, ask in private.items()}
+    private = {
+        "avx512_bf16": "_is_avx512_bf16_supported", "amx_bf16": "_is_amx_tile_supported",
+        "avx512_vnni": "_is_vnni_supported",
+    }  # fmt: skip
+    found = {name: bool(getattr(torch.cpu, ask, bool)()) for name, ask in private.items()}
+    return {**found, "architecture": platform.machine().replace("AMD64", "x86_64")}

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -55,6 +56,34 @@ def test_same_outputs_at_any_shape(
 
     with exporter.open_runner(tmp_path, threads=1) as runner:
         assert difference(source, runner) < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("whole", "int8", "entry"), [(True, True, False), (False, True, True), (False, False, False)]
+)
+def test_int8_is_as_fast_as_the_processor_allows(
+    exported: tuple[Source, Path], monkeypatch: pytest.MonkeyPatch, whole: bool, int8: bool,
+    entry: bool,
+) -> None:  # fmt: skip
+    """The entry against overflow takes all the speed: it is for processors that need it."""
+    import onnxruntime
+
+    opened: list[Any] = []
+    session = onnxruntime.InferenceSession
+
+    def seen(path: str, settings: object, **more: object) -> object:
+        opened.append(settings)
+        return session(path, settings, **more)
+
+    monkeypatch.setattr(exporter, "adds_small_products", lambda: whole)
+    monkeypatch.setattr(onnxruntime, "InferenceSession", seen)
+    exporter.open_runner(exported[1], threads=1, int8=int8)
+    (settings,) = opened
+    try:
+        set_to = settings.get_session_config_entry("session.x64quantprecision")
+    except RuntimeError:  # it has none
+        set_to = "0"
+    assert (set_to == "1") is entry
 
 
 def test_cases_cover_what_there_is() -> None:

@@ -90,6 +90,36 @@ def test_auto_agrees_with_the_system() -> None:
     assert devices.multiplies_bfloat16(CPU) is bool(words & {"avx512_bf16", "amx_bf16"})
 
 
+@pytest.mark.parametrize(
+    ("features", "whole"),
+    [
+        ({"architecture": "x86_64", "avx2": True, "avx512_vnni": False}, False),
+        ({"architecture": "x86_64", "avx512_vnni": True}, True),
+        ({"architecture": "x86_64", "avx_vnni": True}, True),
+        ({"architecture": "aarch64"}, True),
+    ],
+)
+def test_sums_of_small_products(
+    monkeypatch: pytest.MonkeyPatch, features: dict[str, object], whole: bool
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: features, raising=False)
+
+    assert devices.adds_small_products() is whole
+
+
+@pytest.mark.parametrize("older_torch", [False, True])
+def test_small_products_as_the_system_says(
+    monkeypatch: pytest.MonkeyPatch, older_torch: bool
+) -> None:
+    if older_torch:
+        monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    with open("/proc/cpuinfo") as file:
+        words = set(file.read().split())
+
+    if "avx2" in words:
+        assert devices.adds_small_products() is bool(words & {"avx512_vnni", "avx_vnni"})
+
+
 def test_unknown_dtype() -> None:
     with pytest.raises(UnknownNameError, match="no dtype is named 'float8'"):
         devices.pick_dtype("float8", CPU)

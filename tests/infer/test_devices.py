@@ -9,6 +9,7 @@ from plainbert.errors import DeviceError, UnknownNameError
 from plainbert.infer import devices
 
 CPU = torch.device("cpu")
+PROBES = ("_is_avx512_bf16_supported", "_is_amx_tile_supported", "_is_vnni_supported")
 
 
 @pytest.fixture
@@ -69,14 +70,16 @@ def test_auto_asks_the_processor(
 def test_the_probe_of_older_torch(monkeypatch: pytest.MonkeyPatch, answer: bool) -> None:
     """Where torch has no ``get_capabilities``, its private questions decide."""
     monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
-    for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+    monkeypatch.setattr("platform.machine", lambda: "AMD64")
+    for name in PROBES:
         monkeypatch.setattr(torch.cpu, name, lambda: answer, raising=False)
 
     assert devices.multiplies_bfloat16(CPU) is answer
+    assert devices.adds_small_products() is answer
 
 
 def test_without_any_probe(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("get_capabilities", "_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+    for name in ("get_capabilities", *PROBES):
         monkeypatch.delattr(torch.cpu, name, raising=False)
 
     assert devices.multiplies_bfloat16(CPU) is False
@@ -107,12 +110,7 @@ def test_sums_of_small_products(
     assert devices.adds_small_products() is whole
 
 
-@pytest.mark.parametrize("older_torch", [False, True])
-def test_small_products_as_the_system_says(
-    monkeypatch: pytest.MonkeyPatch, older_torch: bool
-) -> None:
-    if older_torch:
-        monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+def test_small_products_as_the_system_says() -> None:
     with open("/proc/cpuinfo") as file:
         words = set(file.read().split())
 

@@ -65,7 +65,7 @@ lint: $(VENV)/.dev
 # Those that need data or a runtime from elsewhere are started by hand: their docstrings say how.
 BENCH ?= $(filter-out benchmarks/report.py benchmarks/%_peer.py benchmarks/%quality.py \
   benchmarks/quality_runs.py benchmarks/squad_%.py benchmarks/answers_speed.py \
-  benchmarks/against_mxnet.py benchmarks/pretraining_data.py,$(sort $(wildcard benchmarks/*.py)))
+  benchmarks/against_mxnet.py benchmarks/export_tasks.py benchmarks/pretraining_data.py,$(sort $(wildcard benchmarks/*.py)))
 bench: $(VENV)/.dev
 	@for file in $(BENCH); do echo "== $$file"; $(BIN)/python "$$file" $(ARGS); done
 

@@ -91,7 +91,7 @@ def test_large_channels_cost_little(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         monkeypatch.setattr(onnx_ranges, "SHARE", share)
         exporter.write(source, tmp_path, options)
         found.append(error(source, tmp_path))
-    assert found[1] < 0.6 * found[0]
+    assert found[1] < 0.9 * found[0]
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +158,7 @@ def test_the_numbers_by_the_formula() -> None:
     bias = layer.output.dense.bias.detach().double().numpy()
     seen = ranges["layer.1.output.dense"]
     size = np.maximum(np.abs(seen.low), np.abs(seen.high)).astype(np.float64)
-    factors = (size / np.exp(np.log(size).mean())) ** 0.6
+    factors = (size / np.exp(np.log(size).mean())) ** 0.4
     step = array("layer.1.output.dense.scale")
     zero = array("layer.1.output.dense.zero")
     np.testing.assert_allclose(array("layer.1.output.dense.inverse"), 1 / factors, rtol=1e-5)

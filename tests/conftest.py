@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import datetime
 import importlib.util
+import json
 import os
+import platform
 import random
+import subprocess
 import sys
 import zlib
+from collections import Counter
 from collections.abc import Generator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -31,6 +37,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--update-golden", action="store_true", help="write the golden files anew, then compare"
     )
+    parser.addoption("--record", type=Path, help="write what came of the run to this JSON file")
 
 
 # What a marked suite needs, and whether it is here.
@@ -41,6 +48,9 @@ NEEDS = {
     "openvino": importlib.util.find_spec("openvino") is not None,
     "hosts": bool(os.environ.get("PLAINBERT_HOSTS")),
 }
+
+
+ENGINES = ("torch", "numpy", "onnxruntime", "openvino", "tensorflow_cpu", "mxnet")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -81,6 +91,36 @@ def pytest_runtest_makereport(
         command = f"make test ARGS=\"-n 0 '{item.nodeid}' --seed {shift}\""
         report.sections.append(("replay", f"seed {shift}; to repeat:\n  {command}"))
     return report
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config
+) -> None:
+    # For suites that CI cannot run: tests/results holds their last run, and test_project.py sees
+    # to it that none was left out.
+    path: Path | None = config.getoption("--record")
+    if path is None:
+        return
+    stats = terminalreporter.stats
+    files = Counter(each.location[0] for each in stats.get("passed", []) if each.when == "call")
+    record = {
+        "suite": config.option.markexpr,
+        "date": datetime.date.today().isoformat(),
+        "python": platform.python_version(),
+        "packages": packages(os.environ.get(f"PLAINBERT_{config.option.markexpr.upper()}")),
+        "exit_status": int(exitstatus),
+        **{name: len(stats.get(name, [])) for name in ("passed", "failed", "error", "skipped")},
+        "files": dict(sorted(files.items())),
+    }
+    path.write_text(json.dumps(record, indent=2) + "\n")
+
+
+def packages(interpreter: str | None) -> dict[str, str]:
+    """Versions of the engines in a suite's own environment, or in this one."""
+    line = [interpreter or sys.executable, "-m", "pip", "list", "--format=json"]
+    done = subprocess.run(line, capture_output=True, text=True, check=True)
+    found = {each["name"].lower(): each["version"] for each in json.loads(done.stdout)}
+    return {name: found[name] for name in ENGINES if name in found}
 
 
 @pytest.fixture

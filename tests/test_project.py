@@ -21,8 +21,8 @@ import plainbert
 HERE = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((HERE / "pyproject.toml").read_text("utf-8"))["project"]
 TEXT = {
-    "", ".cfg", ".csv", ".ini", ".json", ".jsonl", ".md", ".py", ".rst", ".sh", ".toml", ".tsv",
-    ".txt", ".yaml", ".yml",
+    "", ".cfg", ".csv", ".ini", ".json", ".jsonl", ".log", ".md", ".py", ".rst", ".sh", ".toml",
+    ".tsv", ".txt", ".yaml", ".yml",
 }  # fmt: skip
 # What only one machine, or one company's network, knows.
 PLACES = re.compile(

@@ -6,6 +6,7 @@
 #   make test-mxnet   formats against real MXNet and GluonNLP, in .mx (Python 3.11)
 #   make test-tensorflow   formats against real TensorFlow, in .tf
 #   make test-openvino   exported ONNX files in OpenVINO too, in .venv
+#                     both with ARGS="--record tests/results/SUITE.json" keep what came of them
 #   make test-hosts   runs over two emulated hosts; root, and Open MPI, which it installs on Debian
 #   make lint         ruff and mypy
 #   make bench        the measurements of benchmarks/, each against its peer
@@ -63,9 +64,9 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy
 
 # Those that need data or a runtime from elsewhere are started by hand: their docstrings say how.
-BENCH ?= $(filter-out benchmarks/report.py benchmarks/%_peer.py benchmarks/%quality.py \
-  benchmarks/quality_runs.py benchmarks/squad_%.py benchmarks/answers_speed.py \
-  benchmarks/against_mxnet.py benchmarks/export_tasks.py benchmarks/pretraining_data.py,$(sort $(wildcard benchmarks/*.py)))
+BY_HAND := %_peer.py %quality.py report.py quality_runs.py squad_%.py answers_speed.py \
+  against_mxnet.py export_formats.py export_tasks.py pretraining_data.py
+BENCH ?= $(sort $(filter-out $(addprefix benchmarks/,$(BY_HAND)),$(wildcard benchmarks/*.py)))
 bench: $(VENV)/.dev
 	@for file in $(BENCH); do echo "== $$file"; $(BIN)/python "$$file" $(ARGS); done
 

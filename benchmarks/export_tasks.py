@@ -10,10 +10,10 @@ r"""What int8 costs a fine-tuned model: score and speed of every runtime, on the
 
 The first word names the entry in ``results/export_tasks.json``. The model is exported by the code
 of ``scripts/export/export.py --format onnx --int8`` with 200 rows of --file, then scored as
-``--evaluate`` scores it: in ONNX Runtime and in OpenVINO, float32 and int8. "ours"
-is the model before the export, in our own runtime. All get the same batches, and take turns
---repeats times; a turn is a whole evaluation of rows that were tokenised before, with the search
-for answers or entities.
+``--evaluate`` scores it: in ONNX Runtime and in OpenVINO, float32 and int8. "ours" is the model
+before the export, in our own runtime. All get the same batches, and take turns --repeats times; a
+turn is a whole evaluation of rows that were tokenised before, with the search for answers or
+entities.
 """
 
 from __future__ import annotations

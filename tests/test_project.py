@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import subprocess
 import tomllib
@@ -258,3 +259,18 @@ def test_no_skips_and_no_unsafe_reads() -> None:
             elif text in SKIPS:
                 unsafe.append(f"{place}: {text}")
     assert unsafe == []
+
+
+@pytest.mark.parametrize("suite", ["openvino", "tensorflow"])
+def test_suites_beside_make_test_were_run(suite: str) -> None:
+    # make test-SUITE ARGS="--record tests/results/SUITE.json" writes them.
+    record = json.loads((HERE / "tests" / "results" / f"{suite}.json").read_text("utf-8"))
+    marked = {
+        path.relative_to(HERE).as_posix()
+        for path in (HERE / "tests").rglob("test_*.py")
+        if f"pytest.mark.{suite}" in path.read_text("utf-8")
+    }
+    assert record["suite"] == suite
+    assert set(record["files"]) == marked
+    assert sum(record["files"].values()) == record["passed"] > 0
+    assert [record[key] for key in ("exit_status", "failed", "error", "skipped")] == [0] * 4

@@ -1,0 +1,134 @@
+r"""Every task in every format: how far each runtime is from the model, and its speed beside torch.
+
+    python benchmarks/export_formats.py --mxnet .mx/bin/python --tensorflow .tf/bin/python
+
+Needs OpenVINO (``make test-openvino``), a C++ compiler, and the two environments (``make
+test-mxnet test-tensorflow`` make them); ``--only`` leaves ways out. The heads are drawn new, so
+this shows that runtimes agree, not what int8 costs a task: ``export_tasks.py`` does.
+
+Each model is exported as ``scripts/export/export.py`` does it and checked by the same code, on
+texts from all over --file. Speeds are the check's: padded batches of 8 texts, ours in torch with
+the same padding. "difference" is the largest one, relative to 1 or, above it, to the output;
+"error" the length of all differences relative to that of the outputs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import torch
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]  # run as a file from anywhere
+import report  # noqa: E402
+
+from plainbert import model_zoo  # noqa: E402
+from plainbert.export import bundle, openvino  # noqa: E402
+from plainbert.export.check import check  # noqa: E402
+from plainbert.export.names import TASKS, Options  # noqa: E402
+from plainbert.export.source import Source, source_of  # noqa: E402
+from plainbert.text.samples import spread  # noqa: E402
+
+LABELS = {"classification": ("no", "yes"), "ner": ("O", "B-place", "I-place")}
+
+
+@dataclass(frozen=True)
+class Way:
+    """A format with its options."""
+
+    format: str
+    fused: bool = False
+    int8: bool = False
+    compiled: bool = False
+
+
+WAYS = {
+    "MXNet": Way("mxnet"),
+    "MXNet, fused": Way("mxnet", fused=True),
+    "ONNX": Way("onnx"),
+    "ONNX, int8": Way("onnx", int8=True),
+    "TensorFlow": Way("savedmodel"),
+    "torch.export": Way("torch"),
+    "AOTInductor": Way("torch", compiled=True),
+}
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    sample = ROOT / "data" / "pretrain" / "en_novels_sample.txt"
+    parser.add_argument("--model_dir", default="all-MiniLM-L6-v2", help="(all-MiniLM-L6-v2)")
+    parser.add_argument("--file", type=Path, default=sample, help="text, a line each")
+    parser.add_argument("--max_samples", type=int, default=200, help="lines that are used (200)")
+    parser.add_argument("--only", nargs="+", choices=WAYS, default=list(WAYS), metavar="WAY")
+    parser.add_argument("--mxnet", help="Python that has MXNet (.mx)")
+    parser.add_argument("--tensorflow", help="Python that has TensorFlow (.tf)")
+    parser.add_argument("--threads", type=int, default=2, help="of each runtime (2)")
+    return parser.parse_args(argv)
+
+
+def measure(
+    source: Source, name: str, texts: Sequence[tuple[str, ...]], args: argparse.Namespace
+) -> dict[str, dict[str, Any]]:
+    """Export one model one way; what came of the check, in each runtime that opens it."""
+    way = WAYS[name]
+    python = {"mxnet": args.mxnet, "savedmodel": args.tensorflow}.get(way.format)
+    options = Options(
+        fused=way.fused, int8=way.int8, calibration=tuple(texts), compiled=way.compiled,
+        python=python,
+    )  # fmt: skip
+    with tempfile.TemporaryDirectory() as home:
+        folder, start = Path(home) / "exported", perf_counter()
+        written = bundle.export(
+            source, folder, way.format, options, texts=texts, threads=args.threads
+        )
+        seconds = round(perf_counter() - start, 1)
+        found = {name: {**written.check, "export_seconds": seconds}}
+        if way.format == "onnx":
+            with openvino.open_runner(folder, args.threads, int8=way.int8) as runner:
+                other = check(source, runner, texts, way.int8)
+            found[name.replace("ONNX", "ONNX in OpenVINO")] = vars(other)
+    return {way: {key: short(value) for key, value in each.items()} for way, each in found.items()}
+
+
+def short(value: float) -> float:
+    """Three digits."""
+    return float(f"{value:.3g}") if isinstance(value, float) else value
+
+
+def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
+    """Run."""
+    args = parse_args(argv)
+    torch.set_num_threads(args.threads)
+    lines = [line for line in args.file.read_text(encoding="utf-8").splitlines() if line.strip()]
+    texts = [(line,) for line in spread(lines, args.max_samples)]
+    result: dict[str, dict[str, Any]] = {}
+    for task, head in TASKS.items():
+        result[task] = {}
+        for way in args.only:
+            torch.manual_seed(0)  # the same new head each time
+            opened = model_zoo.open_folder(
+                args.model_dir, head, LABELS.get(task), fresh_head=head != "encoder"
+            )
+            for name, found in measure(source_of(opened, task), way, texts, args).items():
+                result[task][name] = found
+                print(f"{task:18} {name:24} {found}", flush=True)
+    report.save("export_formats", {
+        "versions": report.versions("onnx", "onnxruntime", "openvino"),
+        "model": args.model_dir, "file": args.file.name, "texts": len(texts),
+        "threads": args.threads, "tasks": result,
+    })  # fmt: skip
+    return result
+
+
+if __name__ == "__main__":
+    main()

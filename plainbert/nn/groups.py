@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +26,9 @@ SMALL_GROUP = 256
 OWN_GROUP = 128
 # Matrix products over lengths that are a multiple of this run on full vector registers.
 ALIGN = 8
+# Padded lengths of training: up to the first number a multiple of the second. For each size of a
+# group that it meets, oneDNN compiles six matrix products and keeps half a megabyte for each.
+GRID = ((64, 8), (128, 16), (math.inf, 32))
 # torch's fused attention is faster for up to so many tokens, being one operation instead of seven,
 FEW = 128
 # and for sequences of at least this length.
@@ -52,44 +56,54 @@ class Group:
     bias: Tensor | None
 
 
-def split(lengths: list[int], device: torch.device, runs: bool = True) -> list[Group]:
+def split(lengths: list[int], device: torch.device, few_sizes: bool = False) -> list[Group]:
     """Cut a batch into groups of neighbours that may be padded to their longest.
 
     Args:
         lengths: tokens of each sequence of the batch, in order.
         device: where the groups' indices live.
-        runs: whether a long run of equal lengths is a group of its own.
+        few_sizes: pad to the lengths of ``GRID`` alone; else not at all where lengths are equal.
     """
     groups, start = [], 0
-    for part in _neighbours(lengths, OWN_GROUP if runs else sum(lengths) + 1):
-        groups.append(_group(start, part, device))
+    parts = _neighbours(lengths, on_grid, math.inf) if few_sizes else _neighbours(lengths)
+    for part in parts:
+        groups.append(_group(start, part, device, few_sizes))
         start = groups[-1].stop
     return groups
 
 
-def _neighbours(lengths: list[int], own: int) -> list[list[int]]:
+def _neighbours(
+    lengths: list[int], padded: Callable[[int], int] = int, own: float = OWN_GROUP
+) -> list[list[int]]:
+    """Sequences that are padded together; a run of one padded length is never cut."""
     parts: list[list[int]] = []
-    here = list[int]()
-    for length, run in itertools.groupby(lengths):
+    here, longest = list[int](), 0
+    for length, run in itertools.groupby(lengths, padded):
         more = list(run)
-        padded = max(*here, length) * (len(here) + len(more)) if here else 0
-        real = sum(here) + sum(more)
+        total, real = max(longest, length) * (len(here) + len(more)), sum(here) + sum(more)
         alone = sum(more) >= own
-        if here and (alone or (padded > real * (1 + SLACK) and padded > SMALL_GROUP)):
+        if here and (alone or (total > real * (1 + SLACK) and total > SMALL_GROUP)):
             parts.append(here)
-            here = []
-        here += more
+            here, longest = [], 0
+        here, longest = here + more, max(longest, length)
         if alone:
             parts.append(here)
-            here = []
+            here, longest = [], 0
     return [*parts, here] if here else parts
 
 
-def _group(start: int, lengths: list[int], device: torch.device) -> Group:
+def on_grid(length: int) -> int:
+    """The padded length of a sequence in training."""
+    step = next(step for most, step in GRID if length <= most)
+    return -(-length // step) * step
+
+
+def _group(start: int, lengths: list[int], device: torch.device, few_sizes: bool) -> Group:
     stop, size, longest = start + sum(lengths), len(lengths), max(lengths)
-    if min(lengths) == longest:
-        return Group(start, stop, size, longest, None, None)
-    length = -(-longest // ALIGN) * ALIGN
+    length = on_grid(longest) if few_sizes else longest
+    if min(lengths) == length:
+        return Group(start, stop, size, length, None, None)
+    length = -(-length // ALIGN) * ALIGN
     real = torch.arange(length) < torch.tensor(lengths)[:, None]  # (B', L')
     slots = real.flatten().nonzero()[:, 0]
     bias = torch.zeros(size, 1, 1, length).masked_fill_(~real[:, None, None], -math.inf)

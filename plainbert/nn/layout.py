@@ -23,7 +23,7 @@ from torch.nn import functional as F
 from plainbert.nn.groups import attend_group, split
 
 # On a CPU, hidden states of at most so many tokens get a number of rows that is a multiple of this.
-STEPS = ((64, 8), (256, 32), (math.inf, 64))
+STEPS = ((64, 8), (256, 32), (2048, 64), (4096, 128), (math.inf, 256))
 
 
 class Layout(ABC):
@@ -121,12 +121,12 @@ class Packed(Layout):
     Args:
         lengths: tokens of each sequence, each at least 1.
         device: where the indices live.
-        runs: whether a long run of equal lengths attends by itself, without padding. Training does
-            better with few groups: every size of a group has to be compiled, too.
+        few_sizes: give groups few different sizes, for training: each is compiled, too. Else a
+            long run of equal lengths attends by itself, without padding.
     """
 
     def __init__(
-        self, lengths: Sequence[int], device: torch.device | str = "cpu", runs: bool = True
+        self, lengths: Sequence[int], device: torch.device | str = "cpu", few_sizes: bool = False
     ) -> None:
         self.num_sequences = len(lengths)
         self.device = torch.device(device)
@@ -135,16 +135,18 @@ class Packed(Layout):
         ends = self._lengths.cumsum(0)
         self.num_tokens = int(ends[-1])
         self.starts = (ends - self._lengths).to(device)  # (B,)
-        self._groups = split(list(lengths), self.device, runs)
+        self._groups = split(list(lengths), self.device, few_sizes)
         if self.device.type == "cpu":
             self.fill = -self.num_tokens % next(n for most, n in STEPS if self.num_tokens <= most)
 
     @classmethod
     def of(
-        cls, lengths: Sequence[int], device: torch.device | str = "cpu", runs: bool = True
+        cls, lengths: Sequence[int], device: torch.device | str = "cpu", few_sizes: bool = False
     ) -> Packed:
         """The fastest packed layout that this device has."""
-        return (Varlen if torch.device(device).type == "cuda" else Packed)(lengths, device, runs)
+        return (Varlen if torch.device(device).type == "cuda" else Packed)(
+            lengths, device, few_sizes
+        )
 
     def positions(self) -> Tensor:
         every = torch.arange(self.num_tokens, device=self.device)
@@ -183,9 +185,9 @@ class Varlen(Packed):
     """
 
     def __init__(
-        self, lengths: Sequence[int], device: torch.device | str = "cuda", runs: bool = True
+        self, lengths: Sequence[int], device: torch.device | str = "cuda", few_sizes: bool = False
     ) -> None:
-        super().__init__(lengths, device, runs)
+        super().__init__(lengths, device, few_sizes)
         self.bounds = F.pad(self.starts, (0, 1), value=self.num_tokens).int()  # (B + 1,)
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, dropout: float = 0.0) -> Tensor:

@@ -18,7 +18,8 @@ def keep_freed() -> bool:
 
     A training step allocates the same large tensors as the one before. By default glibc maps each
     anew, and the kernel clears it page by page, which costs more than many of the operations on it,
-    above all in a virtual machine. The process never holds more than at its peak.
+    above all in a virtual machine. Batches differ in size and leave gaps: the process ends up
+    with about twice what a step needs.
 
     Returns:
         whether this C library can.

@@ -50,9 +50,6 @@ NEEDS = {
 }
 
 
-ENGINES = ("torch", "numpy", "onnxruntime", "openvino", "tensorflow_cpu", "mxnet")
-
-
 def pytest_configure(config: pytest.Config) -> None:
     # A test for what this machine lacks is not run and not counted, rather than skipped; whoever
     # names markers on the command line decides alone, and must have what they need.
@@ -113,6 +110,9 @@ def pytest_terminal_summary(
         "files": dict(sorted(files.items())),
     }
     path.write_text(json.dumps(record, indent=2) + "\n")
+
+
+ENGINES = ("torch", "numpy", "onnxruntime", "openvino", "tensorflow_cpu", "mxnet")
 
 
 def packages(interpreter: str | None) -> dict[str, str]:

@@ -93,9 +93,10 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
             name: partial(evaluation, model) for name, model in models.items()
         }
         seconds = report.interleaved(turns, args.repeats, warmup=0)
+    percent = 1 if opened.head == "span" else 100  # SQuAD's scores are percent
     found = {
         name: {
-            **{key: round(100 * value, 2) for key, value in scores[name].items()},
+            **{key: round(percent * value, 2) for key, value in scores[name].items()},
             "rows_per_second": round(rows / report.median(seconds[name]), 1),
             "times_float32": round(report.median(seconds[FLOAT]) / report.median(seconds[name]), 2),
         }

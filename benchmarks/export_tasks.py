@@ -8,8 +8,8 @@ r"""What int8 costs a fine-tuned model: score and speed of every runtime, on the
     python benchmarks/export_tasks.py squad --model_dir runs/squad/best --file PAIRS \
         --text_columns question,context --dev_file squad/dev-v1.1.json --max_eval_samples 1000
 
-TEXTS are the sentences of ``wnut17train.conll``, a line each, words joined by a space; PAIRS is a TSV
-of questions and contexts of ``train-v1.1.json``, 400 at even distances.
+TEXTS are the sentences of ``wnut17train.conll``, a line each, words joined by a space; PAIRS is a
+TSV of questions and contexts of ``train-v1.1.json``, 400 at even distances.
 
 The first word names the entry in ``results/export_tasks.json``. The model is exported by the code
 of ``scripts/export/export.py --format onnx --int8`` with 200 rows of --file, then scored as

@@ -46,7 +46,7 @@ def plainbert_train(args: argparse.Namespace) -> Turn:
     """Our training step, as the loop runs it."""
     import torch
 
-    from plainbert.batching.batch import collate
+    from plainbert.batching.batch import Examples
     from plainbert.batching.sampler import Sampler
     from plainbert.model_zoo import open_folder
     from plainbert.train.mixed import Mixed
@@ -59,13 +59,14 @@ def plainbert_train(args: argparse.Namespace) -> Turn:
     optimizer = Optimizer("adamw", model.named_parameters(), 0.0)
     mixed = Mixed(model, torch.bfloat16)
     stepper = Stepper(model, optimizer, mixed, Scaler(), 1.0, objective=Spans())
+    examples, cpu = Examples(features), torch.device("cpu")
 
     def turn(seed: int) -> float:
         sampler = Sampler(features.lengths, BATCH, seed)
-        losses = [
-            stepper.step(step, [collate(features, rows) for rows in sampler.batch(step)], LR).loss
-            for step in range(sampler.steps_per_epoch)
-        ]
+        losses = []
+        for step in range(sampler.steps_per_epoch):
+            batches = [examples.batch(rows, 0, cpu) for rows in sampler.batch(step)]
+            losses.append(stepper.step(step, batches, LR).loss)
         return sum(losses) / len(losses)
 
     return turn

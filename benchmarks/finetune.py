@@ -107,7 +107,7 @@ def plainbert_pass(features: Features, bucket: bool) -> Pass:
     """Our training step, as the loop runs it."""
     import torch
 
-    from plainbert.batching.batch import collate
+    from plainbert.batching.batch import Examples
     from plainbert.batching.sampler import Sampler
     from plainbert.model_zoo import open_folder
     from plainbert.train.mixed import Mixed
@@ -120,10 +120,13 @@ def plainbert_pass(features: Features, bucket: bool) -> Pass:
     optimizer = Optimizer("bertadam", model.named_parameters())
     stepper = Stepper(model, optimizer, Mixed(model, torch.bfloat16), Scaler(), 1.0)
 
+    examples, cpu = Examples(features), torch.device("cpu")
+
     def run(seed: int) -> None:
         sampler = Sampler(features.lengths, BATCH, seed, bucket=bucket)
         for step in range(sampler.steps_per_epoch):
-            stepper.step(step, [collate(features, rows) for rows in sampler.batch(step)], LR)
+            batches = [examples.batch(rows, 0, cpu) for rows in sampler.batch(step)]
+            stepper.step(step, batches, LR)
 
     return run
 

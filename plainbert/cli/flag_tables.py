@@ -108,6 +108,9 @@ _TRAINING = (
          note="evaluation packs batches by tokens, and the scores are the same for any size."),
     Flag("accumulate", values.positive_int, "Forward passes summed into one optimizer step.",
          group="training", metavar="N"),
+    Flag("group_by_length", values.true_or_false, "Whether the examples of a step have similar "
+         "lengths: faster, but worse where lengths go with labels. false: random ones.",
+         group="training", metavar="{true,false}", nargs="?", const=True),
     Flag("optimizer", values.one_of("optimizer", _optimizers), "Optimizer: bertadam (no bias "
          "correction, as published), adamw, adam, lamb, sgd.", group="training", metavar="NAME"),
     Flag("lr", values.not_negative, "Peak learning rate, reached after warm-up.",

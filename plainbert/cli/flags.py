@@ -82,12 +82,12 @@ def add_training(target: Parser, **defaults: Any) -> None:
         "model_dir": None, "bert_model": "bert_12_768_12",
         "bert_dataset": "book_corpus_wiki_en_uncased", "pretrained_bert_parameters": None,
         "model_parameters": None, "do_lower_case": None, "epochs": 3, "training_steps": None,
-        "batch_size": 32, "dev_batch_size": None, "accumulate": 1, "optimizer": "bertadam",
-        "lr": 5e-5, "epsilon": 1e-6, "weight_decay": 0.01, "max_grad_norm": 1.0,
-        "schedule": "linear", "warmup_ratio": 0.1, "end_lr": 0.0, "schedule_power": 1.0,
-        "schedule_cycles": None, "dropout": None, "attention_dropout": None, "eval_steps": None,
-        "early_stop": None, "only_inference": False, "round_to": None, "num_workers": 0,
-        "max_train_samples": None, "max_eval_samples": None, "export": None,
+        "batch_size": 32, "dev_batch_size": None, "accumulate": 1, "group_by_length": True,
+        "optimizer": "bertadam", "lr": 5e-5, "epsilon": 1e-6, "weight_decay": 0.01,
+        "max_grad_norm": 1.0, "schedule": "linear", "warmup_ratio": 0.1, "end_lr": 0.0,
+        "schedule_power": 1.0, "schedule_cycles": None, "dropout": None, "attention_dropout": None,
+        "eval_steps": None, "early_stop": None, "only_inference": False, "round_to": None,
+        "num_workers": 0, "max_train_samples": None, "max_eval_samples": None, "export": None,
     }  # fmt: skip
     folder, seed = defaults.pop("output_dir", "./output_dir"), defaults.pop("seed", 2)
     dtype, interval = defaults.pop("dtype", "auto"), defaults.pop("log_interval", 10)

@@ -107,7 +107,7 @@ def parse(doc: str | None, argv: Sequence[str] | None) -> argparse.Namespace:
         optimizer="bertadam", lr=1e-4, epsilon=1e-6, weight_decay=0.01, max_grad_norm=1.0,
         schedule="linear", warmup_ratio=0.01, end_lr=0.0, schedule_power=1.0,
         schedule_cycles=None, dropout=None, attention_dropout=None, eval_steps=None,
-        early_stop=None,
+        early_stop=None, group_by_length=True,
     )  # fmt: skip
     flags.add(parser, output_dir="./ckpt_dir", resume=False, overwrite=False, save_steps=25000)
     flags.add(parser, keep_checkpoints=3, log_interval=250, verbose=False, seed=0)

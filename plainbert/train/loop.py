@@ -176,9 +176,9 @@ class _Run:
         check_order(
             self.progress,
             {
-                **self.train.identity, "seed": settings.seed, "bucket": settings.bucket,
-                "by_tokens": settings.use_avg_len, "per_step": self.sampler.global_size,
-                "first_step": settings.first_step,
+                **self.train.identity, "seed": settings.seed,
+                "group_by_length": settings.group_by_length, "by_tokens": settings.use_avg_len,
+                "per_step": self.sampler.global_size, "first_step": settings.first_step,
             },
         )  # fmt: skip
         self.progress.ranks = ranks.size
@@ -212,7 +212,7 @@ class _Run:
             )  # fmt: skip
         return Sampler(
             self.train.lengths, settings.batch_size, settings.seed, accumulate, ranks,
-            settings.bucket, settings.use_avg_len, size,
+            settings.group_by_length, settings.use_avg_len, size,
         )  # fmt: skip
 
     def go(self) -> Result:

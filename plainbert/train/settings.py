@@ -21,7 +21,8 @@ class Settings:
         batch_size: examples of one forward pass on one rank, or its tokens.
         use_avg_len: whether ``batch_size`` counts tokens.
         accumulate: forward passes summed into one optimizer step.
-        bucket: whether batches hold examples of similar length.
+        group_by_length: whether the examples of a step have similar lengths; see
+            :class:`plainbert.batching.sampler.Sampler`.
         optimizer: one of :data:`plainbert.train.names.OPTIMIZERS`.
         lr: peak learning rate.
         epsilon: added to the root of the second moment.
@@ -49,7 +50,7 @@ class Settings:
     batch_size: int = 32
     use_avg_len: bool = False
     accumulate: int = 1
-    bucket: bool = True
+    group_by_length: bool = True
     optimizer: str = "bertadam"
     lr: float = 5e-5
     epsilon: float = 1e-6

@@ -119,7 +119,6 @@ def plainbert_pass(features: Features, bucket: bool) -> Pass:
     ).model.train()
     optimizer = Optimizer("bertadam", model.named_parameters())
     stepper = Stepper(model, optimizer, Mixed(model, torch.bfloat16), Scaler(), 1.0)
-
     examples, cpu = Examples(features), torch.device("cpu")
 
     def run(seed: int) -> None:

@@ -109,7 +109,7 @@ _TRAINING = (
     Flag("accumulate", values.positive_int, "Forward passes summed into one optimizer step.",
          group="training", metavar="N"),
     Flag("group_by_length", values.true_or_false, "Whether the examples of a step have similar "
-         "lengths: faster, but worse where lengths go with labels. false: random ones.",
+         "lengths, so that attention pads less; false: random ones.",
          group="training", metavar="{true,false}", nargs="?", const=True),
     Flag("optimizer", values.one_of("optimizer", _optimizers), "Optimizer: bertadam (no bias "
          "correction, as published), adamw, adam, lamb, sgd.", group="training", metavar="NAME"),

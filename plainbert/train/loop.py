@@ -177,7 +177,7 @@ class _Run:
             self.progress,
             {
                 **self.train.identity, "seed": settings.seed,
-                "group_by_length": settings.group_by_length, "by_tokens": settings.use_avg_len,
+                "bucket": settings.group_by_length, "by_tokens": settings.use_avg_len,
                 "per_step": self.sampler.global_size, "first_step": settings.first_step,
             },
         )  # fmt: skip

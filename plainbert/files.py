@@ -8,6 +8,7 @@ import io
 import json
 import lzma
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -17,7 +18,9 @@ from typing import IO, Any
 
 from plainbert.errors import DataError, FormatError, UsageError
 
-PARTIAL = ".tmp"  # leftovers of interrupted writes are named .NAME.tmp, or .NAME.XXXX.tmp
+# What is not complete yet is named .NAME.plainbert.tmp, or .NAME.XXXXXXXX.plainbert.tmp. Nobody
+# else names files so: what an interrupted write left is known as ours, and may be removed.
+PARTIAL = ".plainbert.tmp"
 
 
 @contextlib.contextmanager
@@ -82,7 +85,7 @@ def new_folder(path: str | Path) -> Iterator[Path]:
         path: final name; must not exist.
 
     Yields:
-        ``.NAME.tmp`` beside it, empty. If the body raises, it is removed again.
+        ``.NAME.plainbert.tmp`` beside it, empty. If the body raises, it is removed again.
 
     Raises:
         UsageError: ``path`` exists.
@@ -156,19 +159,33 @@ def point(link: str | Path, target: str) -> None:
     _sync_folder(link.parent)
 
 
-def remove_leftovers(folder: str | Path) -> list[Path]:
-    """Delete what interrupted writes left in a folder (``.NAME.tmp``).
+def remove_leftovers(folder: str | Path, names: str = r"[^.].*") -> list[Path]:
+    """Delete what interrupted writes of ours left in a folder; nobody else's hidden files.
+
+    Args:
+        folder: is not searched deeper.
+        names: regular expression of the names that the leftovers would have got.
 
     Returns:
         the paths that were removed.
     """
-    found = [path for path in Path(folder).glob(f".*{PARTIAL}") if not path.name.startswith("..")]
-    for path in found:
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
-    return found
+    form = re.compile(rf"\.(?:{names})(?:\.[a-z0-9_]{{8}})?{re.escape(PARTIAL)}")
+    leftovers = [path for path in Path(folder).glob(f".*{PARTIAL}") if form.fullmatch(path.name)]
+    for path in leftovers:
+        remove(path)
+    return leftovers
+
+
+def remove(path: str | Path) -> None:
+    """Delete a file, a link (not what it points to), or a folder with all that is in it.
+
+    What is not there, and what cannot be deleted in a folder, is passed over.
+    """
+    path = Path(path)
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

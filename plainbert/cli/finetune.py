@@ -137,4 +137,6 @@ def session(args: argparse.Namespace, script: str, argv: Sequence[str] | None) -
             from plainbert.export import bundle
 
             bundle.require(args.export)
-        yield Session(args, start(args, new_run=not args.only_inference, group=group), group)
+        trains = not args.only_inference
+        with start(args, new_run=trains, group=group, script=script) as ready:
+            yield Session(args, ready, group)

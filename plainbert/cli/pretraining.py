@@ -23,6 +23,7 @@ from plainbert.errors import DataError, UsageError
 from plainbert.nn.headed import Headed
 from plainbert.text.reader import read_tokenizer
 from plainbert.text.tokenizer import Tokenizer
+from plainbert.train import run_folder
 from plainbert.train.distributed import ranks_for
 from plainbert.train.evaluate import RESULTS_FILE, Scores
 from plainbert.train.loop import fit
@@ -47,8 +48,8 @@ def main(args: argparse.Namespace, script: str, argv: Sequence[str] | None) -> d
         if restarted(args, group):
             args.start_step = None
         old = _old_checkpoint(args)
-        ready = start(args, new_run=_trains(args), group=group)
-        return _Job(args, ready, group, old).run()
+        with start(args, new_run=_trains(args), group=group, script=script) as ready:
+            return _Job(args, ready, group, old).run()
 
 
 def _old_checkpoint(args: argparse.Namespace) -> Path | None:
@@ -68,7 +69,7 @@ def _old_checkpoint(args: argparse.Namespace) -> Path | None:
         return None
     if old.is_file():
         return old
-    there = sorted(path.name for path in folder.glob("step-*")) or ["none"]
+    there = [path.name for path in run_folder.checkpoints(folder)] or ["none"]
     raise UsageError(
         f"--start_step {args.start_step}: {folder} has no checkpoint of that step (there: "
         f"{', '.join(there)}). Without --start_step a new run begins; --resume goes on from the "

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from plainbert.cli.start import ARGS_FILE
+from plainbert.cli import output_dir
 from plainbert.dist.group import Group, init
 from plainbert.dist.spawn import spawn
 from plainbert.dist.world import World
@@ -50,10 +50,15 @@ def join(args: argparse.Namespace, script: str, argv: Sequence[str] | None) -> G
 def restarted(args: argparse.Namespace, group: Group) -> bool:
     """Let a run that was started again, after a rank was lost, go on where it was.
 
+    All ranks must call. The folder may still hold an earlier run: that is not gone on with.
+
     Returns:
         whether it is one.
     """
-    again = bool(group.world.attempt) and (Path(args.output_dir) / ARGS_FILE).exists()
+    world, folder = group.world, Path(args.output_dir)
+    again = shared(  # launchers on several hosts may count differently: rank 0 decides
+        group, lambda: bool(world.attempt) and output_dir.launch_of(folder) == world.launch
+    )  # fmt: skip
     if again:
         args.resume, args.overwrite = True, False
     return again

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shutil
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
@@ -19,8 +18,7 @@ from plainbert.tasks.squad import Answer, Question, Squad
 from plainbert.tasks.squad_files import read
 from plainbert.tasks.squad_find import find
 from plainbert.text.sentencepiece import SentencePiece
-
-UNTRAINED = "untrained"  # in the run folder: the model that --sentencepiece begins with
+from plainbert.train.run_folder import UNTRAINED
 
 
 def training_set(args: argparse.Namespace) -> Squad:
@@ -86,7 +84,6 @@ def start_untrained(args: argparse.Namespace, run: Session) -> None:
     """Draw the model that ``--sentencepiece`` asks for, and let ``--model_dir`` name it."""
     folder = run.folder / UNTRAINED
     if run.first and not (args.resume and folder.exists()):
-        shutil.rmtree(folder, ignore_errors=True)
         tokenizer = SentencePiece(args.sentencepiece, lower=args.do_lower_case is not False)
         model: Headed = model_zoo.new_model(args.bert_model, tokenizer, "span", **_changes(args))
         checkpoint.write(folder, model, tokenizer)

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import logging
 import os
 import platform
 import random
-import shutil
 import sys
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -21,26 +20,23 @@ import torch
 
 import plainbert
 from plainbert import files
-from plainbert.cli import run
+from plainbert.cli import output_dir, run
+from plainbert.cli.output_dir import Claim
 from plainbert.dist.group import Group
-from plainbert.errors import UsageError
 from plainbert.infer import devices
+from plainbert.train.run_folder import ARGS_FILE, LOG_FILE
 
-ARGS_FILE = "args.json"
-LOG_FILE = "log.txt"
-# What a run writes, and --overwrite therefore removes. Anything else in the folder stays.
-_WRITTEN = (
-    ARGS_FILE, LOG_FILE, "metrics.jsonl", "eval_results.json", "best", "last", "step-*",
-    "events.out.tfevents.*",
-)  # fmt: skip
-# Flags that a resumed run may have otherwise.
-_FREE = {"resume", "overwrite", "verbose", "start_step"}
 _PACKAGES = ("torch", "numpy", "tokenizers", "safetensors", "sentencepiece", "huggingface_hub")
 
 
 @dataclass(frozen=True)
 class Run:
-    """What a script knows after :func:`start`.
+    """What a script knows after :func:`start`; a run that trains is over at the end of its block.
+
+    ::
+
+        with start(args, group=group, script=__file__) as ready:
+            ...
 
     Attributes:
         device: where to compute.
@@ -50,6 +46,8 @@ class Run:
         threads: CPU threads that torch uses.
         rank: this process among ``ranks``.
         ranks: processes that work together.
+        claim: what this process has to do with the folder at the end; None where it only adds to
+            it.
     """
 
     device: torch.device
@@ -59,20 +57,39 @@ class Run:
     threads: int
     rank: int = 0
     ranks: int = 1
+    claim: Claim | None = None
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self.claim is not None:
+            self.claim.end(failed=error is not None)
 
 
-def start(args: argparse.Namespace, new_run: bool = True, group: Group | None = None) -> Run:
+def start(
+    args: argparse.Namespace,
+    new_run: bool = True,
+    group: Group | None = None,
+    script: str | None = None,
+) -> Run:
     """Prepare the process for a script's work and log what was decided.
 
     Args:
         args: parsed flags; those a script lacks (``gpu``, ``output_dir`` ...) count as not given.
-        new_run: the script trains in ``--output_dir``. False (``--only_inference``) writes beside
-            what is there.
+        new_run: the script trains in ``--output_dir``, alone. False (``--only_inference``) writes
+            results beside what is there, even beside a run that is under way, and removes nothing.
         group: the ranks of the run, of which only rank 0 writes and, but for warnings, speaks.
+        script: path of the script; ``--overwrite`` spares the runs of others.
 
     Raises:
-        UsageError: ``--output_dir`` holds a run and neither ``--resume`` nor ``--overwrite`` was
-            given, or ``--resume`` finds none.
+        UsageError: ``--output_dir`` is in use; or it holds a run and neither ``--resume`` nor
+            ``--overwrite`` was given, or what they do not go with.
         DeviceError: the GPU that was asked for is not there.
     """
     rank, ranks = (0, 1) if group is None else (group.rank, group.size)
@@ -88,32 +105,50 @@ def start(args: argparse.Namespace, new_run: bool = True, group: Group | None = 
     seed = getattr(args, "seed", None)
     if seed is not None:
         seed_everything(seed)
-    folder = getattr(args, "output_dir", None)
-    ready = Run(
-        device, dtype, None if folder is None else Path(folder), log, torch.get_num_threads(),
-        rank, ranks,
-    )  # fmt: skip
-    if ready.folder is not None and rank == 0:
-        _prepare(ready.folder, args, new_run)
-        _log_file(log, ready.folder / LOG_FILE)
+    folder = None if getattr(args, "output_dir", None) is None else Path(args.output_dir)
+    claim = None
+    if folder is not None and rank == 0:
+        if new_run:
+            claim = output_dir.claim(folder, args, script)
+        else:
+            output_dir.beside(folder)
+    ready = Run(device, dtype, folder, log, torch.get_num_threads(), rank, ranks, claim)
+    try:
+        _begin(args, ready, new_run, group, script)
+    except BaseException as error:
+        ready.__exit__(type(error), error, error.__traceback__)
+        raise
+    return ready
+
+
+def _begin(
+    args: argparse.Namespace, ready: Run, new_run: bool, group: Group | None, script: str | None
+) -> None:
+    """Note in the folder, and say, what the run is."""
+    log, folder, seed = ready.log, ready.folder, getattr(args, "seed", None)
+    if folder is not None and ready.rank == 0:
+        changed = []
         if new_run and getattr(args, "resume", False):
-            for line in _differences(ready.folder / ARGS_FILE, args):
-                log.warning("resuming with another flag: %s", line)
-        if new_run or not (ready.folder / ARGS_FILE).exists():
-            files.write_json(ready.folder / ARGS_FILE, describe(args, ready))
+            changed = output_dir.differences(folder, args)
+        if new_run or not (folder / ARGS_FILE).exists():
+            launch = "" if group is None else group.world.launch
+            files.write_json(folder / ARGS_FILE, describe(args, ready, script, launch))
+        _log_file(log, folder / LOG_FILE)
+        for line in changed:
+            log.warning("resuming with another flag: %s", line)
     if group is not None:
         group.barrier()
-    run.note_folder(ready.folder if new_run else None)
+    run.note_folder(folder if new_run else None)
     log.info(
         "plainbert %s, torch %s, %s, %s%s%s", plainbert.__version__, torch.__version__,
-        devices.describe(device), str(dtype).removeprefix("torch."),
-        "" if seed is None else f", seed {seed}", "" if ranks == 1 else f", {ranks} ranks",
+        devices.describe(ready.device), str(ready.dtype).removeprefix("torch."),
+        "" if seed is None else f", seed {seed}",
+        "" if ready.ranks == 1 else f", {ready.ranks} ranks",
     )  # fmt: skip
-    if dtype is torch.float16 and device.type == "cpu":
+    if ready.dtype is torch.float16 and ready.device.type == "cpu":
         log.warning("--dtype float16 is slow on a CPU; bfloat16 or float32 is meant for it.")
     for note in getattr(args, "notes", ()):
         log.info("%s", note)
-    return ready
 
 
 def _device(args: argparse.Namespace, group: Group | None) -> torch.device:
@@ -133,11 +168,14 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def describe(args: argparse.Namespace, ready: Run) -> dict[str, Any]:
+def describe(
+    args: argparse.Namespace, ready: Run, script: str | None, launch: str
+) -> dict[str, Any]:
     """The content of ``args.json``: how to repeat a run, and on what it ran."""
     values = {key: value for key, value in vars(args).items() if key not in ("given", "notes")}
     return {
         "command": sys.argv,
+        **({} if script is None else {"script": output_dir.kind_of(script)}),
         "flags": values,
         "given": list(getattr(args, "given", ())),
         "versions": {"plainbert": plainbert.__version__, "python": platform.python_version()}
@@ -148,6 +186,7 @@ def describe(args: argparse.Namespace, ready: Run) -> dict[str, Any]:
         "cores": os.cpu_count(),
         "threads": ready.threads,
         "ranks": ready.ranks,
+        **({"launch": launch} if launch else {}),
     }
 
 
@@ -194,48 +233,6 @@ def _add(log: logging.Logger, handler: logging.Handler, form: str) -> None:
     handler.setFormatter(logging.Formatter(form))
     handler.of_plainbert = True  # type: ignore[attr-defined]
     log.addHandler(handler)
-
-
-def _prepare(folder: Path, args: argparse.Namespace, new_run: bool) -> None:
-    """Make the run folder, or decide what happens to the run that is in it."""
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"--output_dir {folder} is a file; the name of a folder is expected.")
-    holds_run = (folder / ARGS_FILE).exists()
-    resume, overwrite = (getattr(args, name, False) for name in ("resume", "overwrite"))
-    if new_run and resume and not holds_run:
-        raise UsageError(
-            f"--resume: {folder} holds no run (no {ARGS_FILE}). Leave --resume out to start one, "
-            "or name the folder of an earlier run with --output_dir."
-        )
-    if new_run and holds_run and not resume and not overwrite:
-        raise UsageError(
-            f"--output_dir {folder} holds a run. Add --resume to go on with it, --overwrite to "
-            "start anew there, or name another folder."
-        )
-    if new_run and overwrite and folder.exists():
-        for pattern in _WRITTEN:
-            for path in folder.glob(pattern):
-                _remove(path)
-    folder.mkdir(parents=True, exist_ok=True)
-    files.remove_leftovers(folder)
-
-
-def _differences(path: Path, args: argparse.Namespace) -> list[str]:
-    """Flags whose values are not those the run was started with."""
-    before = files.read_json(path).get("flags", {})
-    now = json.loads(json.dumps(vars(args)))  # tuples become lists, as in the file
-    return [
-        f"--{name} was {before[name]}, is {now[name]}"
-        for name in sorted(before.keys() & now.keys() - _FREE)
-        if before[name] != now[name]
-    ]
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def _version(package: str) -> str | None:

@@ -23,7 +23,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import FrameType
 
-from plainbert.dist.world import FIRST_PORT, PORTS, RESTARTS
+from plainbert.dist.world import FIRST_PORT, LAUNCH, PORTS, RESTARTS
 from plainbert.errors import UsageError
 
 KEEP_ALIVE = {"time": 5, "intvl": 3, "probes": 3}  # a cut line is noticed after about 14 s
@@ -110,6 +110,8 @@ def _mpirun(plan: Plan, version: int | None = None) -> list[str]:
         words += [kind, agent, plan.remote_shell]
     if plan.port is not None:
         words += ["-x", f"MASTER_PORT={plan.port}"]
+    if plan.max_restarts:
+        words += ["-x", f"{LAUNCH}={socket.gethostname()}.{os.getpid()}"]
     if "TORCH_CPP_LOG_LEVEL" not in plan.env:  # warnings about missing reverse DNS
         words += ["-x", "TORCH_CPP_LOG_LEVEL=ERROR"]
     for name in FORWARDED:

@@ -19,6 +19,7 @@ LOOPBACK = "127.0.0.1"
 FIRST_PORT, PORTS = 20000, 12000
 DEFAULT_PORT = 29500
 RESTARTS = "PLAINBERT_RESTART_COUNT"  # set by scripts/launch.py around mpirun
+LAUNCH = "PLAINBERT_LAUNCH"  # as well, to the same value in all attempts
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class World:
         port: of rank 0's store.
         job: what the ranks of one run have in common, and no other run.
         attempt: how often the launcher started this run again.
+        launch: what all those attempts have in common; empty when the launcher does not tell.
         agent_store: the launcher keeps the store itself.
     """
 
@@ -52,6 +54,7 @@ class World:
     port: int = DEFAULT_PORT
     job: str = ""
     attempt: int = 0
+    launch: str = ""
     agent_store: bool = False
 
     @classmethod
@@ -79,6 +82,7 @@ class World:
                     world, local_rank=local_rank, local_size=max(world.local_size, local_rank + 1)
                 )
         world = replace(world, attempt=max(world.attempt, _number(env, RESTARTS, 0)))
+        world = replace(world, launch=world.launch or env.get(LAUNCH, ""))
         for name, value, count in (
             ("rank", world.rank, world.size),
             ("local rank", world.local_rank, world.local_size),
@@ -161,6 +165,7 @@ def _from_variables(env: Mapping[str, str]) -> World | None:
         port=_port(env, ""),
         job=job,
         attempt=attempt,
+        launch=env.get("TORCHELASTIC_RUN_ID", ""),
         agent_store=env.get("TORCHELASTIC_USE_AGENT_STORE") == "True",
     )
 
@@ -229,6 +234,7 @@ def _from_slurm(env: Mapping[str, str]) -> World | None:
         port=_port(env, job),
         job=job,
         attempt=_number(env, "SLURM_RESTART_COUNT", 0),
+        launch=env.get("SLURM_JOB_ID", ""),
     )
 
 

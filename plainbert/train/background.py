@@ -5,6 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+_NAME = "plainbert checkpoint"
+
+
+def is_busy() -> bool:
+    """Whether such work is under way in this process."""
+    return any(thread.name == _NAME for thread in threading.enumerate())
+
 
 class Background:
     """One piece of work at a time in a thread of its own."""
@@ -24,7 +31,7 @@ class Background:
                 self._error = error
 
         # A daemon: when the run fails for another reason, nobody waits for this.
-        self._thread = threading.Thread(target=run, name="checkpoint", daemon=True)
+        self._thread = threading.Thread(target=run, name=_NAME, daemon=True)
         self._thread.start()
 
     def wait(self) -> None:

@@ -126,13 +126,12 @@ class _Run:
         about: dict[str, Any] | None,
         ranks: Ranks,
     ) -> None:
-        self.model, self.train, self.settings = model, train, settings
-        self.evaluation, self.ranks = evaluation, ranks
+        self.model, self.train, self.settings, self.evaluation = model, train, settings, evaluation
         self.folder = None if folder is None else Path(folder)
         self.checkpoints = None
         if self.folder:
             self.checkpoints = Checkpoints(self.folder, model, tokenizer, about, settings, ranks)
-        self.device = next(model.parameters()).device
+        self.ranks, self.device = ranks, next(model.parameters()).device
         self.history: list[tuple[int, Scores]] = []
         self.saved = -1  # step of the last checkpoint
 
@@ -145,12 +144,10 @@ class _Run:
             raise UsageError("to resume a run, name its folder.")
         if self.checkpoints and not resume:
             self.checkpoints.check_empty()
-        elif self.checkpoints:
-            found = self.checkpoints.resume(settings.start_step)
-            if found is not None:
-                self.progress, self.saved = found, found.step
-                if found.step == settings.first_step:  # an earlier phase's: its slots, no more
-                    self.progress = Progress(step=found.step, scaler=found.scaler)
+        elif self.checkpoints and (found := self.checkpoints.resume(settings.start_step)):
+            self.progress, self.saved = found, found.step
+            if found.step == settings.first_step:  # an earlier phase's: its slots, no more
+                self.progress = Progress(step=found.step, scaler=found.scaler)
         self.mixed = ranks.prepare(self.model, settings.dtype)
         named = ranks.parameters(self.model)
         self.optimizer = Optimizer(
@@ -181,6 +178,8 @@ class _Run:
                 "per_step": self.sampler.global_size, "first_step": settings.first_step,
             },
         )  # fmt: skip
+        if self.checkpoints:
+            self.checkpoints.tidy()
         self.progress.ranks = ranks.size
         self.stepper = Stepper(
             self.model, self.optimizer, self.mixed, self.progress.scaler, settings.max_grad_norm,

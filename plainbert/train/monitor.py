@@ -14,12 +14,11 @@ from typing import Any
 from tqdm import tqdm
 
 from plainbert import files
+from plainbert.train.run_folder import METRICS_FILE
 from plainbert.train.state import Progress
 from plainbert.train.step import StepResult
 
 log = logging.getLogger(__name__)
-
-METRICS_FILE = "metrics.jsonl"
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import copy
 import logging
-import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -23,16 +22,18 @@ from plainbert import checkpoint, files
 from plainbert.errors import CheckpointError, FormatError, UsageError
 from plainbert.nn.headed import Headed
 from plainbert.text.tokenizer import Tokenizer
+from plainbert.train import earlier, run_folder
 from plainbert.train.background import Background
 from plainbert.train.optim import Optimizer
 from plainbert.train.ranks import ALONE, Ranks
+from plainbert.train.run_folder import STATE
 from plainbert.train.settings import Settings
 from plainbert.train.slots import read_slots, write_slots
 from plainbert.train.step import Scaler
 
 log = logging.getLogger(__name__)
 
-SLOTS, PARTS, STATE = "training.safetensors", "training", "training.json"
+SLOTS, PARTS = "training.safetensors", "training"
 
 
 @dataclass
@@ -95,15 +96,17 @@ class Checkpoints:
         """Write a checkpoint, point ``last`` and ``best`` to theirs, remove old ones.
 
         All ranks must call. A kill at any moment leaves either the old state or the new one. In
-        the background, the call returns when everything is copied; the next one waits for it.
+        the background, the call returns when everything is copied; the next one waits for it. The
+        first checkpoint of a run that overwrites another is the end of that one.
 
         Raises:
             CheckpointError: it could not be written, or, in the background, the one before.
+            UsageError: something else has the checkpoint's name.
         """
         self.wait()
         ranks = self.ranks
         path = self.folder / checkpoint.step_name(progress.step)
-        if self._agreed(path.exists()):
+        if self._agreed(run_folder.is_checkpoint(path)):
             self._publish(path, progress)
             return path
         if ranks.spread and self._group is None:
@@ -156,19 +159,20 @@ class Checkpoints:
         Raises:
             UsageError: the folder holds checkpoints.
         """
-        if self.ranks.rank:
-            return
-        if any(self.folder.glob("step-*")):
+        names = [path.name for path in self.folder.glob("step-*")]
+        if self.ranks.rank == 0 and any(run_folder.step_of(name) is not None for name in names):
             raise UsageError(
                 f"{self.folder} holds the checkpoints of an earlier run. Resume it, overwrite it, "
                 "or name another folder."
             )
-        files.remove_leftovers(self.folder)
 
-    def newest(self) -> Path | None:
-        """The newest checkpoint that can be resumed; folders appear whole, so all of them are."""
-        found = sorted(path.parent for path in self.folder.glob(f"step-*/{STATE}"))
-        return found[-1] if found else None
+    def tidy(self) -> None:
+        """Remove what a killed run left half done; to be called when nothing can be refused."""
+        if self.ranks.rank:
+            return
+        run_folder.remove_leftovers(self.folder)
+        if run_folder.checkpoints(self.folder):
+            earlier.remove(self.folder)
 
     def resume(self, at: int | None = None) -> Progress | None:
         """Load a checkpoint's weights; :meth:`load_slots` brings the rest.
@@ -182,14 +186,9 @@ class Checkpoints:
         Raises:
             CheckpointError: the checkpoint is of another model.
             FormatError: a file is garbled.
-            UsageError: there is no checkpoint of that step, or later ones.
+            UsageError: there is no checkpoint of that step, or later ones, or a damaged later one.
         """
-        if self.ranks.rank == 0:
-            files.remove_leftovers(self.folder)
-        found = self.newest() if self.ranks.rank == 0 else None
-        step = torch.tensor([-1 if found is None else int(found.name.partition("-")[2])])
-        if self.ranks.rank:
-            step.zero_()
+        step = torch.tensor([run_folder.newest_step(self.folder) if self.ranks.rank == 0 else 0])
         self.ranks.sum([step])  # rank 0's, for all
         if at is not None and step != at:
             there = "none" if step < 0 else f"step {int(step)} is the newest"
@@ -260,6 +259,7 @@ class Checkpoints:
     def _publish(self, path: Path, progress: Progress) -> None:
         if self.ranks.rank == 0:
             self._point(path, progress)
+            earlier.remove(self.folder)
             self._remove_old(path, progress)
 
     def _point(self, last: Path, progress: Progress) -> None:
@@ -270,12 +270,10 @@ class Checkpoints:
 
     def _remove_old(self, last: Path, progress: Progress) -> None:
         best = self.folder / checkpoint.step_name(progress.best_step)
-        older = [path for path in sorted(self.folder.glob("step-*")) if path not in (last, best)]
+        paths = run_folder.checkpoints(self.folder)
+        older = [path for path in paths if path not in (last, best)]
         for path in older[: max(0, len(older) - self.keep)]:
-            # Renamed first: half a checkpoint must never carry a checkpoint's name.
-            gone = path.with_name(f".{path.name}.old{files.PARTIAL}")
-            path.rename(gone)
-            shutil.rmtree(gone, ignore_errors=True)
+            run_folder.remove_checkpoint(path)
 
 
 def check_order(progress: Progress, order: dict[str, Any]) -> None:

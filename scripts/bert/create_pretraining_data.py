@@ -28,11 +28,15 @@ import argparse
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
+from logging import Logger
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from plainbert.cli import flags, values
 from plainbert.cli.run import run
+
+if TYPE_CHECKING:
+    from plainbert.corpus.plan import Settings
 
 OWN = {
     flags.Flag("input_file", values.patterns, "Text files: paths or globs, .gz and .xz too; "
@@ -79,12 +83,8 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     args = parse_args(argv)
 
     from plainbert.cli.start import start
-    from plainbert.cli.vocabulary import casing, tokenizer_of
     from plainbert.corpus import build, documents
     from plainbert.corpus.plan import Settings
-    from plainbert.corpus.tokens import Reading
-    from plainbert.corpus.vocabulary import train_vocabulary
-    from plainbert.processes import cores
 
     settings = Settings(
         args.max_len, args.short_seq_prob, args.masked_lm_prob, args.max_predictions_per_seq,
@@ -93,7 +93,20 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     build.check_folder(args.output_dir, args.overwrite)
     paths = documents.find_files(args.input_file)
     args.gpus = ()  # nothing here computes on one
-    log = start(args).log
+    with start(args, script=__file__) as ready:
+        return make(args, paths, settings, ready.log)
+
+
+def make(
+    args: argparse.Namespace, paths: Sequence[Path], settings: Settings, log: Logger
+) -> dict[str, Any]:
+    """Make the shards."""
+    from plainbert.cli.vocabulary import casing, tokenizer_of
+    from plainbert.corpus import build, documents
+    from plainbert.corpus.tokens import Reading
+    from plainbert.corpus.vocabulary import train_vocabulary
+    from plainbert.processes import cores
+
     if args.train_vocab is None:
         tokenizer = tokenizer_of(args)
     else:

@@ -120,21 +120,6 @@ def test_resume_without_a_run(tmp_path: Path) -> None:
     assert not (tmp_path / "new").exists()
 
 
-def test_overwrite_removes_the_run_and_nothing_else(tmp_path: Path) -> None:
-    begin(tmp_path)
-    for name in ("step-0000001", ".step-0000002.tmp", "mine"):
-        (tmp_path / name).mkdir()
-    (tmp_path / "best").symlink_to("step-0000001")
-    for name in ("metrics.jsonl", "notes.txt", "events.out.tfevents.1.host"):
-        (tmp_path / name).write_text("x")
-
-    begin(tmp_path, "--overwrite")
-
-    left = {path.name for path in tmp_path.iterdir()}
-    assert left == {"args.json", "log.txt", "mine", "notes.txt"}
-    assert (tmp_path / "log.txt").read_text().count("plainbert") == 1
-
-
 def test_inference_writes_beside_a_run(tmp_path: Path) -> None:
     begin(tmp_path, "--lr", "3e-5")
     before = (tmp_path / "args.json").read_text()

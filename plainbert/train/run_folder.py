@@ -1,0 +1,117 @@
+"""What a run has in its folder, and how it is told from what others put there."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from plainbert import files
+from plainbert.checkpoint import step_name
+from plainbert.errors import UsageError
+from plainbert.train.evaluate import RESULTS_FILE
+
+ARGS_FILE, LOG_FILE, METRICS_FILE = "args.json", "log.txt", "metrics.jsonl"
+STATE = "training.json"  # in every checkpoint of a run, and in no other model folder
+UNTRAINED = "untrained"  # the model that a run from scratch begins with, where it keeps one
+LINKS = ("best", "last")
+
+_EVENTS = re.compile(r"events\.out\.tfevents\.\d+\..+")
+# What is half written when a run is killed. Others may be writing other files there meanwhile.
+_LEFTOVERS = rf"step-\d{{7,}}(?:\.old)?|best|last|{UNTRAINED}|args\.json|metrics\.jsonl|overwritten"
+# What versions before the mark left: how it is named, and what it is.
+_OLD_LEFTOVERS = (
+    (re.compile(r"\.step-\d{7,}(?:\.old)?\.tmp"), Path.is_dir),
+    (re.compile(r"\.(?:best|last)\.tmp"), Path.is_symlink),
+    (re.compile(r"\.(?:args\.json|metrics\.jsonl)\.[a-z0-9_]{8}\.tmp"), Path.is_file),
+)
+
+
+def step_of(name: str) -> int | None:
+    """The step in the name of a checkpoint; None for every name that we would not write.
+
+    Example:
+        >>> step_of("step-0001200"), step_of("step-0001200-keep"), step_of("step-1200")
+        (1200, None, None)
+    """
+    found = re.fullmatch(r"step-([0-9]{7,})", name)
+    if found is None or step_name(int(found[1])) != name:
+        return None
+    return int(found[1])
+
+
+def is_checkpoint(path: Path) -> bool:
+    """Whether a folder is a checkpoint that a run wrote: by its name, and the state inside."""
+    return step_of(path.name) is not None and (path / STATE).is_file()
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """The checkpoints of the run in a folder, by step; a user's copies are none.
+
+    They appear whole, so each of them can be resumed.
+    """
+    paths = [path for path in folder.glob("step-*") if is_checkpoint(path)]
+    return sorted(paths, key=lambda path: step_of(path.name) or 0)
+
+
+def newest_step(folder: Path) -> int:
+    """The step of the newest checkpoint; -1 when there is none.
+
+    Raises:
+        UsageError: what has the name of a later one is none.
+    """
+    newest = max((step_of(path.name) or 0 for path in checkpoints(folder)), default=-1)
+    for path in in_the_way(folder):
+        if (step_of(path.name) or -1) > newest:
+            raise UsageError(
+                f"{path} has the name of a later checkpoint and no {STATE}: it cannot be resumed, "
+                "and is in the way of the one that will be written. Move it elsewhere."
+            )
+    return newest
+
+
+def written(folder: Path) -> list[Path]:
+    """What the run in a folder wrote to be read as a run; ``args.json`` is the last.
+
+    Predictions, exports and caches are not among it, nor anything that others put there.
+    """
+    paths = checkpoints(folder)
+    paths += [path for name in LINKS if _is_link(path := folder / name)]
+    paths += [path for path in folder.glob("events.out.*") if _EVENTS.fullmatch(path.name)]
+    if (folder / UNTRAINED / "model.safetensors").is_file():
+        paths.append(folder / UNTRAINED)
+    names = (LOG_FILE, METRICS_FILE, RESULTS_FILE, ARGS_FILE)
+    return paths + [path for name in names if os.path.lexists(path := folder / name)]
+
+
+def in_the_way(folder: Path) -> list[Path]:
+    """What has a name that a run needs for its checkpoints, and was written by none."""
+    named = [path for path in folder.glob("step-*") if step_of(path.name) is not None]
+    paths = [path for path in sorted(named) if not is_checkpoint(path)]
+    links = [folder / name for name in LINKS]
+    return paths + [path for path in links if os.path.lexists(path) and not _is_link(path)]
+
+
+def remove_checkpoint(path: Path) -> None:
+    """Delete a checkpoint; a kill leaves no half of one under its name."""
+    gone = path.with_name(f".{path.name}.old{files.PARTIAL}")
+    files.remove(gone)
+    path.rename(gone)
+    files.remove(gone)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Delete what a killed run of ours left half written in its folder."""
+    files.remove_leftovers(folder, _LEFTOVERS)
+    if not (folder / ARGS_FILE).is_file():
+        return
+    for path in folder.glob(".*.tmp"):
+        if any(form.fullmatch(path.name) and fits(path) for form, fits in _OLD_LEFTOVERS):
+            files.remove(path)
+
+
+def _is_link(path: Path) -> bool:
+    """Whether it is what a run has under the names ``best`` and ``last``."""
+    if path.is_symlink():
+        return step_of(os.readlink(path)) is not None
+    return (path / STATE).is_file()  # a copy of a run folder in which links became folders

@@ -18,7 +18,9 @@ LOOPBACK = "127.0.0.1"
 # Below 32768: from there on Linux gives ports to whoever asks for any.
 FIRST_PORT, PORTS = 20000, 12000
 DEFAULT_PORT = 29500
-RESTARTS = "PLAINBERT_RESTART_COUNT"  # set by scripts/launch.py around mpirun
+# Set by scripts/launch.py around mpirun.
+RESTARTS = "PLAINBERT_RESTART_COUNT"
+LIFELINE = "PLAINBERT_LIFELINE"
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,8 @@ class World:
         job: what the ranks of one run have in common, and no other run.
         attempt: how often the launcher started this run again.
         agent_store: the launcher keeps the store itself.
+        lifeline: where the launcher waits for this rank's connection; empty without such a
+            launcher.
     """
 
     rank: int = 0
@@ -53,6 +57,7 @@ class World:
     job: str = ""
     attempt: int = 0
     agent_store: bool = False
+    lifeline: str = field(default="", repr=False)  # holds a secret
 
     @classmethod
     def current(cls, env: Mapping[str, str] | None = None, local_rank: int | None = None) -> World:
@@ -78,7 +83,8 @@ class World:
                 world = replace(
                     world, local_rank=local_rank, local_size=max(world.local_size, local_rank + 1)
                 )
-        world = replace(world, attempt=max(world.attempt, _number(env, RESTARTS, 0)))
+        attempt = max(world.attempt, _number(env, RESTARTS, 0))
+        world = replace(world, attempt=attempt, lifeline=env.get(LIFELINE, ""))
         for name, value, count in (
             ("rank", world.rank, world.size),
             ("local rank", world.local_rank, world.local_size),

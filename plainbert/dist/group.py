@@ -21,14 +21,9 @@ from typing import TYPE_CHECKING, Any
 
 from plainbert.dist.ending import Ending
 from plainbert.dist.failure import DistributedError, is_communication
+from plainbert.dist.lifeline import Lifeline
 from plainbert.dist.packing import packed
-from plainbert.dist.rendezvous import (
-    choose_interface,
-    everybody,
-    open_store,
-    own_door,
-    resolve,
-)
+from plainbert.dist.rendezvous import choose_interface, everybody, open_store, own_door, resolve
 from plainbert.dist.watch import Watch
 from plainbert.dist.world import World
 from plainbert.errors import PlainBertError
@@ -97,6 +92,7 @@ class Group:
         self.timeout_s = TIMEOUT_S
         self._ending: Ending | None = None
         self._watch: Watch | None = None
+        self._lifeline: Lifeline | None = None
         self._count = 0
 
     def start(self, device_type: str, timeout_s: float, backend: str, wait_s: float) -> None:
@@ -107,6 +103,7 @@ class Group:
         import torch.distributed as torch_dist
 
         world, self.timeout_s = self.world, timeout_s
+        self._lifeline = Lifeline(world.lifeline)
         choose_interface(world)
         store = open_store(world, wait_s)
         everybody(store, world, wait_s)
@@ -285,6 +282,8 @@ class Group:
         _destroy()
         if lost is not None:
             raise lost
+        if self._lifeline is not None:
+            self._lifeline.release()
 
     def _watch_has_verdict(self) -> bool:
         return self._watch is not None and self._watch.verdict is not None

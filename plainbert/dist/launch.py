@@ -1,6 +1,7 @@
 """The commands that start a script on one host or several, with what a bare command lacks.
 
-- Without keep-alive options mpirun does not notice a cut network and hangs.
+- Without keep-alive options mpirun does not notice a cut network and hangs; with them it still does
+  when a rank was quicker to notice (``plainbert.dist.lifeline``).
 - Without TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 (set by ``plainbert.dist.agent``) ranks that torchrun
   starts again may look for ranks that are gone.
 - An isolated launcher may ignore SIGTERM: ``timeout -k`` kills what is left.
@@ -10,26 +11,26 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import shlex
-import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from types import FrameType
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from plainbert.dist.world import FIRST_PORT, LAUNCH, PORTS, RESTARTS
+from plainbert.dist.lifeline import Lifelines
+from plainbert.dist.rendezvous import is_loopback, source_address
+from plainbert.dist.supervise import Running
+from plainbert.dist.world import FIRST_PORT, LAUNCH, LIFELINE, LOOPBACK, PORTS, RESTARTS
 from plainbert.errors import UsageError
 
 KEEP_ALIVE = {"time": 5, "intvl": 3, "probes": 3}  # a cut line is noticed after about 14 s
 KILL_AFTER_S = 30
-OTHERS_S = 60.0  # for the other hosts to end after one did
-FORWARDED = ("PYTHONPATH", "OMP_NUM_THREADS", "MASTER_PORT", "TORCH_CPP_LOG_LEVEL", RESTARTS)
+FORWARDED = (
+    "PYTHONPATH", "OMP_NUM_THREADS", "MASTER_PORT", "TORCH_CPP_LOG_LEVEL", RESTARTS, LIFELINE,
+)  # fmt: skip
 LOCAL = ("localhost", "127.0.0.1")
 
 
@@ -182,70 +183,31 @@ def run(plan: Plan) -> int:
     Returns:
         exit status of the first command that failed; 0 when none did.
     """
-    again = plan.max_restarts if plan.launcher == "mpirun" else 0  # torchrun restarts by itself
-    for attempt in range(again + 1):
-        env = {**plan.env, **({RESTARTS: str(attempt)} if attempt else {})}
-        now = Plan(**{**plan.__dict__, "env": env})
-        lines = commands(now)
-        for words in lines:
-            print(f"+ {shlex.join(words)}", file=sys.stderr, flush=True)
-        running = Running(lines, env)
-        status = running.wait()
-        if status == 0 or running.told or attempt == again:
+    if plan.launcher == "torchrun":  # restarts by itself
+        return _start(plan).wait()
+    for attempt in range(plan.max_restarts + 1):
+        restarts = {RESTARTS: str(attempt)} if attempt else {}
+        with Lifelines(_own_address(plan.hosts)) as lifelines:
+            env = {**plan.env, **restarts, LIFELINE: lifelines.place}
+            running = _start(replace(plan, env=env), lifelines.broken)
+            status = running.wait()
+        if status == 0 or running.stopped_by or attempt == plan.max_restarts:
             return status
-        print(f"exit status {status}: restart {attempt + 1} of {again}", file=sys.stderr)
+        print(
+            f"exit status {status}: restart {attempt + 1} of {plan.max_restarts}", file=sys.stderr
+        )
     raise AssertionError
 
 
-class Running:
-    """Commands that run at the same time and end together."""
+def _start(plan: Plan, rank_failed: Callable[[], bool] = lambda: False) -> Running:
+    lines = commands(plan)
+    for words in lines:
+        print(f"+ {shlex.join(words)}", file=sys.stderr, flush=True)
+    # An mpirun that waits for a host out of reach crashes, with a long dump, when told to end.
+    return Running(lines, plan.env, rank_failed, kill_stuck=plan.launcher == "mpirun")
 
-    def __init__(self, lines: Sequence[Sequence[str]], env: Mapping[str, str]) -> None:
-        self.told = 0  # the signal that ended this process's work
-        self._children = []
-        self._before = {each: signal.signal(each, self._pass_on)
-                        for each in (signal.SIGINT, signal.SIGTERM)}  # fmt: skip
-        for words in lines:
-            # In a session of its own, a child gets Ctrl-C once: from here.
-            self._children.append(
-                subprocess.Popen(list(words), env=dict(env), start_new_session=True)
-            )
 
-    def wait(self) -> int:
-        """Until all have ended: the others get a minute after the first failure."""
-        status, end = 0, float("inf")
-        try:
-            while any(child.poll() is None for child in self._children):
-                failed = [child.returncode for child in self._children if child.returncode]
-                if failed and not status:
-                    status = failed[0]
-                    end = time.monotonic() + OTHERS_S
-                if time.monotonic() > end:
-                    self._signal(signal.SIGTERM if status else signal.SIGKILL)
-                    end, status = time.monotonic() + KILL_AFTER_S, status or 1
-                    self._kill_at(end)
-                time.sleep(0.05)
-        finally:
-            for each, handler in self._before.items():
-                signal.signal(each, handler)
-        codes = [child.returncode for child in self._children]
-        status = status or next((code for code in codes if code), 0)
-        if self.told:
-            return 128 + self.told
-        return status if status >= 0 else 128 - status
-
-    def _kill_at(self, end: float) -> None:
-        while any(child.poll() is None for child in self._children):
-            if time.monotonic() > end:
-                self._signal(signal.SIGKILL)
-            time.sleep(0.05)
-
-    def _signal(self, number: int) -> None:
-        for child in self._children:
-            if child.poll() is None:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(child.pid, number)
-
-    def _pass_on(self, number: int, frame: FrameType | None) -> None:
-        self.told = number
-        self._signal(number)
+def _own_address(hosts: Sequence[tuple[str, int]]) -> str:
+    """This host's address on the way to the others; the loopback's when all is on this host."""
+    addresses = [source_address(name) for name, _ in hosts]
+    return next((text for text in addresses if text and not is_loopback(text)), LOOPBACK)

@@ -98,7 +98,12 @@ def source_address(target: str) -> str:
 def own_door(world: World) -> str:
     """Where the others find this rank 0: the store may be kept on another host."""
     source = source_address(world.address)
-    return world.address if not source or source.startswith("127.") or source == "::1" else source
+    return world.address if not source or is_loopback(source) else source
+
+
+def is_loopback(address: str) -> bool:
+    """Whether only this host reaches itself at an address."""
+    return address.startswith("127.") or address == "::1"
 
 
 def interface_of(address: str) -> str:

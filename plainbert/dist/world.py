@@ -18,8 +18,10 @@ LOOPBACK = "127.0.0.1"
 # Below 32768: from there on Linux gives ports to whoever asks for any.
 FIRST_PORT, PORTS = 20000, 12000
 DEFAULT_PORT = 29500
-RESTARTS = "PLAINBERT_RESTART_COUNT"  # set by scripts/launch.py around mpirun
-LAUNCH = "PLAINBERT_LAUNCH"  # as well, to the same value in all attempts
+# Set by scripts/launch.py around mpirun.
+RESTARTS = "PLAINBERT_RESTART_COUNT"
+LAUNCH = "PLAINBERT_LAUNCH"  # the same in all attempts of one run
+LIFELINE = "PLAINBERT_LIFELINE"
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,8 @@ class World:
         attempt: how often the launcher started this run again.
         launch: what all those attempts have in common; empty when the launcher does not tell.
         agent_store: the launcher keeps the store itself.
+        lifeline: where the launcher waits for this rank's connection; empty without such a
+            launcher.
     """
 
     rank: int = 0
@@ -56,6 +60,7 @@ class World:
     attempt: int = 0
     launch: str = ""
     agent_store: bool = False
+    lifeline: str = field(default="", repr=False)  # holds a secret
 
     @classmethod
     def current(cls, env: Mapping[str, str] | None = None, local_rank: int | None = None) -> World:
@@ -81,8 +86,12 @@ class World:
                 world = replace(
                     world, local_rank=local_rank, local_size=max(world.local_size, local_rank + 1)
                 )
-        world = replace(world, attempt=max(world.attempt, _number(env, RESTARTS, 0)))
-        world = replace(world, launch=world.launch or env.get(LAUNCH, ""))
+        world = replace(
+            world,
+            attempt=max(world.attempt, _number(env, RESTARTS, 0)),
+            launch=world.launch or env.get(LAUNCH, ""),
+            lifeline=env.get(LIFELINE, ""),
+        )
         for name, value, count in (
             ("rank", world.rank, world.size),
             ("local rank", world.local_rank, world.local_size),

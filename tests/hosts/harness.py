@@ -61,6 +61,12 @@ class Hosts:
         """Plug it in again."""
         self._ip("-n", self.names[1], "link", "set", f"{self.prefix}v1", "up")
 
+    def pids(self, host: int) -> list[int]:
+        """Processes that run on a host."""
+        words = ["ip", "netns", "pids", self.names[host]]
+        done = subprocess.run(words, check=True, capture_output=True, text=True)
+        return [int(word) for word in done.stdout.split()]
+
     def _tool(self, name: str, *words: str) -> None:
         subprocess.run([TOOLS / name, *words], check=True, capture_output=True, text=True)
 

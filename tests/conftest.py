@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import importlib.util
 import json
@@ -10,6 +11,7 @@ import platform
 import random
 import subprocess
 import sys
+import tempfile
 import zlib
 from collections import Counter
 from collections.abc import Generator
@@ -17,6 +19,8 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from tests.tools.isolation import isolate
 
 # Two workers with two threads each would fight over two cores. Set before torch is imported, and in
 # the environment, so that the processes that tests start have it too.
@@ -51,6 +55,12 @@ NEEDS = {
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # Before any test file is imported: libraries read some variables when they are. Workers of
+    # pytest-xdist inherit them.
+    if not hasattr(config, "workerinput"):
+        home = tempfile.TemporaryDirectory(prefix="plainbert-home-")
+        config.add_cleanup(home.cleanup)
+        isolate(os.environ, Path(home.name))
     # A test for what this machine lacks is not run and not counted, rather than skipped; whoever
     # names markers on the command line decides alone, and must have what they need.
     wanted = config.option.markexpr
@@ -59,6 +69,22 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.markexpr = " and ".join(lacking)
     elif wanted in NEEDS and not NEEDS[wanted]:
         raise pytest.UsageError(f"-m {wanted}: what it needs is not here; try make test-{wanted}")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def working_directory(tmp_path_factory: pytest.TempPathFactory) -> Generator[Path]:
+    """An empty folder as the working directory: what commands left in the clone is not there."""
+    folder = tmp_path_factory.mktemp("working-directory")
+    with contextlib.chdir(folder):
+        yield folder
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left_there(working_directory: Path) -> Generator[None]:
+    """Fail a test that writes beside the user's files: into the working directory or the home."""
+    yield
+    left = [*working_directory.iterdir()]
+    assert not left, f"written into the working directory: {[path.name for path in left]}"
 
 
 @pytest.fixture(autouse=True)

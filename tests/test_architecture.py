@@ -161,10 +161,8 @@ def test_modules_stay_readable() -> None:
 
 
 def python(code: str) -> str:
-    """Run code in a fresh interpreter at the root of the project and return what it printed."""
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=HERE, capture_output=True, text=True, check=False
-    )
+    """Run code in a fresh interpreter and return what it printed."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 

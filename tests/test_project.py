@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import json
 import re
-import subprocess
 import tomllib
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
@@ -18,6 +17,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import plainbert
+from tests.tools.isolation import project_files
 
 HERE = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((HERE / "pyproject.toml").read_text("utf-8"))["project"]
@@ -30,18 +30,6 @@ PLACES = re.compile(
     r"(?<![\w.$}>~/-])/(?:work|root|Users|home/\w+|opt)/"
     r"|pypi\.org|pythonhosted\.org|download\.pytorch\.org|repo\.anaconda|index-url|find-links"
 )
-
-
-def tracked() -> list[Path]:
-    """Files that belong to the project: what git holds or would add; all files outside git."""
-    if not (HERE / ".git").exists():
-        hidden = re.compile(r"/(\.venv|\.\w+_cache|\.hypothesis|__pycache__)/")
-        return [path for path in HERE.rglob("*") if path.is_file() and not hidden.search(f"{path}")]
-    done = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=HERE, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    return [path for name in done.stdout.split("\0") if name and (path := HERE / name).is_file()]
 
 
 # In an extra that the tests do not install; make test-openvino does.
@@ -150,7 +138,9 @@ def test_version_is_a_version() -> None:
 
 
 def test_no_place_of_one_machine_is_named() -> None:
-    files = [path for path in tracked() if path.suffix in TEXT and path != Path(__file__).resolve()]
+    files = [
+        path for path in project_files() if path.suffix in TEXT and path != Path(__file__).resolve()
+    ]
     assert len(files) > 30
     found = []
     for path in files:
@@ -177,7 +167,7 @@ def test_the_check_for_places(line: str, hit: bool) -> None:
 def test_every_sample_is_listed_with_its_licence(folder: str) -> None:
     listed = (HERE / folder / "README.md").read_text("utf-8")
     rows = [line for line in listed.splitlines() if line.startswith("|")][2:]
-    files = [path for path in tracked() if path.is_relative_to(HERE / folder)]
+    files = [path for path in project_files() if path.is_relative_to(HERE / folder)]
     files = [path for path in files if path.name != "README.md"]
     assert files
     for path in files:
@@ -235,7 +225,7 @@ SKIPS = (
 def test_no_skips_and_no_unsafe_reads() -> None:
     """Nothing is unpickled, and no test is skipped or expected to fail."""
     unsafe = []
-    for path in tracked():
+    for path in project_files():
         if path.suffix != ".py" or path.is_relative_to(HERE / "tests" / "tools"):
             continue
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):

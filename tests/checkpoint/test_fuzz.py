@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
 NUMBER = 10_000
 
 
@@ -18,16 +17,14 @@ def fuzz(kind, number, folder, seed):
     """Run it in a process of its own: a crash or too much memory must not end the tests."""
     command = [
         sys.executable,
-        "tests/checkpoint/fuzz.py",
+        Path(__file__).with_name("fuzz.py"),
         kind,
         str(number),
         str(folder),
         str(seed),
     ]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300
-    )
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, f"exit status {done.returncode}: {done.stderr[-2000:]}"
     return json.loads(done.stdout.splitlines()[-1])
 

@@ -15,8 +15,6 @@ import pytest
 from plainbert.cli import run
 from plainbert.errors import PlainBertError, UnknownNameError
 
-HERE = Path(__file__).resolve().parent.parent.parent
-
 
 def script(body: str) -> list[str]:
     """A command that runs ``body`` as the main function of a script."""
@@ -27,7 +25,7 @@ def script(body: str) -> list[str]:
 
 def ended(body: str) -> tuple[int, str, str]:
     """Exit status, standard output and standard error of such a script."""
-    done = subprocess.run(script(body), cwd=HERE, capture_output=True, text=True, check=False)
+    done = subprocess.run(script(body), capture_output=True, text=True, check=False)
     return done.returncode, done.stdout, done.stderr
 
 
@@ -103,9 +101,7 @@ def test_memory_in_torch() -> None:
 
 def test_a_reader_that_went_away() -> None:
     body = "import time\nfor row in range(200000):\n    print('a row of results', row)"
-    with subprocess.Popen(
-        script(body), cwd=HERE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
+    with subprocess.Popen(script(body), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.readline()
@@ -142,7 +138,7 @@ def test_ctrl_c(tmp_path: Path, prepare: str, message: str) -> None:
     body = "import signal, time; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
     body += f"{prepare.format(str(tmp_path))}\nprint('ready', flush=True)\ntime.sleep(60)"
     with subprocess.Popen(
-        script(body), cwd=HERE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        script(body), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
         assert process.stderr is not None

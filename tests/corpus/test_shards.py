@@ -21,7 +21,7 @@ from plainbert.errors import CheckpointError, DataError, FormatError, UsageError
 from plainbert.text.vocab import Vocab
 from tests.corpus.made import VOCAB, columns, instances, plain
 
-ROOT = Path(__file__).parents[2]
+FUZZ = Path(__file__).with_name("fuzz.py")
 SIZES = (5, 0, 1, 17, 8)
 
 
@@ -288,7 +288,7 @@ def test_more_files_than_descriptors(tmp_path):
     )
     done = subprocess.run(
         [sys.executable, "-c", program, str(tmp_path / "*.npz")],
-        capture_output=True, text=True, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True,
     )  # fmt: skip
     total = 400 * sum(sum(one["ids"]) for one in made)
     assert done.stdout.split() == ["800", str(total)], done.stderr
@@ -327,8 +327,8 @@ def test_the_thread_ends_with_the_shards(folder):
 def test_broken_files(tmp_path, kind):
     number = 200
     done = subprocess.run(
-        [sys.executable, "tests/corpus/fuzz.py", kind, str(number), str(tmp_path), "5"],
-        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        [sys.executable, str(FUZZ), kind, str(number), str(tmp_path), "5"],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, f"exit status {done.returncode}: {done.stderr[-2000:]}"

@@ -16,7 +16,7 @@ import pytest
 
 from plainbert.dist import agent
 from tests.dist.test_group import PROGRAMS
-from tests.tools.processes import Command, environment, progress, wait_for
+from tests.tools.processes import LAUNCH, Command, environment, progress, wait_for
 
 RANKS = [str(PROGRAMS / "ranks.py")]
 LAUNCHERS = {
@@ -183,7 +183,7 @@ def test_restarts(launcher: str, tmp_path: Path) -> None:
     """A bare torchrun too, without the variable that makes its store private."""
     output = tmp_path / "out"
     line = {
-        "spawn": [sys.executable, "scripts/launch.py", "--ranks", "2", "--max_restarts", "2"],
+        "spawn": [sys.executable, LAUNCH, "--ranks", "2", "--max_restarts", "2"],
         "torchrun": [*LAUNCHERS["torchrun"][:4], "--nproc-per-node=2", "--max-restarts=2"],
     }[launcher]
     flags = ["--output", str(output), "--fail", "kill", "--who", "1"]

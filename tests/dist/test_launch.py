@@ -16,7 +16,7 @@ from plainbert.dist.failure import DistributedError
 from plainbert.dist.spawn import spawn, visible
 from plainbert.errors import UsageError
 from tests.dist.test_group import PROGRAMS
-from tests.tools.processes import HERE, Command, environment
+from tests.tools.processes import HERE, LAUNCH, Command, environment
 
 SCRIPT = ["train.py", "--data", "a b"]
 
@@ -145,7 +145,7 @@ def test_ranks_on_this_host(launcher: str, tmp_path: Path) -> None:
     output = tmp_path / "out.json"
     line = [
         sys.executable,
-        "scripts/launch.py",
+        LAUNCH,
         "--ranks",
         "2",
         "--with",
@@ -163,7 +163,7 @@ def test_ranks_on_this_host(launcher: str, tmp_path: Path) -> None:
 
 
 def test_the_wall_clock_limit_ends_a_job(tmp_path: Path) -> None:
-    line = [sys.executable, "scripts/launch.py", "--ranks", "2", "--timeout", "0.08"]
+    line = [sys.executable, LAUNCH, "--ranks", "2", "--timeout", "0.08"]
     line += [str(PROGRAMS / "ranks.py"), "--steps", "2000", "--sleep", "0.05"]
     done = Command(line, environment()).wait(60)
 
@@ -171,7 +171,7 @@ def test_the_wall_clock_limit_ends_a_job(tmp_path: Path) -> None:
 
 
 def test_a_script_that_is_not_there(tmp_path: Path) -> None:
-    line = [sys.executable, "scripts/launch.py", "--ranks", "1", str(tmp_path / "none.py")]
+    line = [sys.executable, LAUNCH, "--ranks", "1", str(tmp_path / "none.py")]
     done = Command(line, environment()).wait(60)
 
     assert done.status == 2

@@ -75,10 +75,7 @@ def test_it_ends_with_its_parent(program: Path) -> None:
         f"remote = Remote(MXNET, Path(sys.executable), Path({str(program)!r}))\n"
         "print(remote._process.pid, flush=True); time.sleep(60)"
     )
-    parent = subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True,
-        cwd=Path(mxnet.__file__).parents[2],
-    )  # fmt: skip
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
     child = int(parent.stdout.readline())
     parent.send_signal(signal.SIGKILL)

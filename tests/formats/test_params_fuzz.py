@@ -109,9 +109,7 @@ def main(folder: Path) -> None:
 
 def test_damaged_files(tmp_path: Path) -> None:
     code = f"import tests.formats.test_params_fuzz as f; f.main(f.Path({str(tmp_path)!r}))"
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=HERE.parent.parent, capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     arrays, models, refused, slowest = map(float, done.stdout.split())
     assert arrays + models + refused == FILES

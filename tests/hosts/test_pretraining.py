@@ -17,11 +17,12 @@ import pytest
 from safetensors.numpy import load_file
 
 from tests.hosts.harness import SHELL, Hosts
-from tests.tools.processes import HERE, Command, Done, environment, wait_for
+from tests.tools.processes import HERE, LAUNCH, Command, Done, environment, wait_for
 
 pytestmark = pytest.mark.hosts
 
-SCRIPT = "scripts/bert/run_pretraining_hvd.py"
+SCRIPTS = HERE / "scripts" / "bert"
+SCRIPT = str(SCRIPTS / "run_pretraining_hvd.py")
 STEPS = 24
 FLAGS = [
     "--model", "bert_2_32_2", "--num_steps", str(STEPS), "--batch_size", "4", "--dropout", "0",
@@ -37,7 +38,7 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> str:
     text = (HERE / "data" / "pretrain" / "en_novels_sample.txt").read_text("utf-8")
     (folder / "text.txt").write_text(text[:100_000], encoding="utf-8")
     line = [
-        sys.executable, "scripts/bert/create_pretraining_data.py", "--input_file",
+        sys.executable, str(SCRIPTS / "create_pretraining_data.py"), "--input_file",
         str(folder / "text.txt"), "--output_dir", str(folder / "shards"), "--train_vocab", "500",
         "--max_seq_length", "64", "--num_outputs", "1", "--num_workers", "1",
     ]  # fmt: skip
@@ -72,7 +73,7 @@ def same(folder: Path, want: dict[str, np.ndarray]) -> None:
 
 def launch(hosts: Hosts, way: str, flags: Sequence[str], restarts: int = 0) -> Command:
     first, second = hosts.names
-    line = [sys.executable, "scripts/launch.py", "--hosts", f"{first}:1,{second}:1", "--with", way]
+    line = [sys.executable, LAUNCH, "--hosts", f"{first}:1,{second}:1", "--with", way]
     line += ["--timeout", "4", "--remote_shell", str(SHELL), "--max_restarts", str(restarts)]
     return hosts.start(0, *line, SCRIPT, *flags)
 

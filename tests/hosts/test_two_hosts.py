@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.hosts.harness import SHELL, Hosts
-from tests.tools.processes import HERE, Command, Done, progress, wait_for
+from tests.tools.processes import HERE, LAUNCH, Command, Done, progress, wait_for
 
 pytestmark = pytest.mark.hosts
 
@@ -46,7 +46,7 @@ def start(hosts: Hosts, way: str, flags: Sequence[str], ranks: int = 1, restarts
     first, second = hosts.names
     kind, launcher = way.split()
     if kind == "launch":
-        line = [PYTHON, "scripts/launch.py", "--hosts", f"{first}:{ranks},{second}:{ranks}"]
+        line = [PYTHON, LAUNCH, "--hosts", f"{first}:{ranks},{second}:{ranks}"]
         line += ["--with", launcher, "--timeout", "3", "--remote_shell", str(SHELL)]
         line += ["--max_restarts", str(restarts)]
         return Job([hosts.start(0, *line, PROGRAM, *flags)])

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent.parent.parent
+LAUNCH = str(HERE / "scripts" / "launch.py")
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Command:
         self._output = tempfile.TemporaryFile("w+")  # noqa: SIM115
         self.began = time.monotonic()
         self.process = subprocess.Popen(
-            words, env=dict(env), cwd=HERE, stdin=subprocess.DEVNULL, stdout=self._output,
+            words, env=dict(env), stdin=subprocess.DEVNULL, stdout=self._output,
             stderr=subprocess.STDOUT, text=True, start_new_session=True,
         )  # fmt: skip
 
@@ -59,13 +60,10 @@ class Command:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """This process's variables without any launcher's, one thread, and ``more``."""
-    foreign = ("OMPI_", "PMI", "SLURM_", "RANK", "WORLD_SIZE", "LOCAL_", "MASTER_", "TORCHELASTIC")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
-    path = os.pathsep.join(filter(None, (str(HERE), kept.get("PYTHONPATH"))))
+    """This process's variables, one thread, and ``more``."""
     # mpirun refuses to run as root, as these tests must, unless told twice.
     root = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
-    return {**kept, **root, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", **more}
+    return {**os.environ, **root, "OMP_NUM_THREADS": "1", **more}
 
 
 def wait_for(what: Callable[[], bool], seconds: float = 40, command: Command | None = None) -> None:

@@ -20,7 +20,6 @@ from plainbert.train.buckets import split
 from plainbert.train.distributed import ranks_for, shares
 from plainbert.train.ranks import ALONE
 
-ROOT = Path(__file__).parent.parent.parent
 PROGRAM = Path(__file__).with_name("together.py")
 spec = importlib.util.spec_from_file_location("together", PROGRAM)
 together = importlib.util.module_from_spec(spec)
@@ -32,8 +31,7 @@ def run(job, folder, *more, timeout=300):
     """Start the program; what it wrote to its error stream."""
     done = subprocess.run(
         [sys.executable, PROGRAM, job, folder, *map(str, more)],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         timeout=timeout,

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).parent.parent.parent
 
 
 @pytest.mark.parametrize("kills", [pytest.param(20, marks=pytest.mark.slow)])
@@ -23,8 +20,6 @@ def test_a_killed_run_ends_with_the_weights_of_one_that_was_not(kills, tmp_path,
     ]
     done = subprocess.run(
         command,
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         timeout=600,

@@ -18,7 +18,6 @@ from plainbert.train.background import Background
 from plainbert.train.parts import Part
 from plainbert.train.sharded_state import read_parts, read_sizes, write_parts
 
-ROOT = Path(__file__).parent.parent.parent
 PROGRAM = Path(__file__).with_name("resumed.py")
 spec = importlib.util.spec_from_file_location("resumed", PROGRAM)
 resumed = importlib.util.module_from_spec(spec)
@@ -29,8 +28,7 @@ def run(job, folder, *more):
     """Start the program; its two streams."""
     done = subprocess.run(
         [sys.executable, PROGRAM, job, folder, *map(str, more)],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         timeout=600,

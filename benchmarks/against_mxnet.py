@@ -30,7 +30,7 @@ from plainbert.batching.batch import collate
 from plainbert.batching.features import Features
 from plainbert.batching.sampler import Sampler
 from plainbert.config import BertConfig
-from plainbert.infer import scores
+from plainbert.infer import logits
 from plainbert.nn.heads import Classifier
 from plainbert.train.mixed import Mixed
 from plainbert.train.optim import Optimizer
@@ -84,7 +84,7 @@ def ours(sizes: tuple[int, int, int], features: Features, dtype: torch.dtype) ->
     config = BertConfig.from_name("bert_{}_{}_{}".format(*sizes))
     model = Classifier(config)
     inference = seconds(
-        lambda: scores.run(model.eval(), features, device=torch.device("cpu"), dtype=dtype)
+        lambda: logits.run(model.eval(), features, device=torch.device("cpu"), dtype=dtype)
     )
     sampler = Sampler(features.lengths, BATCH, seed=0)
     optimizer = Optimizer("bertadam", model.named_parameters())

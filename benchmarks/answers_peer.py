@@ -14,9 +14,9 @@ import numpy as np
 import squad_peer
 
 from plainbert.batching.features import Features
-from plainbert.batching.spans import Limits, build
-from plainbert.tasks.squad import Question, Squad
-from plainbert.tasks.squad_files import read
+from plainbert.tasks.squad.data import Question, Squad
+from plainbert.tasks.squad.files import read
+from plainbert.tasks.squad.windows import Limits, build
 
 BATCH, LR = 32, 2e-5
 FLOAT32, AUTOCAST = "transformers float32", "transformers bfloat16 autocast, fused AdamW"
@@ -109,10 +109,10 @@ def plainbert_predict(args: argparse.Namespace) -> Turn:
     """Our way from questions to answers."""
     import torch
 
-    from plainbert.infer.answers import Search
-    from plainbert.infer.asking import ask
     from plainbert.infer.prepare import prepare
     from plainbert.model_zoo import open_folder
+    from plainbert.tasks.squad.decode import Search
+    from plainbert.tasks.squad.predict import ask
 
     opened = open_folder(args.model_dir, head="span", fresh_head=True)
     dtype = torch.bfloat16 if args.contender == OURS16 else torch.float32
@@ -149,7 +149,7 @@ def warm(asked: list[Question], seed: int) -> list[Question]:
 
 def said(args: argparse.Namespace, found: float | dict[str, str]) -> dict[str, float]:
     """What a turn found, in a number: that all contenders do the same work."""
-    from plainbert.metrics.answers import squad_v1
+    from plainbert.tasks.squad.scores import squad_v1
 
     if not isinstance(found, dict):
         return {"loss": found}

@@ -80,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     import torch
 
     from plainbert import model_zoo
-    from plainbert.infer.pipeline import load
+    from plainbert.model import load
 
     torch.set_num_threads(args.threads)
     folder = str(model_zoo.resolve(args.model_dir))

@@ -30,9 +30,10 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]  # run as a file from anywh
 import report  # noqa: E402
 
 from plainbert import model_zoo  # noqa: E402
-from plainbert.export import bundle, openvino  # noqa: E402
+from plainbert.export import bundle  # noqa: E402
 from plainbert.export.check import check  # noqa: E402
 from plainbert.export.names import TASKS, Options  # noqa: E402
+from plainbert.export.onnx import openvino  # noqa: E402
 from plainbert.export.source import Source, source_of  # noqa: E402
 from plainbert.text.samples import spread  # noqa: E402
 

@@ -61,22 +61,22 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def write(source: Any, home: Path, rows: Sequence[tuple[str, ...]]) -> dict[str, tuple[str, str]]:
     """Every file to compare: name to runtime and path."""
     from plainbert.batching.features import featurize
-    from plainbert.export import onnx, onnx_ranges
     from plainbert.export.names import Options
+    from plainbert.export.onnx import format, ranges
 
-    share, options = onnx_ranges.SHARE, Options(int8=True, calibration=tuple(rows))
+    share, options = ranges.SHARE, Options(int8=True, calibration=tuple(rows))
     for place, value in (("plain", 0.0), ("ours", share)):
         (home / place).mkdir()
-        onnx_ranges.SHARE = value
-        onnx.write(source, home / place, options)
+        ranges.SHARE = value
+        format.write(source, home / place, options)
     logging.getLogger().setLevel(logging.ERROR)  # quantize_* warn about their own defaults
-    whole, small = home / "ours" / onnx.MODEL, home / "ours" / onnx.INT8
+    whole, small = home / "ours" / format.MODEL, home / "ours" / format.INT8
     dynamic, static = home / "dynamic.onnx", home / "static.onnx"
     quantize_as_peer(whole, dynamic, static, featurize(source.tokenizer, rows, source.max_length))
     words = {
         FLOAT: ("onnxruntime", whole),
         OURS: ("onnxruntime", small),
-        "int8, channels as they are": ("onnxruntime", home / "plain" / onnx.INT8),
+        "int8, channels as they are": ("onnxruntime", home / "plain" / format.INT8),
         "quantize_dynamic": ("onnxruntime", dynamic),
         "quantize_static": ("onnxruntime", static),
     }
@@ -117,7 +117,7 @@ def quantize_as_peer(model: Path, dynamic: Path, static: Path, features: Any) ->
 
 def score(task: Any, labels: NDArray[Any], found: NDArray[Any], vectors: bool) -> float:
     """In points: out of 100."""
-    from plainbert.metrics import rows
+    from plainbert.tasks.classification import scores as rows
 
     if vectors:
         one, two = np.split(found, 2)
@@ -138,8 +138,8 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     from plainbert import model_zoo
     from plainbert.batching.features import featurize
     from plainbert.export.source import source_of
-    from plainbert.infer.pooling import Pooling
-    from plainbert.tasks.table import REGRESSION, TableTask
+    from plainbert.nn.pooling import Pooling
+    from plainbert.tasks.classification.table import REGRESSION, TableTask
 
     opened = model_zoo.open_folder(args.model_dir)
     vectors = opened.head == "encoder"

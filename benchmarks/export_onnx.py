@@ -72,10 +72,10 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     args = parse_args(argv)
     from plainbert import model_zoo
     from plainbert.batching.features import featurize
-    from plainbert.export import onnx
     from plainbert.export.names import Options
+    from plainbert.export.onnx import format
     from plainbert.export.source import source_of
-    from plainbert.infer.pooling import Pooling
+    from plainbert.nn.pooling import Pooling
 
     folder = str(model_zoo.resolve(args.model_dir))
     opened = model_zoo.open_folder(folder)
@@ -85,7 +85,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     features = featurize(opened.tokenizer, texts, min(args.max_len, source.max_length))
     with tempfile.TemporaryDirectory() as temporary:
         home = Path(temporary)
-        onnx.write(source, home, Options())
+        format.write(source, home, Options())
         export_peers_module(folder, home / "peer.onnx")
         batches, singles = home / "batches.npz", home / "singles.npz"
         count = len(export_peer.save(batches, features, args.batch))

@@ -111,9 +111,9 @@ def plainbert(folder: str, threads: int) -> Run:
     import torch
 
     from plainbert import model_zoo
-    from plainbert.infer.pooling import pool
     from plainbert.infer.prepare import prepare
     from plainbert.nn.layout import Packed
+    from plainbert.nn.pooling import pool
 
     torch.set_num_threads(threads)
     opened = model_zoo.open_folder(folder)

@@ -38,16 +38,16 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]  # run as a file from anywh
 import report  # noqa: E402
 
 from plainbert import files, model_zoo  # noqa: E402
-from plainbert.cli import exporting  # noqa: E402
-from plainbert.export import onnx, openvino  # noqa: E402
 from plainbert.export.exported import Exported  # noqa: E402
 from plainbert.export.manifest import Manifest  # noqa: E402
+from plainbert.export.onnx import format, openvino  # noqa: E402
 from plainbert.infer.prepare import prepare  # noqa: E402
+from plainbert.recipes.shared import exporting  # noqa: E402
 
 NAME, FLOAT = "export_tasks", "float32 in ONNX Runtime"
 RUNTIMES = {
-    FLOAT: (onnx, False),
-    "int8 in ONNX Runtime": (onnx, True),
+    FLOAT: (format, False),
+    "int8 in ONNX Runtime": (format, True),
     "float32 in OpenVINO": (openvino, False),
     "int8 in OpenVINO": (openvino, True),
 }

@@ -48,9 +48,9 @@ import report  # noqa: E402
 from quality_runs import Results, Scores, opened, script  # noqa: E402
 
 from plainbert import files  # noqa: E402
-from plainbert.tasks import conll  # noqa: E402
-from plainbert.tasks.conll import Sentence  # noqa: E402
-from plainbert.tasks.tags import convert  # noqa: E402
+from plainbert.tasks.ner import conll  # noqa: E402
+from plainbert.tasks.ner.conll import Sentence  # noqa: E402
+from plainbert.tasks.ner.tags import convert  # noqa: E402
 from plainbert.train.memory import keep_freed  # noqa: E402
 
 EPOCHS, BATCH, RATE, LENGTH = 4, 16, 2e-4, 180

@@ -190,10 +190,11 @@ def _google(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _ours(args: argparse.Namespace) -> dict[str, Any]:
-    from plainbert.corpus import build, instances, tokens
-    from plainbert.corpus.masking import Masker
-    from plainbert.corpus.plan import Settings
+    from plainbert.corpus import tokens
     from plainbert.processes import Workers
+    from plainbert.tasks.pretraining import build, instances
+    from plainbert.tasks.pretraining.masking import Masker
+    from plainbert.tasks.pretraining.plan import Settings
 
     reading = tokens.Reading(_tokenizer(args.vocab))
     settings = Settings(LENGTH, SHORT, SHARE, MASKS, False, args.passes, args.seed)
@@ -213,9 +214,9 @@ def _ours(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _whole(args: argparse.Namespace) -> dict[str, Any]:
-    from plainbert.corpus.build import build
-    from plainbert.corpus.plan import Settings
     from plainbert.corpus.tokens import Reading
+    from plainbert.tasks.pretraining.build import build
+    from plainbert.tasks.pretraining.plan import Settings
 
     reading = Reading(_tokenizer(args.vocab))
     settings = Settings(LENGTH, SHORT, SHARE, MASKS, False, args.passes, args.seed)

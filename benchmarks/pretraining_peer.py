@@ -18,9 +18,9 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT)]  # run as a file from anywhere
 
 from plainbert.config import BertConfig  # noqa: E402
-from plainbert.corpus.plan import Settings  # noqa: E402
-from plainbert.corpus.raw import RawText  # noqa: E402
 from plainbert.errors import DataError, DeviceError  # noqa: E402
+from plainbert.tasks.pretraining.plan import Settings  # noqa: E402
+from plainbert.tasks.pretraining.raw_text import RawText  # noqa: E402
 from plainbert.text.tokenizer import Tokenizer  # noqa: E402
 
 SAMPLE = ROOT / "data" / "pretrain" / "en_novels_sample.txt"
@@ -114,8 +114,8 @@ def plainbert_turn(work: Work, source: RawText, length: int, model: Any, bucket:
     """Our training step, as the loop runs it."""
     import torch
 
-    from plainbert.batching.pretraining import Instances
     from plainbert.batching.sampler import Sampler
+    from plainbert.tasks.pretraining.features import Instances
     from plainbert.train.mixed import Mixed
     from plainbert.train.objective import Pretraining
     from plainbert.train.optim import Optimizer
@@ -201,8 +201,8 @@ def main(name: str, work: Work) -> None:
     """Be one contender: a turn for every kind of length that arrives on standard input."""
     import torch
 
-    from plainbert.nn.pretraining import Pretraining
-    from plainbert.train.pretraining import memory_gb
+    from plainbert.nn.pretraining_heads import Pretraining
+    from plainbert.tasks.pretraining.evaluate import memory_gb
 
     torch.set_num_threads(work.threads)
     torch.manual_seed(0)

@@ -37,10 +37,10 @@ import report  # noqa: E402
 
 from plainbert.cli.run import run as run_script  # noqa: E402
 from plainbert.config import BertConfig  # noqa: E402
-from plainbert.corpus.build import build  # noqa: E402
-from plainbert.corpus.raw import RawText  # noqa: E402
-from plainbert.corpus.shards import Shards  # noqa: E402
 from plainbert.corpus.tokens import Reading  # noqa: E402
+from plainbert.tasks.pretraining.build import build  # noqa: E402
+from plainbert.tasks.pretraining.raw_text import RawText  # noqa: E402
+from plainbert.tasks.pretraining.shards import Shards  # noqa: E402
 
 LENGTH = 128
 MODEL = {"cpu": "bert_4_256_4", "cuda": "bert_12_768_12"}
@@ -109,8 +109,8 @@ def pipeline(args: argparse.Namespace, folder: Path, shard: Path) -> dict[str, A
     """Rates of both sources and of the step, in turns."""
     import torch
 
-    from plainbert.batching.pretraining import Instances
     from plainbert.batching.sampler import Sampler
+    from plainbert.tasks.pretraining.features import Instances
 
     torch.manual_seed(0)
     device = torch.device(args.device)
@@ -183,7 +183,7 @@ def _stepper(args: argparse.Namespace) -> Callable[..., Any]:
     """The training step of a fresh model."""
     import torch
 
-    from plainbert.nn.pretraining import Pretraining
+    from plainbert.nn.pretraining_heads import Pretraining
     from plainbert.train.mixed import Mixed
     from plainbert.train.objective import Pretraining as Objective
     from plainbert.train.optim import Optimizer

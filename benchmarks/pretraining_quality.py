@@ -42,7 +42,7 @@ import report
 from quality_runs import script
 
 from plainbert import files
-from plainbert.corpus.shards import Shards
+from plainbert.tasks.pretraining.shards import Shards
 
 ROOT = Path(__file__).resolve().parent.parent
 LOGS = report.RESULTS / "pretraining"

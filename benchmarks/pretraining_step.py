@@ -81,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     peer.check_device(args.device)
     import torch
 
-    from plainbert.train.pretraining import matrix_rate
+    from plainbert.tasks.pretraining.evaluate import matrix_rate
 
     torch.set_num_threads(args.threads)
     matrix = matrix_rate(torch.device(args.device), torch.bfloat16, 1.0)
@@ -138,7 +138,7 @@ def _race(
     matrix: float,
 ) -> dict[str, Any]:  # fmt: skip
     """One kind of lengths; ``rows``: numbers of the instances of every turn."""
-    from plainbert.train.pretraining import flops_per_token
+    from plainbert.tasks.pretraining.evaluate import flops_per_token
 
     warmup = WARMUP[work.device]
     own = [peer.OURS, peer.UNBUCKETED] if kind.startswith("natural") else [peer.OURS]

@@ -30,9 +30,9 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]  # run as a file from anywh
 import report  # noqa: E402
 import squad_peer  # noqa: E402
 
-from plainbert.batching.spans import Limits, Windows, build  # noqa: E402
 from plainbert.model_zoo import resolve  # noqa: E402
-from plainbert.tasks.squad_files import read  # noqa: E402
+from plainbert.tasks.squad.files import read  # noqa: E402
+from plainbert.tasks.squad.windows import Limits, Windows, build  # noqa: E402
 from plainbert.text.reader import read_tokenizer  # noqa: E402
 
 

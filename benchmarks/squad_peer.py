@@ -29,7 +29,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]  # run as a file from anywh
 from quality_runs import opened  # noqa: E402
 
 from plainbert import model_zoo  # noqa: E402
-from plainbert.tasks.squad import Question  # noqa: E402
+from plainbert.tasks.squad.data import Question  # noqa: E402
 
 LENGTH, STRIDE = 384, 128
 MAPPED = 1000  # questions that go through the tokenizer together, as in ``datasets.map``

@@ -56,8 +56,8 @@ from quality_runs import Results, Scores, begun, opened, script  # noqa: E402
 from squad_sets import JOBS, Job, write  # noqa: E402
 
 from plainbert import files  # noqa: E402
-from plainbert.infer.answer_files import PREDICTIONS  # noqa: E402
-from plainbert.metrics import answers as metrics  # noqa: E402
+from plainbert.tasks.squad import scores as metrics  # noqa: E402
+from plainbert.tasks.squad.result_files import PREDICTIONS  # noqa: E402
 from plainbert.train.memory import keep_freed  # noqa: E402
 
 BATCH, RATE = 16, 2e-4

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from plainbert import files
-from plainbert.tasks.squad import Question
-from plainbert.tasks.squad_files import read
+from plainbert.tasks.squad.data import Question
+from plainbert.tasks.squad.files import read
 
 QUESTIONS, HELD_OUT = 10_000, 2_000
 

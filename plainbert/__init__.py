@@ -14,14 +14,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from plainbert.infer.pipeline import load
+    from plainbert.model import load
     from plainbert.model_zoo import get_model, list_models
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "get_model", "list_models", "load"]
 
 _HOME = {
-    "load": "plainbert.infer.pipeline",
+    "load": "plainbert.model",
     "get_model": "plainbert.model_zoo",
     "list_models": "plainbert.model_zoo",
 }

@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.tools.isolation import isolate
+from tests.helpers.isolation import isolate
 
 # Two workers with two threads each would fight over two cores. Set before torch is imported, and in
 # the environment, so that the processes that tests start have it too.

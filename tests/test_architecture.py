@@ -34,10 +34,10 @@ DOORS = {"checkpoint", "model_zoo"}
 TORCH_FREE = {"errors", "files", "config", "text", "tasks", "hub"}
 # Free of torch at import, with everything they import at their top: what parse_args needs.
 LIGHT = (
-    "plainbert", "plainbert.config", "plainbert.cli.flags", "plainbert.cli.run",
-    "plainbert.hub.records", "plainbert.metrics.rows", "plainbert.nn.names",
-    "plainbert.tasks.names", "plainbert.tasks.find", "plainbert.train.names",
-    "plainbert.infer.names",
+    "plainbert", "plainbert.config", "plainbert.recipes.shared.flags", "plainbert.cli.run",
+    "plainbert.hub.records", "plainbert.tasks.classification.scores", "plainbert.nn.names",
+    "plainbert.tasks.classification.names", "plainbert.tasks.classification.find", "plainbert.train.names",
+    "plainbert.nn.names",
 )  # fmt: skip
 LINES = 300
 

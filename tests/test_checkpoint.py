@@ -18,7 +18,7 @@ from plainbert.errors import CheckpointError, UsageError
 from plainbert.files import read_json
 from plainbert.nn.bert import Bert
 from plainbert.nn.heads import Classifier, Tagger
-from tests.tools.folders import CONFIG, FIXTURES, tiny, tokenizer
+from tests.helpers.folders import CONFIG, FIXTURES, tiny, tokenizer
 
 OLD = FIXTURES / "checkpoints"
 HEADS = [

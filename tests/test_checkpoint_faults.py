@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from plainbert import checkpoint
 from plainbert.errors import CheckpointError, FormatError, PlainBertError
 from plainbert.files import read_json, write_json
+from tests.helpers.folders import tiny, tokenizer
 from tests.test_checkpoint import shard
-from tests.tools.folders import tiny, tokenizer
 
 
 @pytest.fixture

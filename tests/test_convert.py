@@ -15,7 +15,7 @@ from plainbert import checkpoint, model_zoo
 from plainbert.errors import CheckpointError, FormatError, UnknownNameError, UsageError
 from plainbert.model_zoo.convert import convert, open_any
 from plainbert.text.vocab import Vocab
-from tests.tools.folders import CONFIG, FIXTURES, LABELS, TOKENS, batch, tiny, tokenizer
+from tests.helpers.folders import CONFIG, FIXTURES, LABELS, TOKENS, batch, tiny, tokenizer
 
 SCRIPTS = Path(__file__).resolve().parent.parent / "scripts" / "bert"
 GLUONNLP = FIXTURES / "gluonnlp"

@@ -17,15 +17,27 @@ OWNERS = set().union(*OF.values())
 
 OWN = "what this very call has written, and could not finish"
 ALLOWED = {
-    ("plainbert/batching/cache.py", "_try_save", "unlink"): "a cache that could not be written",
-    ("plainbert/cli/output_dir.py", "Claim.end", "remove"): "a run that another has replaced",
-    ("plainbert/cli/output_dir.py", "claim", "remove"): "a run that another has replaced",
-    ("plainbert/cli/lock.py", "Lock.release", "unlink"): "the lock, by who holds it",
-    ("plainbert/cli/lock.py", "Lock.take", "ftruncate"): "who held the lock before",
-    ("plainbert/cli/lock.py", "Lock.take", "unlink"): "the file of a lock that could not be had",
-    ("plainbert/corpus/build.py", "_work_folder", "rmtree"): "a work folder of our name",
-    ("plainbert/corpus/build.py", "build", "unlink"): "older shards, with --overwrite",
-    ("plainbert/corpus/punctuation.py", "write", "unlink"): "an earlier split, with --overwrite",
+    ("plainbert/tasks/squad/cache.py", "_try_save", "unlink"): "a cache that could not be written",
+    (
+        "plainbert/recipes/shared/output_dir.py",
+        "Claim.end",
+        "remove",
+    ): "a run that another has replaced",
+    (
+        "plainbert/recipes/shared/output_dir.py",
+        "claim",
+        "remove",
+    ): "a run that another has replaced",
+    ("plainbert/recipes/shared/lock.py", "Lock.release", "unlink"): "the lock, by who holds it",
+    ("plainbert/recipes/shared/lock.py", "Lock.take", "ftruncate"): "who held the lock before",
+    (
+        "plainbert/recipes/shared/lock.py",
+        "Lock.take",
+        "unlink",
+    ): "the file of a lock that could not be had",
+    ("plainbert/tasks/pretraining/build.py", "_work_folder", "rmtree"): "a work folder of our name",
+    ("plainbert/tasks/pretraining/build.py", "build", "unlink"): "older shards, with --overwrite",
+    ("plainbert/tasks/ner/punctuation.py", "write", "unlink"): "an earlier split, with --overwrite",
     ("plainbert/files.py", "atomic_file", "unlink"): OWN,
     ("plainbert/files.py", "new_folder", "rmtree"): f"{OWN}; or an earlier call, with our mark",
     ("plainbert/files.py", "point", "unlink"): "an earlier call's leftover, with our mark",
@@ -39,10 +51,14 @@ ALLOWED = {
     ("plainbert/train/run_folder.py", "remove_checkpoint", "remove"): "more than are kept",
     ("plainbert/train/run_folder.py", "remove_leftovers", "remove"): "by exact names, of a run",
     ("plainbert/train/run_folder.py", "remove_leftovers", "remove_leftovers"): "by our mark",
-    ("plainbert/train/state.py", "Checkpoints._publish", "remove"): "a run now replaced",
-    ("plainbert/train/state.py", "Checkpoints.tidy", "remove"): "a run that another has replaced",
-    ("plainbert/train/state.py", "Checkpoints.tidy", "remove_leftovers"): "after all checks",
-    ("plainbert/train/state.py", "Checkpoints._write_model", "rmdir"): "empty",
+    ("plainbert/train/checkpoints.py", "Checkpoints._publish", "remove"): "a run now replaced",
+    (
+        "plainbert/train/checkpoints.py",
+        "Checkpoints.tidy",
+        "remove",
+    ): "a run that another has replaced",
+    ("plainbert/train/checkpoints.py", "Checkpoints.tidy", "remove_leftovers"): "after all checks",
+    ("plainbert/train/checkpoints.py", "Checkpoints._write_model", "rmdir"): "empty",
 }
 
 

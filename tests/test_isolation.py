@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from plainbert.dist.world import World
+from plainbert.distributed.world import World
+from tests.helpers.isolation import CHECKOUT, FOREIGN, PYTHONS, isolate, project_files
 from tests.test_readme import README, SCRIPTS, commands
-from tests.tools.isolation import CHECKOUT, FOREIGN, PYTHONS, isolate, project_files
 
 # Variables that describe the machine, not what its user keeps there.
 MACHINE = {"CUDA_VISIBLE_DEVICES", "CXX", "GLOO_SOCKET_IFNAME", "OMP_NUM_THREADS", *PYTHONS}

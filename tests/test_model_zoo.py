@@ -18,10 +18,10 @@ from plainbert.errors import (
 )
 from plainbert.files import read_json, write_json
 from plainbert.hub import records
-from plainbert.nn import pretraining
+from plainbert.nn import pretraining_heads
 from plainbert.nn.bert import Bert
-from tests.tools.folders import FIXTURES, LABELS, TOKENS, batch, tiny, tokenizer
-from tests.tools.hub_server import Hub, serve
+from tests.helpers.folders import FIXTURES, LABELS, TOKENS, batch, tiny, tokenizer
+from tests.helpers.hub_server import Hub, serve
 
 SCRATCH = {"pretrained": False, "vocab": tokenizer()}
 TINY = "bert_2_16_2"
@@ -125,9 +125,9 @@ def test_any_repository_of_the_hub(tmp_path, monkeypatch, hub):
 @pytest.mark.parametrize(
     ("switches", "kind"),
     [
-        ({}, pretraining.Pretraining),
-        ({"use_classifier": False}, pretraining.MaskedLM),
-        ({"use_decoder": False}, pretraining.NextSentence),
+        ({}, pretraining_heads.Pretraining),
+        ({"use_classifier": False}, pretraining_heads.MaskedLM),
+        ({"use_decoder": False}, pretraining_heads.NextSentence),
         ({"use_decoder": False, "use_classifier": False}, Bert),
     ],
 )
@@ -230,7 +230,7 @@ def test_heads_that_the_published_weights_lack():
     with pytest.raises(CheckpointError, match=r"has no 'cls.predictions'.*use_decoder=False"):
         model_zoo.get_model(name, data)
     model, _ = model_zoo.get_model(name, data, pretrained_allow_missing=True)
-    assert isinstance(model, pretraining.Pretraining)
+    assert isinstance(model, pretraining_heads.Pretraining)
     assert all(torch.isfinite(weight).all() for weight in model.parameters())
     model, _ = model_zoo.get_model("all-MiniLM-L6-v2", use_decoder=False, use_classifier=False)
     assert type(model) is Bert

@@ -17,7 +17,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import plainbert
-from tests.tools.isolation import project_files
+from tests.helpers.isolation import project_files
 
 HERE = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((HERE / "pyproject.toml").read_text("utf-8"))["project"]

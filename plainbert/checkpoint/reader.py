@@ -195,6 +195,6 @@ def _safetensors(path: Path) -> dict[str, Tensor]:
 
 
 def _torch(path: Path) -> dict[str, Tensor]:
-    from plainbert.checkpoint.torch_files import read_torch
+    from plainbert.containers.torch_files import read_torch
 
     return read_torch(path)

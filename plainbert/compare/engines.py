@@ -16,12 +16,12 @@ from plainbert.compare.batch import Batch
 from plainbert.compare.names import ENGINES, Engine
 from plainbert.compare.own import Outputs
 from plainbert.errors import UnknownNameError
-from plainbert.formats import params
-from plainbert.formats.gluonnlp_flat import is_flat
+from plainbert.formats.gluonnlp import params
+from plainbert.formats.gluonnlp.flat import is_flat
 from plainbert.model_zoo import Opened
 from plainbert.model_zoo.convert import convert
 from plainbert.model_zoo.stored import ForeignCheckpoint
-from plainbert.runtimes import execute, find_python
+from plainbert.runtimes.find import execute, find_python
 
 PROGRAMS = Path(__file__).parent
 
@@ -42,7 +42,7 @@ def start(
         batches: what to run.
         dtype: "float64" or "float32", for engines that have both.
         python: the interpreter of an engine that needs one of its own; see
-            :func:`plainbert.runtimes.find_python`.
+            :func:`plainbert.runtimes.find.find_python`.
 
     Yields:
         the outputs of each batch.

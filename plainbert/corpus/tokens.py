@@ -14,11 +14,12 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from plainbert.corpus import documents, npz
+from plainbert.containers import npz
+from plainbert.corpus import documents
 from plainbert.corpus.documents import Piece
-from plainbert.corpus.progress import Progress
 from plainbert.errors import DataError, FormatError
 from plainbert.processes import Workers
+from plainbert.progress import Progress
 from plainbert.text.sentencepiece import SentencePiece
 from plainbert.text.tokenizer import Tokenizer
 

@@ -14,8 +14,8 @@ from typing import Any
 from tokenizers import Tokenizer as Backend
 from tokenizers import models, normalizers, pre_tokenizers, trainers
 
-from plainbert.corpus.progress import Progress
 from plainbert.errors import DataError, MissingDependencyError, UsageError
+from plainbert.progress import Progress
 from plainbert.text.sentencepiece import SentencePiece
 from plainbert.text.tokenizer import Tokenizer
 from plainbert.text.vocab import Vocab

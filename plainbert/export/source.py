@@ -16,11 +16,11 @@ from torch.nn import functional as F
 from plainbert.config import BertConfig
 from plainbert.errors import CheckpointError, UsageError
 from plainbert.export.names import TASKS, task_of
-from plainbert.infer.pooling import FAR, Pooling
 from plainbert.model_zoo import Opened
 from plainbert.nn.bert import Bert
 from plainbert.nn.headed import Headed
 from plainbert.nn.layout import Padded
+from plainbert.nn.pooling import FAR, Pooling
 from plainbert.text.tokenizer import Tokenizer
 
 

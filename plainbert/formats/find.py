@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from plainbert.errors import CheckpointError
-from plainbert.formats import gluonnlp, tensorflow
 from plainbert.formats.foreign import Foreign
+from plainbert.formats.gluonnlp import reader as gluonnlp
+from plainbert.formats.tensorflow import reader as tensorflow
 
 READERS = {"tensorflow": tensorflow, "gluonnlp": gluonnlp}
 

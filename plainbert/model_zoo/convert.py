@@ -18,8 +18,10 @@ from plainbert.checkpoint import Checkpoint
 from plainbert.checkpoint.writer import state
 from plainbert.config import BertConfig
 from plainbert.errors import CheckpointError, UnknownNameError, UsageError
-from plainbert.formats import gluonnlp, pytorch, tensorflow
+from plainbert.formats.gluonnlp import reader
 from plainbert.formats.names import FORMATS
+from plainbert.formats.pytorch import folder as pytorch
+from plainbert.formats.tensorflow import reader as tensorflow
 from plainbert.hub import records
 from plainbert.model_zoo.find import record_of, resolve
 from plainbert.model_zoo.folder import Opened, open_stored
@@ -201,7 +203,7 @@ def _write(
     tensors = {f"{prefix}{name}": tensor for name, tensor in state(opened.model).items()}
     with files.new_folder(folder) as partial:
         if target == "gluonnlp":
-            dropped = gluonnlp.write(partial, tensors, config, pieces, lower=tokenizer.lower)
+            dropped = reader.write(partial, tensors, config, pieces, lower=tokenizer.lower)
             if pieces is None:
                 tokenizer.save(partial)
         else:

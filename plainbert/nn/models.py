@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from plainbert.nn.headed import Headed
 from plainbert.nn.heads import Classifier, MultipleChoice, Regressor, Span, Tagger
-from plainbert.nn.pretraining import MaskedLM, NextSentence, Pretraining
+from plainbert.nn.pretraining_heads import MaskedLM, NextSentence, Pretraining
 
 MODELS: dict[str, type[Headed]] = {
     model.head: model

@@ -1,8 +1,10 @@
-"""The heads by name, without torch."""
+"""Heads and poolings by name, without torch."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from plainbert.errors import UnknownNameError
 
 IGNORE = -100  # label of a token or answer that does not count
 
@@ -51,3 +53,35 @@ def head_of(architecture: str, problem_type: str | None, num_labels: int) -> str
         return "regression" if single else "classification"
     names = [head.name for head in HEADS.values() if head.architecture == architecture]
     return names[0] if names else None
+
+
+# What a user may type -> what it does. The names in capitals are bert-as-service's, the short ones
+# sentence-transformers'.
+POOLINGS = {
+    "NONE": "none",
+    "REDUCE_MAX": "max",
+    "REDUCE_MEAN": "mean",
+    "REDUCE_MEAN_MAX": "mean_max",
+    "FIRST_TOKEN": "first",
+    "CLS_TOKEN": "first",
+    "LAST_TOKEN": "last",
+    "SEP_TOKEN": "last",
+    "CLS_POOLED": "pooled",
+    "mean": "mean",
+    "max": "max",
+    "cls": "first",
+}
+# bert-as-service's protocol states the pooling by its number.
+NUMBERS = {"none": 0, "max": 1, "mean": 2, "mean_max": 3, "first": 4, "last": 5, "pooled": 6}
+
+
+def kind_of(name: str) -> str:
+    """What a pooling of this name does, a key of ``NUMBERS``; the case does not matter.
+
+    Raises:
+        UnknownNameError: there is no such pooling.
+    """
+    folded = {known.casefold(): kind for known, kind in POOLINGS.items()}
+    if name.casefold() not in folded:
+        raise UnknownNameError("pooling", name, POOLINGS)
+    return folded[name.casefold()]

@@ -14,16 +14,16 @@ from numpy.typing import NDArray
 
 from plainbert.batching.sampler import Sampler
 from plainbert.errors import UsageError
+from plainbert.infer.evaluation import Evaluation, Scores
 from plainbert.nn.headed import Headed
 from plainbert.text.tokenizer import Tokenizer
-from plainbert.train.evaluate import Evaluation, Scores
+from plainbert.train.checkpoints import Checkpoints, Progress, check_order
 from plainbert.train.monitor import Line, Monitor, by_epoch
 from plainbert.train.objective import Objective
 from plainbert.train.optim import Optimizer
-from plainbert.train.ranks import ALONE, Ranks
+from plainbert.train.parallel.strategy import ALONE, Ranks
 from plainbert.train.schedules import schedule
 from plainbert.train.settings import Settings
-from plainbert.train.state import Checkpoints, Progress, check_order
 from plainbert.train.step import Scaler, Stepper, sparse_words
 
 log = logging.getLogger(__name__)

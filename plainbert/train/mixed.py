@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from plainbert.nn.bert import SelfAttention
 from plainbert.nn.linear import Linear
-from plainbert.nn.pretraining import MaskedLM, Predictions
+from plainbert.nn.pretraining_heads import MaskedLM, Predictions
 
 Owner = SelfAttention | Linear | Predictions
 

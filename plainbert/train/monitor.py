@@ -14,8 +14,8 @@ from typing import Any
 from tqdm import tqdm
 
 from plainbert import files
+from plainbert.train.checkpoints import Progress
 from plainbert.train.run_folder import METRICS_FILE
-from plainbert.train.state import Progress
 from plainbert.train.step import StepResult
 
 log = logging.getLogger(__name__)

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from plainbert.nn.headed import Headed, cross_entropy
+from plainbert.nn.mlm_loss import word_loss
 from plainbert.nn.names import IGNORE
-from plainbert.nn.word_loss import word_loss
 
 
 class Sums(NamedTuple):

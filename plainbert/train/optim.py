@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from plainbert.errors import CheckpointError, UnknownNameError
 from plainbert.train.names import OPTIMIZERS
-from plainbert.train.parts import Part
+from plainbert.train.parallel.parts import Part
 
 # torch divides by 1 - beta ** step: that is exactly 1 here, and a float32 counts no further.
 UNCORRECTED = 1e9

@@ -9,7 +9,7 @@ from pathlib import Path
 from plainbert import files
 from plainbert.checkpoint import step_name
 from plainbert.errors import UsageError
-from plainbert.train.evaluate import RESULTS_FILE
+from plainbert.infer.evaluation import RESULTS_FILE
 
 ARGS_FILE, LOG_FILE, METRICS_FILE = "args.json", "log.txt", "metrics.jsonl"
 STATE = "training.json"  # in every checkpoint of a run, and in no other model folder

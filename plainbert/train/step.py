@@ -14,12 +14,12 @@ from torch import nn
 from plainbert.errors import PlainBertError
 from plainbert.nn.bert import Embeddings
 from plainbert.nn.headed import Headed
-from plainbert.nn.pretraining import MaskedLM
+from plainbert.nn.pretraining_heads import MaskedLM
 from plainbert.train.memory import keep_freed
 from plainbert.train.mixed import Mixed
 from plainbert.train.objective import Labels, Objective, divided
 from plainbert.train.optim import Optimizer
-from plainbert.train.ranks import ALONE, Ranks
+from plainbert.train.parallel.strategy import ALONE, Ranks
 
 PATIENCE = 10  # steps in a row without finite gradients, after which a run is given up
 

@@ -30,10 +30,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from plainbert.cli import flags, texts, values
+from plainbert.cli import values
 from plainbert.cli.run import run
 from plainbert.compare.names import ENGINES
 from plainbert.nn.names import HEADS
+from plainbert.recipes.shared import flags, texts
 from plainbert.text.samples import TEXTS
 
 PICTURES = (".png", ".svg", ".pdf")
@@ -88,9 +89,9 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     )
 
     from plainbert import files
-    from plainbert.cli.start import start
     from plainbert.compare import models, picture, report
     from plainbert.model_zoo.convert import open_any
+    from plainbert.recipes.shared.start import start
 
     if args.plot is not None:
         picture.require()

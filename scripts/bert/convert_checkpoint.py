@@ -17,9 +17,10 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
-from plainbert.cli import flags, values
+from plainbert.cli import values
 from plainbert.cli.run import run
 from plainbert.formats.names import FORMATS
+from plainbert.recipes.shared import flags
 
 FORMAT_HELP = "; ".join(f"{name} ({what})" for name, what in FORMATS.items())
 
@@ -61,8 +62,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     args = parse_args(argv)
-    from plainbert.cli.start import start
     from plainbert.model_zoo import convert
+    from plainbert.recipes.shared.start import start
 
     ready = start(args)
     opened = convert.open_any(

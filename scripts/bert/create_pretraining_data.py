@@ -32,11 +32,12 @@ from logging import Logger
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from plainbert.cli import flags, values
+from plainbert.cli import values
 from plainbert.cli.run import run
+from plainbert.recipes.shared import flags
 
 if TYPE_CHECKING:
-    from plainbert.corpus.plan import Settings
+    from plainbert.tasks.pretraining.plan import Settings
 
 OWN = {
     flags.Flag("input_file", values.patterns, "Text files: paths or globs, .gz and .xz too; "
@@ -82,9 +83,10 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     args = parse_args(argv)
 
-    from plainbert.cli.start import start
-    from plainbert.corpus import build, documents
-    from plainbert.corpus.plan import Settings
+    from plainbert.corpus import documents
+    from plainbert.recipes.shared.start import start
+    from plainbert.tasks.pretraining import build
+    from plainbert.tasks.pretraining.plan import Settings
 
     settings = Settings(
         args.max_len, args.short_seq_prob, args.masked_lm_prob, args.max_predictions_per_seq,
@@ -101,11 +103,12 @@ def make(
     args: argparse.Namespace, paths: Sequence[Path], settings: Settings, log: Logger
 ) -> dict[str, Any]:
     """Make the shards."""
-    from plainbert.cli.vocabulary import casing, tokenizer_of
-    from plainbert.corpus import build, documents
+    from plainbert.corpus import documents
     from plainbert.corpus.tokens import Reading
     from plainbert.corpus.vocabulary import train_vocabulary
     from plainbert.processes import cores
+    from plainbert.recipes.shared.vocabulary import casing, tokenizer_of
+    from plainbert.tasks.pretraining import build
 
     if args.train_vocab is None:
         tokenizer = tokenizer_of(args)

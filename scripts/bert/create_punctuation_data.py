@@ -19,8 +19,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from plainbert.cli import flags, values
+from plainbert.cli import values
 from plainbert.cli.run import run
+from plainbert.recipes.shared import flags
 
 OWN = {
     flags.Flag("input_file", values.patterns, "Text files: paths or globs, .gz and .xz too; "
@@ -51,7 +52,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     args = parse_args(argv)
 
-    from plainbert.corpus import documents, punctuation
+    from plainbert.corpus import documents
+    from plainbert.tasks.ner import punctuation
 
     found = punctuation.write(
         documents.find_files(args.input_file), args.output_dir, args.words, args.dev_share,

@@ -27,8 +27,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from plainbert.cli import flags, texts
 from plainbert.cli.run import run
+from plainbert.recipes.shared import flags, texts
 
 POOLING = ("output", "pooling_strategy", "pooling_layer", "mask_cls_sep")
 FORMS = (".npz", ".jsonl")
@@ -53,11 +53,11 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     rows = texts.read(args)
     lines = [texts.join(row) for row in rows]
 
-    from plainbert.cli.models import name_of
-    from plainbert.cli.start import start
-    from plainbert.infer.embedding import BertEmbedding
-    from plainbert.infer.pipeline import load
-    from plainbert.infer.results import write_vectors
+    from plainbert.containers.tables import write_vectors
+    from plainbert.model import load
+    from plainbert.recipes.shared.models import name_of
+    from plainbert.recipes.shared.start import start
+    from plainbert.tasks.embedding.words import BertEmbedding
     from plainbert.text.sentencepiece import SentencePiece
 
     ready = start(args)

@@ -27,11 +27,11 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from plainbert.cli import flags
 from plainbert.cli.run import run as run_script
+from plainbert.recipes.shared import flags
 
 if TYPE_CHECKING:
-    from plainbert.tasks.task import Task
+    from plainbert.tasks.classification.task import Task
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -57,10 +57,10 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 def find_task(args: argparse.Namespace) -> Task:
     """The task that the flags describe."""
-    from plainbert.cli.models import name_of
     from plainbert.model_zoo import labels_of
-    from plainbert.tasks.find import find
-    from plainbert.tasks.table import REGRESSION, TableTask
+    from plainbert.recipes.shared.models import name_of
+    from plainbert.tasks.classification.find import find
+    from plainbert.tasks.classification.table import REGRESSION, TableTask
 
     if args.task_name is not None:
         return find(args.task_name, args.data_dir)
@@ -75,9 +75,9 @@ def find_task(args: argparse.Namespace) -> Task:
 def main(argv: Sequence[str] | None = None) -> dict[str, dict[str, float]]:
     args = parse_args(argv)
 
-    from plainbert.cli.finetune import session
-    from plainbert.train import classification
-    from plainbert.train.evaluate import Predictions
+    from plainbert.infer.evaluation import Predictions
+    from plainbert.recipes.shared.finetuning import session
+    from plainbert.tasks.classification import evaluate
 
     task = find_task(args)
     head = "classification" if task.labels else "regression"
@@ -86,8 +86,8 @@ def main(argv: Sequence[str] | None = None) -> dict[str, dict[str, float]]:
         opened = run.open(head, task.labels)
         model, max_len = opened.headed, run.max_len(opened.headed)
 
-        def load(split: str, limit: int | None = args.max_eval_samples) -> classification.Data:
-            return classification.load(
+        def load(split: str, limit: int | None = args.max_eval_samples) -> evaluate.Data:
+            return evaluate.load(
                 task, split, opened.headed, opened.tokenizer, max_len, limit, args.num_workers
             )
 
@@ -100,9 +100,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, dict[str, float]]:
                 about={"task": task.name, "max_length": max_len}, labels=task.labels,
             )  # fmt: skip
         data |= {split: load(split) for split in task.test_splits if task.has(split)}
-        scores = classification.judge(
-            model, task, data, run.ready.dtype, run.folder, names, run.sharing
-        )
+        scores = evaluate.judge(model, task, data, run.ready.dtype, run.folder, names, run.sharing)
         if run.first:
             for split, found in scores.items():
                 shown = ", ".join(f"{name} {value:.4f}" for name, value in found.items())

@@ -31,13 +31,14 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from plainbert.cli import flags, values
-from plainbert.cli.flags import Flag
+from plainbert.cli import values
 from plainbert.cli.run import run as run_script
-from plainbert.tasks.tags import TRAINED
+from plainbert.recipes.shared import flags
+from plainbert.recipes.shared.flags import Flag
+from plainbert.tasks.ner.tags import TRAINED
 
 if TYPE_CHECKING:
-    from plainbert.tasks.conll import Sentences
+    from plainbert.tasks.ner.conll import Sentences
 
 FORMS = "CoNLL columns, or a sentence, a tab and its labels a line."
 PATHS = (
@@ -91,9 +92,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 def scheme_of(args: argparse.Namespace) -> str:
     """The scheme to learn. Of few sentences IOB2 is learned better: it has half as many tags."""
-    from plainbert.cli.models import name_of
     from plainbert.model_zoo import labels_of
-    from plainbert.tasks.tags import TagSet
+    from plainbert.recipes.shared.models import name_of
+    from plainbert.tasks.ner.tags import TagSet
 
     if args.tag_scheme is not None:
         return str(args.tag_scheme)
@@ -104,24 +105,24 @@ def scheme_of(args: argparse.Namespace) -> str:
 def main(argv: Sequence[str] | None = None) -> dict[str, dict[str, float]]:
     args = parse_args(argv)
 
-    from plainbert.cli.finetune import session
-    from plainbert.tasks.tags import TagSet
-    from plainbert.train import tagging
+    from plainbert.recipes.shared.finetuning import session
+    from plainbert.tasks.ner import evaluate
+    from plainbert.tasks.ner.tags import TagSet
 
     # Read before anything is made: a wrong line must not leave a run folder behind.
     train, tags = None, None
     if not args.only_inference:
-        train = tagging.read(args.train_file, args.max_train_samples)
+        train = evaluate.read(args.train_file, args.max_train_samples)
         tags = TagSet.of(train, scheme_of(args))
     paths = {"dev": args.dev_file, "test": args.test_file}
     form = train.form if train else None
     sets = {
-        split: tagging.read(path, args.max_eval_samples, form, tagged=split == "dev")
+        split: evaluate.read(path, args.max_eval_samples, form, tagged=split == "dev")
         for split, path in paths.items() if path is not None
     }  # fmt: skip
     with session(args, __file__, argv) as run:
         for each in (*([train] if train else ()), *sets.values()):
-            tagging.describe(each)
+            evaluate.describe(each)
         opened = run.open("tagging", tags.labels if tags else None)
         model, max_len = opened.headed, run.max_len(opened.headed)
         if tags is None:
@@ -131,19 +132,19 @@ def main(argv: Sequence[str] | None = None) -> dict[str, dict[str, float]]:
                 max_len = opened.checkpoint.max_length or max_len
         run.ready.log.info("%d tags (%s): %s", len(tags.labels), tags.scheme, " ".join(tags.labels))
 
-        def load(split: str, part: Sentences) -> tagging.Data:
-            return tagging.load(part, split, opened.headed, opened.tokenizer, tags, max_len)
+        def load(split: str, part: Sentences) -> evaluate.Data:
+            return evaluate.load(part, split, opened.headed, opened.tokenizer, tags, max_len)
 
         data = {split: load(split, part) for split, part in sets.items()}
         if train is not None:
             dev = {split: part for split, part in data.items() if split == "dev"}
             model, chosen = run.train(
                 opened, load("train", train).words.features,
-                tagging.Tags(dev, tags, run.ready.dtype, run.ranks, args.metric) if dev else None,
+                evaluate.Tags(dev, tags, run.ready.dtype, run.ranks, args.metric) if dev else None,
                 about={"task": "tagging", "max_length": max_len, "tag_scheme": tags.scheme},
                 labels=tags.labels,
             )  # fmt: skip
-        scores = tagging.judge(model, data, tags, run.ready.dtype, run.folder, run.sharing)
+        scores = evaluate.judge(model, data, tags, run.ready.dtype, run.folder, run.sharing)
         if run.first:
             for split, found in scores.items():
                 shown = ", ".join(f"{name} {value:.4f}" for name, value in found.items())

@@ -26,8 +26,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from plainbert.cli import squad_flags
 from plainbert.cli.run import run as run_script
+from plainbert.recipes.shared import squad_flags
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -37,14 +37,13 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> dict[str, dict[str, float]]:
     args = parse_args(argv)
 
-    from plainbert.batching import cache
-    from plainbert.batching.spans import Windows
-    from plainbert.cli import squad
-    from plainbert.cli.finetune import session
-    from plainbert.infer.answers import Search
-    from plainbert.infer.asking import THRESHOLD, check_positions
-    from plainbert.tasks.squad import Question
-    from plainbert.train import answers
+    from plainbert.recipes.shared import squad
+    from plainbert.recipes.shared.finetuning import session
+    from plainbert.tasks.squad import cache, evaluate
+    from plainbert.tasks.squad.data import Question
+    from plainbert.tasks.squad.decode import Search
+    from plainbert.tasks.squad.predict import THRESHOLD, check_positions
+    from plainbert.tasks.squad.windows import Windows
     from plainbert.train.objective import Spans
 
     # Before the run folder is touched: a file that cannot be used must not leave one behind.
@@ -75,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, dict[str, float]]:
             return made
 
         asked = {
-            split: answers.Asked.of(each, cut(split, each.questions), args.scoring)
+            split: evaluate.Asked.of(each, cut(split, each.questions), args.scoring)
             for split, each in sets.items()
         }
         chooses = {
@@ -85,14 +84,14 @@ def main(argv: Sequence[str] | None = None) -> dict[str, dict[str, float]]:
         if train is not None:
             model, chosen = run.train(
                 opened, cut("train", train.trainable(args.version_2), labelled=True).features,
-                answers.Answers(chooses, search, run.ready.dtype, run.ranks) if chooses else None,
+                evaluate.Answers(chooses, search, run.ready.dtype, run.ranks) if chooses else None,
                 about={
                     "task": "squad", "max_length": limits.max_len, "doc_stride": limits.doc_stride,
                     "max_query_length": limits.max_query_length, "version_2": args.version_2,
                 },
                 objective=Spans(),
             )  # fmt: skip
-        scores = answers.judge(
+        scores = evaluate.judge(
             model, asked, search, run.ready.dtype, run.folder,
             tune=run.trains and not typed, ranks=run.sharing,
         )  # fmt: skip
@@ -102,7 +101,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, dict[str, float]]:
             if run.trains:
                 if args.version_2:
                     best = scores.get("dev", {}).get("best_f1_thresh", threshold)
-                    answers.remember(chosen, threshold if typed else best)
+                    evaluate.remember(chosen, threshold if typed else best)
                 run.next(chosen, "predict_squad.py", "--question ... --context ...")
     return scores
 

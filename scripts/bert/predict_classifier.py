@@ -22,8 +22,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from plainbert.cli import flags, texts
 from plainbert.cli.run import run
+from plainbert.recipes.shared import flags, texts
 
 FORMS = (".tsv", ".jsonl")
 
@@ -44,11 +44,10 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     args = parse_args(argv)
 
     from plainbert import files
-    from plainbert.cli.ranks import deal, join, shared
-    from plainbert.cli.start import start
-    from plainbert.infer.model import Prediction
-    from plainbert.infer.pipeline import load
-    from plainbert.infer.results import table
+    from plainbert.containers.tables import table
+    from plainbert.model import Prediction, load
+    from plainbert.recipes.shared.ranks import deal, join, shared
+    from plainbert.recipes.shared.start import start
 
     with join(args, __file__, argv) as group:
         rows = [tuple(row) for row in shared(group, lambda: texts.read(args))]

@@ -31,9 +31,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from plainbert.cli import flags
-from plainbert.cli.flags import Flag
 from plainbert.cli.run import run
+from plainbert.recipes.shared import flags
+from plainbert.recipes.shared.flags import Flag
 
 FORMS = (".jsonl", ".conll", ".txt", ".tsv")
 OWN = (
@@ -69,12 +69,12 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 def read(args: argparse.Namespace) -> dict[str, list[Any]]:
     """The texts, or the words of each, and their tags, None where there are none."""
-    from plainbert.tasks.table import read_texts
-    from plainbert.train import tagging
+    from plainbert.tasks.classification.table import read_texts
+    from plainbert.tasks.ner import evaluate
 
     if args.test_file is not None:
-        data = tagging.read(args.test_file, tagged=False)
-        tagging.describe(data)
+        data = evaluate.read(args.test_file, tagged=False)
+        evaluate.describe(data)
         return {"texts": [each.words for each in data.sentences],
                 "tags": [each.tags for each in data.sentences]}  # fmt: skip
     texts = args.sentences or [row[0] for row in read_texts(args.file)]
@@ -85,14 +85,14 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     args = parse_args(argv)
 
     from plainbert import files
-    from plainbert.cli.ranks import deal, join, shared
-    from plainbert.cli.start import start
-    from plainbert.cli.taggers import length_of, open_tagger
-    from plainbert.infer.results import table as lines
-    from plainbert.infer.tag_results import record, report, score, table
-    from plainbert.infer.tags import Tagging
-    from plainbert.metrics.rows import format_report
-    from plainbert.tasks.conll import Sentence
+    from plainbert.containers.tables import table as lines
+    from plainbert.recipes.shared.ranks import deal, join, shared
+    from plainbert.recipes.shared.start import start
+    from plainbert.recipes.shared.taggers import length_of, open_tagger
+    from plainbert.tasks.classification.scores import format_report
+    from plainbert.tasks.ner.conll import Sentence
+    from plainbert.tasks.ner.decode import Tagging
+    from plainbert.tasks.ner.result_files import record, report, score, table
 
     with join(args, __file__, argv) as group:
         ready = start(args, group=group)

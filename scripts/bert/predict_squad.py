@@ -24,8 +24,8 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from plainbert.cli import squad_flags
 from plainbert.cli.run import run
+from plainbert.recipes.shared import squad_flags
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -35,14 +35,13 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     args = parse_args(argv)
 
-    from plainbert.cli import squad
-    from plainbert.cli.ranks import deal, join
-    from plainbert.cli.start import start
-    from plainbert.infer import answer_files, asking
-    from plainbert.infer.answers import Answer
-    from plainbert.infer.pipeline import load
-    from plainbert.tasks.squad import Question
-    from plainbert.train import answers
+    from plainbert.model import load
+    from plainbert.recipes.shared import squad
+    from plainbert.recipes.shared.ranks import deal, join
+    from plainbert.recipes.shared.start import start
+    from plainbert.tasks.squad import evaluate, predict, result_files
+    from plainbert.tasks.squad.data import Question
+    from plainbert.tasks.squad.decode import Answer
 
     with join(args, __file__, argv) as group:
         ready = start(args, new_run=False, group=group)
@@ -53,17 +52,17 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
             dataset_name=args.bert_dataset,
         )  # fmt: skip
         about = model.checkpoint.about
-        limits = asking.limits_of(
+        limits = predict.limits_of(
             about, model.max_len, max_len=args.max_len, doc_stride=args.doc_stride,
             max_query_length=args.max_query_length,
         )  # fmt: skip
-        search = asking.search_of(
+        search = predict.search_of(
             about, n_best=args.n_best_size, max_answer_length=args.max_answer_length,
             null=args.version_2 or None, null_threshold=args.null_score_diff_threshold,
         )  # fmt: skip
 
         def work(part: list[Question]) -> list[Any]:
-            found = asking.ask(
+            found = predict.ask(
                 model.model, model.tokenizer, part, limits, search, device=model.device,
                 num_workers=args.num_workers, bar=group.rank == 0,
             )  # fmt: skip
@@ -72,14 +71,14 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
         found = [Answer.of(each) for each in deal(group, asked.questions, work)]
     scores: dict[str, float] = {}
     if group.rank == 0:
-        scoring = answers.scoring_of(asked, args.scoring)
-        scores = answers.score(asked, found, search, scoring)
+        scoring = evaluate.scoring_of(asked, args.scoring)
+        scores = evaluate.score(asked, found, search, scoring)
         if args.output is not None:
-            answer_files.write_file(args.output, asked.questions, found)
+            result_files.write_file(args.output, asked.questions, found)
         elif ready.folder is not None:
-            answer_files.write_folder(ready.folder, found)
+            result_files.write_folder(ready.folder, found)
         else:
-            print(answer_files.table(asked.questions, found, args.n_best_size), end="")
+            print(result_files.table(asked.questions, found, args.n_best_size), end="")
         if scores:
             print(", ".join(f"{name} {value:.4f}" for name, value in scores.items()))
     return {"answers": found, "scores": scores}

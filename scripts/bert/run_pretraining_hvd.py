@@ -20,8 +20,8 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
-from plainbert.cli import pretraining_flags
 from plainbert.cli.run import run
+from plainbert.recipes.shared import pretraining_flags
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -31,7 +31,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     args = parse_args(argv)
 
-    from plainbert.cli import pretraining
+    from plainbert.recipes.shared import pretraining
 
     return pretraining.main(args, __file__, argv)
 

@@ -28,10 +28,11 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
-from plainbert.cli import flags, values
-from plainbert.cli.flags import Flag
+from plainbert.cli import values
 from plainbert.cli.run import run
 from plainbert.export.names import FORMATS, TASKS
+from plainbert.recipes.shared import flags
+from plainbert.recipes.shared.flags import Flag
 
 SIZES = {"base": "bert_12_768_12", "large": "bert_24_1024_16"}  # GluonNLP's first names of them
 HELP = "; ".join(f"{each.name} ({each.what})" for each in FORMATS.values())
@@ -104,8 +105,8 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     folder, args.output_dir = args.output_dir, None  # an export, not the folder of a run
     args.gpus = ()
 
-    from plainbert.cli import exporting
-    from plainbert.cli.start import start
+    from plainbert.recipes.shared import exporting
+    from plainbert.recipes.shared.start import start
 
     ready = start(args)
     if args.evaluate is not None:

@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from plainbert import checkpoint
 from plainbert.nn.bert import Bert
 from plainbert.nn.models import MODELS
-from tests.tools.folders import batch, tiny, tokenizer
+from tests.helpers.folders import batch, tiny, tokenizer
 
 
 def blank(head, config):

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from plainbert import checkpoint
 from plainbert.checkpoint.tensor_files import TYPES, write_tensors
 from plainbert.errors import CheckpointError, FormatError
-from tests.tools.folders import tiny, tokenizer
+from tests.helpers.folders import tiny, tokenizer
 
 shapes = st.lists(st.integers(0, 5), max_size=3)
 names = st.text(st.characters(exclude_categories=["Cs"]), max_size=12).filter(

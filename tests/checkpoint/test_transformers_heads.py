@@ -10,7 +10,7 @@ from plainbert import checkpoint
 from plainbert.errors import CheckpointError
 from plainbert.nn.layout import Padded
 from plainbert.nn.models import MODELS
-from tests.tools.folders import CONFIG, FIXTURES, LABELS, batch
+from tests.helpers.folders import CONFIG, FIXTURES, LABELS, batch
 
 
 def saved(folder, kind, **changes):

@@ -15,7 +15,7 @@ from plainbert.model_zoo import Opened
 from plainbert.text.samples import TEXTS
 from plainbert.text.vocab import Vocab
 from plainbert.text.wordpiece import WordPiece
-from tests.tools import folders
+from tests.helpers import folders
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from plainbert.formats.names import FORMATS
 from plainbert.model_zoo import Opened
 from plainbert.model_zoo.convert import convert, open_any
 from plainbert.nn.names import HEADS
-from tests.tools import folders
+from tests.helpers import folders
 
 TEXTS = [("the cat",), ("a cab cat", "the b"), ("c",), ("cat the cat", "a")]
 MARKED = [

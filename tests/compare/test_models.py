@@ -20,7 +20,7 @@ from plainbert.nn.models import MODELS
 from plainbert.nn.names import HEADS
 from plainbert.text.vocab import Vocab
 from plainbert.text.wordpiece import WordPiece
-from tests.tools import folders
+from tests.helpers import folders
 
 TEXTS = [("the cat",), ("a cab cat", "the b"), ("c",), ("cat the cat", "a")]
 EXTRA = {

@@ -8,14 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from plainbert.corpus import documents, npz, tokens
+from plainbert.containers import npz
+from plainbert.corpus import documents, tokens
 from plainbert.corpus.tokens import Reading, Store, tokenise
 from plainbert.errors import DataError, FormatError
 from plainbert.processes import Workers
 from plainbert.text.sentencepiece import SentencePiece
 from plainbert.text.vocab import Vocab
 from plainbert.text.wordpiece import WordPiece
-from tests.corpus import texts
+from tests.helpers import texts
 
 FIXTURES = Path(__file__).parent.parent / "fixtures" / "text"
 

@@ -19,11 +19,11 @@ from plainbert.export.exported import Exported
 from plainbert.export.manifest import Manifest
 from plainbert.export.names import FORMATS, TASKS, Options
 from plainbert.export.source import Source, pool_padded, source_of
-from plainbert.infer import scores
-from plainbert.infer.pooling import Pooling, pool
+from plainbert.infer import logits
 from plainbert.model_zoo import open_folder
+from plainbert.nn.pooling import Pooling, pool
 from plainbert.text.reader import read_tokenizer
-from tests.tools import folders
+from tests.helpers import folders
 
 TEXTS = [("the cat sat",), ("a dog", "the cat sat on the mat"), ("a",)]
 
@@ -181,7 +181,7 @@ def test_an_export_where_a_model_is_expected(tmp_path: Path, task: str) -> None:
     with bundle.opened(tmp_path / "out", "torch", 1, Options()) as runner:
         model = Exported(runner, given.config, TASKS[task], 32)
         features = check.featurize(given.tokenizer, TEXTS * 5, 32)
-        run: Any = scores.run_tokens if task in ("question_answering", "ner") else scores.run
+        run: Any = logits.run_tokens if task in ("question_answering", "ner") else logits.run
         np.testing.assert_allclose(
             run(model, features), run(given.model, features), rtol=1e-5, atol=1e-5
         )

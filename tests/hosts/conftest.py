@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.hosts.harness import Hosts
+from tests.helpers.hosts import Hosts
 
 
 @pytest.fixture

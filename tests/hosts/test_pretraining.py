@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from tests.hosts.harness import SHELL, Hosts
-from tests.tools.processes import HERE, LAUNCH, Command, Done, environment, wait_for
+from tests.helpers.hosts import SHELL, Hosts
+from tests.helpers.processes import HERE, LAUNCH, Command, Done, environment, wait_for
 
 pytestmark = pytest.mark.hosts
 

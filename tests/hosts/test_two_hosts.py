@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.hosts.harness import SHELL, Hosts
-from tests.tools.processes import HERE, LAUNCH, Command, Done, progress, wait_for
+from tests.helpers.hosts import SHELL, Hosts
+from tests.helpers.processes import HERE, LAUNCH, Command, Done, progress, wait_for
 
 pytestmark = pytest.mark.hosts
 
@@ -78,7 +78,7 @@ def weights(output: Path) -> list[float]:
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> list[float]:
     """The weights that one process reaches in 20 steps."""
-    from tests.tools.processes import environment
+    from tests.helpers.processes import environment
 
     output = tmp_path_factory.mktemp("alone") / "out"
     done = Command([PYTHON, PROGRAM, "--output", str(output)], environment()).wait(60)

@@ -12,7 +12,7 @@ from plainbert.errors import DownloadError
 from plainbert.hub.download import cached, fetch, is_complete
 from plainbert.hub.record import Record
 from plainbert.hub.table import RECORDS
-from tests.tools.hub_server import COMMIT, Hub, serve
+from tests.helpers.hub_server import COMMIT, Hub, serve
 
 SIZE = 300_000  # bytes of the "weights": several network packets
 

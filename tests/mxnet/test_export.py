@@ -19,16 +19,16 @@ import torch
 from plainbert import model_zoo
 from plainbert.batching.features import featurize
 from plainbert.config import BertConfig
-from plainbert.export import mxnet
 from plainbert.export.check import batches, check
 from plainbert.export.examples import predict_mxnet
+from plainbert.export.mxnet import format
 from plainbert.export.names import TASKS
 from plainbert.export.source import Source, source_of
-from plainbert.formats import gluonnlp
-from plainbert.infer.names import NUMBERS
-from plainbert.infer.pooling import Pooling
+from plainbert.formats.gluonnlp import reader
 from plainbert.model_zoo.convert import convert, open_any
-from tests.export import mxnet_sources as sources
+from plainbert.nn.names import NUMBERS
+from plainbert.nn.pooling import Pooling
+from tests.helpers import mxnet_sources as sources
 
 pytestmark = pytest.mark.mxnet
 
@@ -156,7 +156,7 @@ def minilm() -> Source:
 @pytest.mark.parametrize("fused", [False, True])
 def test_a_real_model(tmp_path: Path, minilm: Source, fused: bool) -> None:
     folder = sources.export(minilm, tmp_path, fused=fused)
-    with mxnet.open_runner(folder, threads=1) as runner:
+    with format.open_runner(folder, threads=1) as runner:
         for ids, types, mask in batches(featurize(minilm.tokenizer, TEXTS, 128)):
             batch = tuple(map(torch.from_numpy, (ids, types, mask)))
             wanted = sources.by_torch(minilm, batch)  # type: ignore[arg-type]
@@ -173,7 +173,7 @@ def test_a_real_model(tmp_path: Path, minilm: Source, fused: bool) -> None:
 def test_the_stored_models(tmp_path: Path, task: str, fused: bool) -> None:
     """The very numbers that real MXNet computed with GluonNLP's own exports."""
     folder = sources.export(sources.stored(task), tmp_path, fused=fused)
-    with mxnet.open_runner(folder) as runner:
+    with format.open_runner(folder) as runner:
         for suffix in ("", "_b"):
             batch = sources.stored_batch(suffix)
             found = runner.run(*(each.numpy() for each in batch))
@@ -186,7 +186,7 @@ def test_a_graph_that_mxnet_refuses(tmp_path: Path) -> None:
     graph = folder / "ner-symbol.json"
     graph.write_text(graph.read_text("utf-8").replace('"FullyConnected"', '"Nonsense"'))
     with pytest.raises(Exception, match="mxnet cannot run this model"):
-        mxnet.open_runner(folder)
+        format.open_runner(folder)
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -233,7 +233,7 @@ def test_convert_checkpoint_makes_what_load_parameters_reads(
     folder = sources.export(source, tmp_path / "export")
     (tmp_path / "there").mkdir()
     done = convert(open_any(folder), tmp_path / "there" / "classification", "gluonnlp")
-    assert gluonnlp.read(done.folder).config == gluonnlp.read(folder).config
+    assert reader.read(done.folder).config == reader.read(folder).config
     one, (ids, types, mask) = case_batches(source)
     np.savez(tmp_path / "there" / "inputs.npz", ids=ids, types=types, lengths=mask.sum(1))
     run_there("read_there.py", tmp_path / "there")

@@ -12,13 +12,13 @@ import torch
 
 from plainbert import checkpoint
 from plainbert.config import BertConfig
-from plainbert.formats import gluonnlp, params
+from plainbert.formats.gluonnlp import params, reader
 from plainbert.nn.bert import Bert
 from plainbert.nn.models import MODELS
 from plainbert.nn.names import HEADS, head_of
 from plainbert.text import gluonnlp_vocab
 from plainbert.text.vocab import Vocab
-from tests.formats import params_files as raw
+from tests.helpers import params_files as raw
 
 pytestmark = pytest.mark.mxnet
 
@@ -106,7 +106,7 @@ def test_their_models_open_here(there: Path, name: str, layout: str) -> None:
     file = there / (
         f"{name}_export-0000.params" if layout == "export" else f"{name}_{layout}.params"
     )
-    found = gluonnlp.read(file, num_heads=6)
+    found = reader.read(file, num_heads=6)
     assert found.unused == ()
     config = found.config
     head = head_of(config.architectures[0], config.problem_type, config.num_labels)
@@ -122,9 +122,9 @@ def test_their_files_are_written_again_byte_for_byte(
     there: Path, tmp_path: Path, name: str
 ) -> None:
     for layout in ("plain", "once"):
-        found = gluonnlp.read(there / f"{name}_{layout}.params", num_heads=6)
+        found = reader.read(there / f"{name}_{layout}.params", num_heads=6)
         once = layout == "once"
-        gluonnlp.write(tmp_path, found.tensors, found.config, name=layout, deduplicate=once)
+        reader.write(tmp_path, found.tensors, found.config, name=layout, deduplicate=once)
         wanted = (there / f"{name}_{layout}.params").read_bytes()
         assert (tmp_path / f"{layout}.params").read_bytes() == wanted, layout
 
@@ -175,7 +175,7 @@ def here(tmp_path_factory: pytest.TempPathFactory, run_there: Callable[..., None
             case = f"{name}-once" if once else name
             (folder / case).mkdir()
             vocab = Vocab(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *map(str, range(52))])
-            lost = gluonnlp.write(folder / case, state, model.config, vocab, deduplicate=once)
+            lost = reader.write(folder / case, state, model.config, vocab, deduplicate=once)
             assert lost == ()
             for row, array in enumerate(outputs(model, name, data)):
                 expected[f"{case}/{row}"] = array.numpy()

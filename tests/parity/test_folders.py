@@ -13,7 +13,7 @@ from plainbert import checkpoint, model_zoo
 from plainbert.nn.bert import Bert
 from plainbert.nn.layout import Padded
 from plainbert.nn.models import MODELS
-from tests.tools.folders import CONFIG, FIXTURES, LABELS, TOKENS, batch, tiny, tokenizer
+from tests.helpers.folders import CONFIG, FIXTURES, LABELS, TOKENS, batch, tiny, tokenizer
 
 # Head, the Auto class that must find it, its own class, and the name of its logits.
 KINDS = [

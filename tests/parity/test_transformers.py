@@ -14,7 +14,7 @@ import transformers
 from torch import Tensor, nn
 
 from plainbert.config import BertConfig
-from plainbert.nn import headed, heads, pretraining
+from plainbert.nn import headed, heads, pretraining_heads
 from plainbert.nn.bert import Bert
 from plainbert.nn.layout import Layout, Packed, Padded
 
@@ -126,7 +126,11 @@ def test_body(packed: bool, act: str) -> None:
     ("kind", "build", "labels"),
     [
         ("BertForSequenceClassification", heads.Classifier, torch.tensor([2, 0, 1, 1])),
-        ("BertForNextSentencePrediction", pretraining.NextSentence, torch.tensor([1, 0, 1, 1])),
+        (
+            "BertForNextSentencePrediction",
+            pretraining_heads.NextSentence,
+            torch.tensor([1, 0, 1, 1]),
+        ),
     ],
 )
 def test_sequence_heads(
@@ -232,7 +236,7 @@ def test_multiple_choice(packed: bool) -> None:
 @both
 def test_pretraining_heads(packed: bool) -> None:
     reference = theirs("BertForPreTraining")
-    model = ours(pretraining.Pretraining(CONFIG), reference)
+    model = ours(pretraining_heads.Pretraining(CONFIG), reference)
     ids, types, mask = padded_batch()
     index = torch.tensor([[0, 3], [0, 8], [2, 10], [3, 0]])
     words, sentences = torch.tensor([7, 1, 49, 0]), torch.tensor([0, 1, 1, 0])
@@ -247,7 +251,7 @@ def test_pretraining_heads(packed: bool) -> None:
     got = model(ids[real] if packed else ids, types[real] if packed else types, layout, index=index)
     mlm, nsp = (
         model.loss(got.words, words),
-        pretraining.NextSentence.loss(model, got.sentences, sentences),
+        pretraining_heads.NextSentence.loss(model, got.sentences, sentences),
     )
 
     compare(got.words, want.prediction_logits[index[:, 0], index[:, 1]])
@@ -262,7 +266,7 @@ def test_pretraining_heads(packed: bool) -> None:
 @both
 def test_masked_words_of_every_token(packed: bool) -> None:
     reference = theirs("BertForMaskedLM")
-    model = ours(pretraining.MaskedLM(CONFIG), reference)
+    model = ours(pretraining_heads.MaskedLM(CONFIG), reference)
     logits, _, real = run(model, packed)
     ids, types, mask = padded_batch()
     want = reference(input_ids=ids, token_type_ids=types, attention_mask=mask)

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from plainbert import checkpoint
-from tests.tools import folders
+from tests.helpers import folders
 
 HERE = Path(__file__).resolve().parent.parent.parent
 SCRIPT = HERE / "scripts" / "bert" / "compare_checkpoints.py"

@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from plainbert.corpus.shards import Shards
 from plainbert.errors import CheckpointError, DataError, UsageError
+from plainbert.tasks.pretraining.shards import Shards
 from plainbert.text.reader import read_tokenizer
-from tests.corpus import texts
+from tests.helpers import texts
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SCRIPT = ROOT / "scripts" / "bert" / "create_pretraining_data.py"

@@ -15,7 +15,7 @@ import pytest
 
 import plainbert
 from plainbert import checkpoint
-from tests.tools import folders
+from tests.helpers import folders
 
 SCRIPT = Path(__file__).resolve().parent.parent.parent / "scripts" / "bert" / "embedding.py"
 TEXTS = ["the cat", "a cab ||| the cat", "cat b a"]

@@ -17,7 +17,7 @@ from plainbert import checkpoint
 from plainbert.cli.run import run
 from plainbert.errors import UsageError
 from plainbert.export.manifest import Manifest
-from tests.tools import folders
+from tests.helpers import folders
 
 HERE = Path(__file__).resolve().parents[2]
 script = SimpleNamespace(**runpy.run_path(str(HERE / "scripts" / "export" / "export.py")))

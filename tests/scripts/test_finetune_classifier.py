@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 
 from plainbert import checkpoint, model_zoo
 from plainbert.cli.run import run
-from tests.tools import folders
+from tests.helpers import folders
 
 HERE = Path(__file__).resolve().parents[2]
 SCRIPT = HERE / "scripts/bert/finetune_classifier.py"

@@ -19,9 +19,9 @@ from safetensors.torch import load_file
 
 from plainbert import checkpoint, model_zoo
 from plainbert.cli.run import run
-from plainbert.tasks import conll
-from plainbert.tasks.tags import convert
-from tests.tools import folders
+from plainbert.tasks.ner import conll
+from plainbert.tasks.ner.tags import convert
+from tests.helpers import folders
 
 HERE = Path(__file__).resolve().parents[2]
 NER = HERE / "tests" / "fixtures" / "ner"

@@ -16,10 +16,10 @@ from safetensors.torch import load_file
 
 from plainbert import checkpoint
 from plainbert.cli.run import run
-from plainbert.metrics import answers as metrics
-from plainbert.tasks.squad_files import read
-from tests.tools import folders, questions
-from tests.tools.processes import Command, environment
+from plainbert.tasks.squad import scores as metrics
+from plainbert.tasks.squad.files import read
+from tests.helpers import folders, questions
+from tests.helpers.processes import Command, environment
 
 HERE = Path(__file__).resolve().parents[2]
 SCRIPT = HERE / "scripts/bert/finetune_squad.py"

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from plainbert import checkpoint
-from tests.tools import folders
+from tests.helpers import folders
 
 SCRIPTS = Path(__file__).resolve().parent.parent.parent / "scripts" / "bert"
 ROWS = [("the cat", "a"), ("cat", "b c the the cat"), ("a b c", "a b"), ("the", ""), ("b", "a")]

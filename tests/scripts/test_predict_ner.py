@@ -20,10 +20,10 @@ import torch
 from plainbert import checkpoint
 from plainbert.cli.run import run
 from plainbert.config import BertConfig
-from plainbert.infer.pipeline import load
-from plainbert.tasks import conll
-from plainbert.tasks.tags import convert
-from tests.tools import folders
+from plainbert.model import load
+from plainbert.tasks.ner import conll
+from plainbert.tasks.ner.tags import convert
+from tests.helpers import folders
 
 HERE = Path(__file__).resolve().parents[2]
 SCRIPT = HERE / "scripts" / "bert" / "predict_ner.py"

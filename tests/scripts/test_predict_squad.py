@@ -17,10 +17,10 @@ import torch
 import plainbert
 from plainbert import checkpoint
 from plainbert.errors import UsageError
-from plainbert.metrics import answers as metrics
-from plainbert.tasks.squad_files import read
-from tests.tools import folders, questions
-from tests.tools.processes import Command, environment
+from plainbert.tasks.squad import scores as metrics
+from plainbert.tasks.squad.files import read
+from tests.helpers import folders, questions
+from tests.helpers.processes import Command, environment
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts/bert/predict_squad.py"
 CONTEXT = "the cat b c. " * 30  # many windows

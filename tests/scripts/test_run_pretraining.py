@@ -20,14 +20,14 @@ from safetensors.torch import load_file
 
 from plainbert import checkpoint, model_zoo
 from plainbert.batching.batch import inference_batches
-from plainbert.batching.pretraining import Instances
-from plainbert.corpus.raw import RawText
-from plainbert.corpus.shards import Shards
 from plainbert.errors import CheckpointError, DataError, FormatError, PlainBertError, UsageError
 from plainbert.model_zoo.convert import convert, open_any
+from plainbert.tasks.pretraining.features import Instances
+from plainbert.tasks.pretraining.raw_text import RawText
+from plainbert.tasks.pretraining.shards import Shards
 from plainbert.text.reader import read_tokenizer
-from tests.tools import folders
-from tests.tools.processes import HERE, Command, environment
+from tests.helpers import folders
+from tests.helpers.processes import HERE, Command, environment
 
 SAMPLE = HERE / "data" / "pretrain" / "en_novels_sample.txt"
 Main = Callable[[list[str]], dict[str, Any]]
@@ -47,7 +47,7 @@ def quick() -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("plainbert.cli.pretraining.matrix_rate", lambda *_: 1e12)
+        patch.setattr("plainbert.recipes.shared.pretraining.matrix_rate", lambda *_: 1e12)
         yield
     torch.set_num_threads(before)
 

@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import load_file
 
 from plainbert import checkpoint
-from tests.tools import folders
-from tests.tools.processes import Command, environment
+from tests.helpers import folders
+from tests.helpers.processes import Command, environment
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts" / "bert"
 

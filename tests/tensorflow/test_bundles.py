@@ -16,10 +16,10 @@ from torch import Tensor
 
 from plainbert.config import BertConfig
 from plainbert.errors import CheckpointError, FormatError
-from plainbert.formats import tensorflow
-from plainbert.formats.tensor_bundle import Bundle
-from plainbert.formats.tensor_bundle_writer import write_bundle
-from plainbert.formats.tensorflow_names import to_google
+from plainbert.formats.tensorflow import reader
+from plainbert.formats.tensorflow.bundle import Bundle
+from plainbert.formats.tensorflow.bundle_writer import write_bundle
+from plainbert.formats.tensorflow.names import to_google
 
 pytestmark = pytest.mark.tensorflow
 
@@ -103,7 +103,7 @@ def test_we_write_the_same_bytes(made: Path, tmp_path: Path, case: str) -> None:
     ],
 )
 def test_models_are_recognized(made: Path, case: str, architecture: str, classes: int) -> None:
-    foreign = tensorflow.read(made / case, num_heads=3)
+    foreign = reader.read(made / case, num_heads=3)
     values = np.load(made / f"{case}.npz")
     assert foreign.config.architectures == (architecture,)
     assert foreign.config.num_labels == classes
@@ -136,8 +136,8 @@ def test_models_are_recognized(made: Path, case: str, architecture: str, classes
 )
 def test_others_are_refused(made: Path, case: str, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
-        tensorflow.read(made / case)
-    assert tensorflow.looks_like(made / case)
+        reader.read(made / case)
+    assert reader.looks_like(made / case)
 
 
 def test_parts_along_two_dimensions_are_refused(made: Path) -> None:
@@ -159,7 +159,7 @@ def test_tensorflow_reads_what_we_write(tmp_path: Path) -> None:
         shape = [sizes[letter] for letter in each.shape]
         drawn = torch.randn(shape, generator=generator)
         tensors[name] = drawn.T if each.transposed else drawn
-    assert tensorflow.write(tmp_path, tensors, config, ["[PAD]", "a"]) == ()
+    assert reader.write(tmp_path, tensors, config, ["[PAD]", "a"]) == ()
     others = {
         "half": torch.randn(3, 4, generator=generator).half(),
         "brain": torch.randn(5, generator=generator).bfloat16(),

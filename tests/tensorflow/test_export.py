@@ -21,13 +21,13 @@ from torch.nn import functional as F
 from plainbert import model_zoo
 from plainbert.batching.features import featurize
 from plainbert.errors import CheckpointError
-from plainbert.export import savedmodel
 from plainbert.export.check import batches
 from plainbert.export.names import TASKS, Options
+from plainbert.export.savedmodel import format
 from plainbert.export.source import Source, source_of
-from plainbert.infer.pooling import Pooling
-from plainbert.runtimes import TENSORFLOW, find_python
-from tests.tools import folders
+from plainbert.nn.pooling import Pooling
+from plainbert.runtimes.find import TENSORFLOW, find_python
+from tests.helpers import folders
 
 pytestmark = pytest.mark.tensorflow
 
@@ -80,10 +80,10 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     python = find_python(TENSORFLOW)
     for name in CASES:
         (root / name / "request").mkdir(parents=True)
-        savedmodel.request(source(name), root / name / "1700000000", root / name / "request")
+        format.request(source(name), root / name / "1700000000", root / name / "request")
         for number, shape in enumerate(SHAPES):
             np.savez(root / name / f"batch-{number}.npz", **batch(*shape))
-    savedmodel.build(python, [root / name / "request" for name in CASES])
+    format.build(python, [root / name / "request" for name in CASES])
     done = subprocess.run(
         [python, PROGRAM, *(root / name for name in CASES)],
         capture_output=True, text=True, check=False,
@@ -174,14 +174,14 @@ print(model.signatures["serving_default"](**given, seq_len=[7, 0])["seq_len"].nu
 def test_written_and_opened(tmp_path: Path) -> None:
     one = source("ner")
     before = int(time.time())
-    savedmodel.write(one, tmp_path, Options())
+    format.write(one, tmp_path, Options())
     (version,) = tmp_path.iterdir()  # the weights that were handed over are gone
     assert before <= int(version.name) <= time.time()
     files = {str(each.relative_to(version)) for each in version.rglob("*") if each.is_file()}
     assert {"saved_model.pb", "variables/variables.index"} < files
     assert b"keras" not in (version / "saved_model.pb").read_bytes().lower()
 
-    runner = savedmodel.open_runner(tmp_path, threads=1)
+    runner = format.open_runner(tmp_path, threads=1)
     with runner:
         for shape in SHAPES:
             given = batch(*shape)
@@ -202,7 +202,7 @@ def test_the_example(exported: Path, tmp_path: Path) -> None:
     one.tokenizer.save(tmp_path)
     about = {"max_length": 32, "labels": one.labels}
     (tmp_path / "manifest.json").write_text(json.dumps(about))
-    example = Path(savedmodel.__file__).parent / "examples" / "predict_savedmodel.py"
+    example = Path(format.__file__).parent / "examples" / "predict_savedmodel.py"
     shutil.copy(example, tmp_path / "predict.py")
     done = subprocess.run(
         [find_python(TENSORFLOW), "-I", tmp_path / "predict.py", "the cat", "a cab"],
@@ -221,9 +221,9 @@ def test_the_example(exported: Path, tmp_path: Path) -> None:
 def test_a_published_model(tmp_path: Path) -> None:
     opened = model_zoo.open_folder(model_zoo.resolve("all-MiniLM-L6-v2"))
     one = source_of(opened, "all-MiniLM-L6-v2")
-    savedmodel.write(one, tmp_path, Options())
+    format.write(one, tmp_path, Options())
     texts = [("The cat sat on the mat.",), ("Why?", "Because " * 60), ("naïve café",)]
-    with savedmodel.open_runner(tmp_path) as runner, torch.no_grad():
+    with format.open_runner(tmp_path) as runner, torch.no_grad():
         for ids, types, mask in batches(featurize(one.tokenizer, texts, one.max_length)):
             wanted = one.module()(*map(torch.from_numpy, (ids, types, mask)))
             close(runner.run(ids, types, mask), wanted, mask)

@@ -13,7 +13,7 @@ import pytest
 from plainbert.errors import CheckpointError, UsageError
 from plainbert.text import gluonnlp_vocab
 from plainbert.text.vocab import Vocab
-from tests.text.google import FIXTURES
+from tests.helpers.google import FIXTURES
 
 SPECIALS = ["[UNK]", "[PAD]", "[CLS]", "[SEP]", "[MASK]"]
 

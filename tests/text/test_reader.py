@@ -17,7 +17,7 @@ from plainbert.text.reader import read_tokenizer
 from plainbert.text.sentencepiece import SentencePiece
 from plainbert.text.vocab import Vocab
 from plainbert.text.wordpiece import WordPiece
-from tests.text import google
+from tests.helpers import google
 
 VOCAB = google.FIXTURES / "uncased.txt"
 TEXTS = [text for text in google.LANGUAGES if text][::4] + ["a [MASK] b[SEP]", "\u00c9t\u00e9"]

@@ -19,7 +19,7 @@ from plainbert.errors import CheckpointError, FormatError, MissingDependencyErro
 from plainbert.text import sentencepiece_model
 from plainbert.text.sampling import Segmenter
 from plainbert.text.sentencepiece import SentencePiece
-from tests.text import google
+from tests.helpers import google
 
 UNIGRAM, BPE = (google.FIXTURES / f"{kind}1000.model" for kind in ("unigram", "bpe"))
 MODELS = [(UNIGRAM, True), (UNIGRAM, False), (BPE, True), (BPE, False)]

@@ -11,7 +11,7 @@ import sentencepiece
 
 from plainbert.errors import CheckpointError, FormatError, UsageError
 from plainbert.text.vocab import Vocab
-from tests.text.google import FIXTURES
+from tests.helpers.google import FIXTURES
 
 TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "##b"]
 

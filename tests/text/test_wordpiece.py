@@ -15,7 +15,7 @@ from plainbert.errors import CheckpointError
 from plainbert.text.tokenizer import CACHE_WORDS, ChunkCache
 from plainbert.text.vocab import Vocab
 from plainbert.text.wordpiece import WordPiece
-from tests.text import google
+from tests.helpers import google
 
 SPECIALS = ["[UNK]", "[PAD]", "[CLS]", "[SEP]", "[MASK]"]
 CASES = [("uncased.txt", True), ("cased.txt", False), ("chinese.txt", True), ("chinese.txt", False)]

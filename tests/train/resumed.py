@@ -18,9 +18,9 @@ from pathlib import Path
 import torch
 
 from plainbert.errors import CheckpointError
+from plainbert.train.checkpoints import Checkpoints, Progress
 from plainbert.train.optim import Optimizer
 from plainbert.train.settings import Settings
-from plainbert.train.state import Checkpoints, Progress
 from plainbert.train.step import Stepper
 
 spec = importlib.util.spec_from_file_location("together", Path(__file__).with_name("together.py"))

@@ -13,12 +13,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from plainbert.dist.group import Group
-from plainbert.dist.world import World
+from plainbert.distributed.group import Group
+from plainbert.distributed.world import World
 from plainbert.errors import UnknownNameError, UsageError
-from plainbert.train.buckets import split
-from plainbert.train.distributed import ranks_for, shares
-from plainbert.train.ranks import ALONE
+from plainbert.train.parallel.buckets import split
+from plainbert.train.parallel.ddp import ranks_for, shares
+from plainbert.train.parallel.strategy import ALONE
 
 PROGRAM = Path(__file__).with_name("together.py")
 spec = importlib.util.spec_from_file_location("together", PROGRAM)
@@ -113,7 +113,7 @@ def test_gradients_are_sent_once_a_step_and_early(trained):
 
 
 def test_buckets_take_the_backward_order_and_hold_one_type(monkeypatch):
-    monkeypatch.setattr("plainbert.train.buckets.BYTES", 40)
+    monkeypatch.setattr("plainbert.train.parallel.buckets.BYTES", 40)
     kinds = [(2, torch.float64), (2, torch.float32), (20, torch.float32), (4, torch.float32)]
     made = [torch.nn.Parameter(torch.zeros(size, dtype=kind)) for size, kind in kinds]
     made.append(torch.nn.Parameter(torch.zeros(3), requires_grad=False))

@@ -10,7 +10,7 @@ import pytest
 from plainbert import files
 from plainbert.errors import UsageError
 from plainbert.train import earlier, run_folder
-from tests.tools import kills
+from tests.helpers import kills
 from tests.train.test_run_folder import a_checkpoint, a_run
 
 Tree = dict[str, str]

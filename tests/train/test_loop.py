@@ -15,8 +15,8 @@ import torch
 from plainbert import checkpoint
 from plainbert.batching.batch import Examples
 from plainbert.errors import CheckpointError, FormatError, UsageError
+from plainbert.infer.evaluation import Predictions, decide, evaluate
 from plainbert.train import loop, monitor
-from plainbert.train.evaluate import Predictions, decide, evaluate
 from plainbert.train.loop import fit
 from plainbert.train.settings import Settings
 

@@ -14,20 +14,20 @@ import transformers
 from torch import nn
 
 from plainbert.batching.batch import inference_batches
-from plainbert.batching.pretraining import Instances
 from plainbert.batching.sampler import Sampler
 from plainbert.config import BertConfig
-from plainbert.corpus.rows import Rows
-from plainbert.nn import pretraining as heads
+from plainbert.nn import pretraining_heads as heads
 from plainbert.nn.names import IGNORE
-from plainbert.train import pretraining
+from plainbert.tasks.pretraining import evaluate
+from plainbert.tasks.pretraining.evaluate import HeldOut, SameLength, by_step, flops_per_token
+from plainbert.tasks.pretraining.features import Instances
+from plainbert.tasks.pretraining.rows import Rows
 from plainbert.train.loop import fit
 from plainbert.train.mixed import Mixed
 from plainbert.train.monitor import Moment
 from plainbert.train.objective import Pretraining, divided
 from plainbert.train.optim import Optimizer
-from plainbert.train.pretraining import HeldOut, SameLength, by_step, flops_per_token
-from plainbert.train.ranks import Ranks
+from plainbert.train.parallel.strategy import Ranks
 from plainbert.train.settings import Settings
 from plainbert.train.step import Scaler, Stepper
 
@@ -318,7 +318,7 @@ def slow_scores(ours, text):
 
 @pytest.fixture
 def small_batches(monkeypatch):
-    monkeypatch.setattr(pretraining, "EVAL_TOKENS", 100)
+    monkeypatch.setattr(evaluate, "EVAL_TOKENS", 100)
 
 
 @pytest.mark.usefixtures("small_batches")

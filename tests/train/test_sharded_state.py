@@ -15,8 +15,8 @@ from safetensors.torch import load_file, save_file
 
 from plainbert.errors import CheckpointError, FormatError
 from plainbert.train.background import Background
-from plainbert.train.parts import Part
-from plainbert.train.sharded_state import read_parts, read_sizes, write_parts
+from plainbert.train.parallel.parts import Part
+from plainbert.train.sharded_optimizer_state import read_parts, read_sizes, write_parts
 
 PROGRAM = Path(__file__).with_name("resumed.py")
 spec = importlib.util.spec_from_file_location("resumed", PROGRAM)

@@ -15,7 +15,7 @@ from plainbert.batching.sampler import Sampler
 from plainbert.train.mixed import Mixed
 from plainbert.train.objective import Labels, Sums
 from plainbert.train.optim import Optimizer
-from plainbert.train.ranks import ALONE, Ranks
+from plainbert.train.parallel.strategy import ALONE, Ranks
 from plainbert.train.step import PATIENCE, DivergedError, Scaler, Stepper, _seed
 
 spec = importlib.util.spec_from_file_location("tiny", Path(__file__).with_name("tiny.py"))

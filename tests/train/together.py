@@ -22,16 +22,17 @@ import torch.distributed.checkpoint
 from safetensors.torch import load_file, save_file  # noqa: F401
 from torch.distributed.fsdp import fully_shard  # noqa: F401
 
-from plainbert.batching.pretraining import Instances
-from plainbert.corpus.rows import Rows
-from plainbert.dist.group import init
-from plainbert.dist.world import World
-from plainbert.nn.pretraining import Pretraining
-from plainbert.train import buckets, distributed, objective
-from plainbert.train.buckets import Buckets
-from plainbert.train.distributed import ranks_for
+from plainbert.distributed.group import init
+from plainbert.distributed.world import World
+from plainbert.nn.pretraining_heads import Pretraining
+from plainbert.tasks.pretraining.features import Instances
+from plainbert.tasks.pretraining.rows import Rows
+from plainbert.train import objective
 from plainbert.train.loop import fit
 from plainbert.train.optim import Optimizer
+from plainbert.train.parallel import buckets, ddp
+from plainbert.train.parallel.buckets import Buckets
+from plainbert.train.parallel.ddp import ranks_for
 from plainbert.train.settings import Settings
 from plainbert.train.step import Scaler, Stepper
 
@@ -40,7 +41,7 @@ tiny = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(tiny)
 
 # So small a model would travel in one message.
-buckets.BYTES, distributed.SMALL = 4096, 200
+buckets.BYTES, ddp.SMALL = 4096, 200
 GLOBAL = 12
 ROWS = 51  # the last batch of an epoch has 3 examples: of 4 ranks, one has nothing to do
 

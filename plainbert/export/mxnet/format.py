@@ -1,0 +1,137 @@
+"""Export to Apache MXNet: ``TASK-symbol.json`` and ``TASK-0000.params``.
+
+``mx.gluon.SymbolBlock.imports`` and ``mx.mod.Module`` run them. The weights have the names that
+GluonNLP's own exports give them, so that ``net.collect_params().load`` fills a GluonNLP model; with
+the ``config.json`` beside them, plainbert opens the folder too.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from plainbert import files
+from plainbert.errors import CheckpointError, UsageError
+from plainbert.export.mxnet.heads import INPUTS, build, depth
+from plainbert.export.names import Options
+from plainbert.export.runner import Ids, Scores
+from plainbert.export.source import Source
+from plainbert.formats.gluonnlp import params
+from plainbert.runtimes import find
+from plainbert.runtimes.find import MXNET, find_python
+from plainbert.runtimes.remote import Remote
+
+PROGRAM = Path(__file__).parent / "run_mxnet.py"
+SYMBOL, WEIGHTS = "-symbol.json", "-0000.params"
+
+
+def require(options: Options) -> None:
+    """Make sure that MXNet is there.
+
+    Raises:
+        UsageError: no Python has it.
+    """
+    find.require(MXNET, options.python)
+
+
+def write(source: Source, folder: Path, options: Options) -> None:
+    """Write the files of a model.
+
+    Args:
+        source: what to export.
+        folder: exists.
+        options: ``dropout`` and ``fused``.
+
+    Raises:
+        UsageError: a share to drop that is none.
+        CheckpointError: the model lacks what its output needs.
+    """
+    if not 0 <= options.dropout < 1:
+        raise UsageError(f"dropout={options.dropout}: a share in [0, 1) is expected.")
+    graph, arrays = build(source, options)
+    files.write_text(folder / f"{source.task}{SYMBOL}", graph)
+    named = {f"arg:{name}": array for name, array in arrays.items()}
+    params.write(folder / f"{source.task}{WEIGHTS}", named)
+    # For who reads the weights: they do not say how many heads there are, nor the labels.
+    config = source.config
+    config.replace(
+        num_hidden_layers=depth(source),
+        extra={**config.extra, "do_lower_case": source.tokenizer.lower},
+    ).save(folder / "config.json")
+
+
+def open_runner(folder: Path, threads: int = 0, python: str | None = None) -> Runner:
+    """Start MXNet with an exported folder.
+
+    Args:
+        folder: with one graph and its weights.
+        threads: of the CPU; MXNet's choice when 0.
+        python: the interpreter that has MXNet, see :func:`plainbert.runtimes.find.find_python`.
+
+    Raises:
+        CheckpointError: the folder does not hold one graph with its weights, or MXNet refuses it.
+        UsageError: there is no such interpreter, or it lacks MXNet.
+    """
+    found = sorted(folder.glob(f"*{SYMBOL}"))
+    if len(found) != 1:
+        raise CheckpointError(f"{folder}: one *{SYMBOL} is expected, there are {len(found)}.")
+    (symbol,) = found
+    weights = symbol.with_name(symbol.name.removesuffix(SYMBOL) + WEIGHTS)
+    if not weights.is_file():
+        raise CheckpointError(f"{weights} does not exist; it holds the weights of {symbol.name}.")
+    positions = _positions(symbol)
+    environment = {"OMP_NUM_THREADS": str(threads)} if threads else None
+    interpreter = find_python(MXNET, python)
+    words = (str(symbol.absolute()), str(weights.absolute()))
+    return Runner(Remote(MXNET, interpreter, PROGRAM, *words, environment=environment), positions)
+
+
+class Runner:
+    """An exported graph on MXNet; see :class:`plainbert.export.runner.Runner`.
+
+    Args:
+        remote: the program that runs it.
+        positions: tokens of an input at most.
+    """
+
+    def __init__(self, remote: Remote, positions: int) -> None:
+        self._remote, self._positions = remote, positions
+
+    def run(self, ids: Ids, types: Ids, mask: Ids) -> Scores:
+        """See :meth:`plainbert.export.runner.Runner.run`; padding follows the tokens.
+
+        Raises:
+            UsageError: more tokens than the model has positions, where MXNet would go on with the
+                last position's vector; or tokens behind padding.
+        """
+        if ids.shape[1] > self._positions:
+            raise UsageError(
+                f"inputs of {ids.shape[1]} tokens: the model has {self._positions} positions. "
+                "Truncate them."
+            )
+        lengths = mask.astype(bool).sum(1)
+        if (mask.astype(bool) != (np.arange(mask.shape[1]) < lengths[:, None])).any():
+            raise UsageError("an attention mask has tokens behind padding; padding comes last.")
+        found: Scores = self._remote.ask(dict(zip(INPUTS, (ids, types, lengths), strict=True)))
+        return found
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._remote.close()
+
+
+def _positions(symbol: Path) -> int:
+    """How many positions a graph of BERT has.
+
+    Raises:
+        CheckpointError: it is another graph.
+    """
+    for node in files.read_json(symbol).get("nodes", []):
+        if str(node.get("name")).endswith("position_weight"):
+            rows: str = node["attrs"]["__shape__"].strip("()").split(",")[0]
+            return int(rows)
+    raise CheckpointError(f"{symbol} is no graph of BERT: it has no position weight.")

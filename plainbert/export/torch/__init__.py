@@ -1,0 +1,1 @@
+"""Export to a program of torch.export."""

@@ -1,0 +1,1 @@
+"""GluonNLP's and MXNet's files of weights and vocabularies, read and written."""

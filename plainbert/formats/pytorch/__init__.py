@@ -1,0 +1,1 @@
+"""The folders of pytorch-pretrained-BERT, PyTorch's first BERT."""

@@ -1,1 +1,0 @@
-"""Scores of whole evaluation sets: one file per kind of answer."""

@@ -1,0 +1,346 @@
+"""A model and its tokenizer behind one object: text in, vectors or labels out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, overload
+
+import torch
+
+from plainbert.batching.features import Features
+from plainbert.checkpoint import Checkpoint
+from plainbert.errors import UsageError
+from plainbert.infer import logits as scores
+from plainbert.infer.devices import pick_device, pick_dtype
+from plainbert.infer.prepare import prepare
+from plainbert.model_zoo import open_folder
+from plainbert.nn.bert import Bert
+from plainbert.nn.headed import Headed
+from plainbert.nn.names import POOLINGS, kind_of
+from plainbert.nn.pooling import Pooling
+from plainbert.tasks.embedding import encode as encoding
+from plainbert.tasks.embedding.encode import Vectors
+from plainbert.tasks.ner import decode as tagging
+from plainbert.tasks.ner.decode import Tagging
+from plainbert.tasks.ner.tags import TagSet
+from plainbert.tasks.squad.decode import Answer
+from plainbert.tasks.squad.predict import Texts, ask_with, paired
+from plainbert.text.tokenizer import Tokenizer
+
+Text = str | tuple[str, ...]  # a text, or a pair
+Many = list[Text] | list[str] | list[tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says about one text.
+
+    Attributes:
+        label: the most probable label; for a regression the number itself.
+        probabilities: of every label, in the order of their ids; empty for a regression.
+    """
+
+    label: str | float
+    probabilities: dict[str, float]
+
+
+class Model:
+    """A prepared model, its tokenizer, and what its folder says about how to use them.
+
+    Args:
+        model: see :func:`plainbert.infer.prepare.prepare`.
+        tokenizer: the model's.
+        checkpoint: its folder.
+        device: where the model is.
+    """
+
+    def __init__(
+        self,
+        model: Bert | Headed,
+        tokenizer: Tokenizer,
+        checkpoint: Checkpoint,
+        device: torch.device,
+    ) -> None:
+        self.model = model
+        self.tokenizer = tokenizer
+        self.checkpoint = checkpoint
+        self.device = device
+
+    @property
+    def body(self) -> Bert:
+        """The encoder without its head."""
+        return self.model if isinstance(self.model, Bert) else self.model.bert
+
+    @property
+    def max_len(self) -> int:
+        """Tokens kept per text: the folder's limit, or the model's positions."""
+        most = self.model.config.max_position_embeddings
+        return min(self.checkpoint.max_length or most, most)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the classes by id."""
+        given = self.model.config.id2label
+        return given or tuple(f"LABEL_{row}" for row in range(self.model.config.num_labels))
+
+    def tokenize(self, text: str) -> list[str]:
+        """Sub-words of a text, without [CLS] and [SEP]."""
+        return self.tokenizer.tokenize(text)
+
+    def pooling(
+        self,
+        strategy: str | None = None,
+        layers: Sequence[int] = (-1,),
+        mask_cls_sep: bool = False,
+        normalize: bool | None = None,
+    ) -> Pooling:
+        """How to pool: as the folder says, where nothing else is asked for.
+
+        Args:
+            strategy: a name of :data:`plainbert.nn.names.POOLINGS`. The folder's own when not
+                given, or the mean if it states none.
+            layers: counted from the end.
+            mask_cls_sep: leave [CLS] and [SEP] out.
+            normalize: scale vectors to length 1. When not given: as the folder says, for its own
+                pooling; else no.
+
+        Raises:
+            UsageError: the folder's own pooling is one we do not have.
+        """
+        own = self.checkpoint.pooling
+        if strategy is None and own is not None and own not in POOLINGS:
+            raise UsageError(
+                f"{self.checkpoint.folder} pools by {own!r}, which is not supported. Choose one "
+                f"with pooling_strategy: {', '.join(POOLINGS)}."
+            )
+        kind = kind_of(strategy or own or "mean")
+        if normalize is None:
+            normalize = strategy is None and self.checkpoint.normalize
+        return Pooling(kind, tuple(layers), mask_cls_sep, normalize)
+
+    def encode(
+        self,
+        texts: Text | Sequence[Text],
+        *,
+        pooling_strategy: str | None = None,
+        pooling_layer: Sequence[int] = (-1,),
+        mask_cls_sep: bool = False,
+        normalize: bool | None = None,
+        max_len: int | None = None,
+        num_workers: int = 0,
+        bar: bool = False,
+    ) -> Vectors:
+        """One vector per text, float32, in the order of the texts.
+
+        Args:
+            texts: a text, a pair as a tuple, or a list of either.
+            pooling_strategy: see :meth:`pooling`; so are the next three.
+            pooling_layer: layers counted from the end; several are joined end to end.
+            mask_cls_sep: leave [CLS] and [SEP] out, of attention and of pooling.
+            normalize: scale vectors to length 1.
+            max_len: tokens kept per text; the folder's limit when not given.
+            num_workers: processes that tokenise; 0 does it in this one.
+            bar: show progress.
+
+        Returns:
+            (N, D'), or (D',) for one text.
+        """
+        vectors = encoding.encode(
+            self.body,
+            self.tokenizer,
+            _rows(texts),
+            self.pooling(pooling_strategy, pooling_layer, mask_cls_sep, normalize),
+            max_len=max_len or self.max_len,
+            device=self.device,
+            num_workers=num_workers,
+            bar=bar,
+        )
+        return vectors[0] if _is_one(texts) else vectors
+
+    def encode_tokens(
+        self,
+        texts: Sequence[Text],
+        *,
+        pooling_strategy: str = "NONE",
+        pooling_layer: Sequence[int] = (-1,),
+        mask_cls_sep: bool = False,
+        max_len: int | None = None,
+        bar: bool = False,
+    ) -> list[Vectors]:
+        """The vectors of each text's tokens, [CLS] and [SEP] included.
+
+        Args:
+            texts: texts, or pairs.
+            pooling_strategy: NONE, the only one that is none.
+            pooling_layer: as for :meth:`encode`; so are the others.
+            mask_cls_sep: hide [CLS] and [SEP] from attention; their vectors are zero.
+            max_len: tokens kept per text.
+            bar: show progress.
+
+        Returns:
+            for each text (L, D'), float32.
+        """
+        pooling = self.pooling(pooling_strategy, pooling_layer, mask_cls_sep)
+        return encoding.encode_tokens(
+            self.body, self.tokenizer, _rows(texts), pooling, max_len=max_len or self.max_len,
+            device=self.device, bar=bar,
+        )[1]  # fmt: skip
+
+    @overload
+    def predict(self, texts: Text, *, max_len: int | None = ..., bar: bool = ...) -> Prediction: ...
+    @overload
+    def predict(
+        self,
+        texts: list[Text] | list[str] | list[tuple[str, ...]],
+        *,
+        max_len: int | None = ...,
+        bar: bool = ...,
+    ) -> list[Prediction]: ...
+    def predict(
+        self, texts: Text | Sequence[Text], *, max_len: int | None = None, bar: bool = False
+    ) -> Prediction | list[Prediction]:
+        """Label and probabilities of texts or pairs, with a fine-tuned classifier.
+
+        Args:
+            texts: a text, a pair as a tuple, or a list of either.
+            max_len: tokens kept per text; the folder's limit when not given.
+            bar: show progress.
+
+        Raises:
+            UsageError: the folder holds no classifier or regressor.
+        """
+        model = self.model
+        if isinstance(model, Bert) or model.head not in ("classification", "regression"):
+            has = "no head" if isinstance(model, Bert) else f"a {model.head} head"
+            raise UsageError(
+                f"{self.checkpoint.folder} has {has}; predict needs a classifier. Fine-tune one "
+                "with scripts/bert/finetune_classifier.py."
+            )
+        features = self.features(_rows(texts), max_len, bar)
+        logits = scores.run(model, features, device=self.device, bar=bar)
+        if model.head == "regression":
+            answers = [Prediction(float(value), {}) for value in logits[:, 0]]
+        else:
+            shares = scores.probabilities(logits)
+            answers = [
+                Prediction(
+                    self.labels[row.argmax()], dict(zip(self.labels, row.tolist(), strict=True))
+                )
+                for row in shares
+            ]
+        return answers[0] if _is_one(texts) else answers
+
+    @property
+    def tags(self) -> TagSet:
+        """The tags of a fine-tuned tagger."""
+        return TagSet.trained(self.labels, self.checkpoint.about.get("tag_scheme"))
+
+    @overload
+    def tag(self, texts: Text, *, max_len: int | None = ..., bar: bool = ...) -> Tagging: ...
+    @overload
+    def tag(self, texts: Many, *, max_len: int | None = ..., bar: bool = ...) -> list[Tagging]: ...
+    def tag(
+        self, texts: Text | Many, *, max_len: int | None = None, bar: bool = False
+    ) -> Tagging | list[Tagging]:
+        """Tags of words, and the entities they mark, with a fine-tuned tagger.
+
+        Args:
+            texts: a text, the words of a sentence as a tuple, or a list of either.
+            max_len: tokens seen at a time; the folder's limit when not given. Longer texts are
+                read in windows that overlap.
+            bar: show progress.
+
+        Raises:
+            UsageError: the folder holds no tagger.
+        """
+        limit = max_len or self.max_len
+        found = tagging.tag(
+            self.model, self.tokenizer, _rows(texts), self.tags, limit, self.device, bar
+        )
+        return found[0] if _is_one(texts) else found
+
+    @overload
+    def answer(self, question: str, context: str, **options: Any) -> Answer: ...
+    @overload
+    def answer(self, question: list[str], context: Texts, **options: Any) -> list[Answer]: ...
+    def answer(self, question: Texts, context: Texts, **options: Any) -> Answer | list[Answer]:
+        """Find answers in texts of any length, with a model fine-tuned on SQuAD.
+
+        Args:
+            question: one, or a list.
+            context: the text of each question, or one for all.
+            options: see :func:`plainbert.tasks.squad.predict.ask_with`.
+
+        Raises:
+            UsageError: the folder holds no such model, or there is no such option.
+        """
+        asked = paired(question, context)
+        about, most = self.checkpoint.about, self.max_len
+        found = ask_with(self.model, self.tokenizer, asked, about, most, self.device, **options)
+        return found[0] if isinstance(question, str) else found
+
+    def features(
+        self, texts: Sequence[Text], max_len: int | None = None, bar: bool = False
+    ) -> Features:
+        """Texts as ids; a warning says how many were cut."""
+        return encoding.tokenized(self.body, self.tokenizer, texts, max_len or self.max_len, 0, bar)
+
+
+def _is_one(texts: Text | Sequence[Text]) -> bool:
+    return isinstance(texts, str | tuple)
+
+
+def _rows(texts: Text | Sequence[Text]) -> list[Text]:
+    rows = [texts] if isinstance(texts, str | tuple) else list(texts)
+    for row in rows:
+        fits = isinstance(row, str) or (
+            isinstance(row, tuple) and row and all(isinstance(part, str) for part in row)
+        )
+        if not fits:
+            raise UsageError(f"texts hold {row!r}; a text, or a tuple of texts, is expected.")
+    return rows
+
+
+def load(
+    name_or_folder: str | Path,
+    *,
+    dtype: str = "float32",
+    device: torch.device | str | None = None,
+    lower: bool | None = None,
+    root: str | Path | None = None,
+    tokenizer: Tokenizer | None = None,
+    labels: Sequence[str] | None = None,
+    dataset_name: str | None = None,
+) -> Model:
+    """Open a model for inference.
+
+    Args:
+        name_or_folder: a folder or file of any format, or a name such as "all-MiniLM-L6-v2" or
+            "google-bert/bert-base-cased".
+        dtype: "float32", "bfloat16", "float16", or "auto": bfloat16 where the hardware multiplies
+            it.
+        device: such as "cuda:0"; the accelerator if there is one, else the CPU, when not given.
+        lower: whether to lower-case, for folders that do not say.
+        root: download cache.
+        tokenizer: instead of the folder's own.
+        labels: names of the classes by id, for models that do not store them.
+        dataset_name: what a GluonNLP or Google checkpoint without a vocabulary was trained on.
+
+    Raises:
+        UnknownNameError: neither a folder nor a known name.
+        CheckpointError: the folder is incomplete.
+        DownloadError: the name is known, but its files could not be found or downloaded.
+
+    Example::
+
+        model = load("all-MiniLM-L6-v2")
+        vector = model.encode("a sentence")  # (384,)
+    """
+    place = pick_device() if device is None else torch.device(device)
+    opened = open_folder(
+        name_or_folder, labels=labels, lower=lower, root=root, dataset_name=dataset_name
+    )
+    ready = prepare(opened.model, pick_dtype(dtype, place), place)
+    return Model(ready, tokenizer or opened.tokenizer, opened.checkpoint, place)

@@ -1,0 +1,127 @@
+"""From token vectors to one vector per sequence.
+
+The letters of the shape comments are explained in :mod:`plainbert.nn.layout`; D' is the width
+after layers were joined.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from plainbert.errors import UsageError
+from plainbert.nn.names import NUMBERS, kind_of
+
+FAR = 1e30  # subtracted from vectors that must not be a maximum
+
+
+@dataclass(frozen=True)
+class Pooling:
+    """How token vectors become one.
+
+    Attributes:
+        kind: a key of :data:`plainbert.nn.names.NUMBERS`, or any name there: "mean" and "max"
+            over the tokens, "mean_max" (both, end to end), "first" ([CLS]), "last" ([SEP]),
+            "pooled" (the pooler's output), "none" (every token's vector).
+        layers: counted from the end, -1 the last; several are joined end to end, before pooling.
+        mask_cls_sep: leave [CLS] and [SEP] out, of attention and of mean, max and none.
+        normalize: scale the vector to length 1.
+
+    Raises:
+        UnknownNameError: there is no such kind.
+        UsageError: no layer, or one that is not counted from the end.
+    """
+
+    kind: str = "mean"
+    layers: tuple[int, ...] = (-1,)
+    mask_cls_sep: bool = False
+    normalize: bool = False
+
+    def __post_init__(self) -> None:
+        if self.kind not in NUMBERS:
+            object.__setattr__(self, "kind", kind_of(self.kind))
+        if not self.layers or any(layer >= 0 for layer in self.layers):
+            raise UsageError(
+                f"pooling_layer={list(self.layers)}: layers are counted from the end, -1 the last; "
+                "one or more are expected."
+            )
+        if self.kind == "pooled" and self.layers != (-1,):
+            raise UsageError(
+                f"CLS_POOLED is made of the last layer; pooling_layer={list(self.layers)} does not "
+                "go with it."
+            )
+
+    def depth(self, num_layers: int) -> int:
+        """Layers that must be computed, counted from the input.
+
+        Raises:
+            UsageError: the model has fewer layers than asked for.
+        """
+        if -min(self.layers) > num_layers:
+            raise UsageError(
+                f"pooling_layer={min(self.layers)}: the model has {num_layers} layers, -1 to "
+                f"-{num_layers}."
+            )
+        return num_layers + 1 + max(self.layers)
+
+
+def pool(kind: str, hidden: Tensor, lengths: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Pool a packed batch.
+
+    Args:
+        kind: "mean", "max", "mean_max", "first" or "last".
+        hidden: (T, D')
+        lengths: tokens of each sequence, at least 1; (B,).
+        mask: which tokens count for mean and max; (T,), all when not given. A sequence in which
+            none counts gets zeros.
+
+    Returns:
+        (B, D'), or (B, 2 * D') for "mean_max".
+
+    Source:
+        bert-as-service 1.10.0, server/bert_serving/server/graph.py.
+    """
+    if kind == "mean_max":
+        return torch.cat([pool(part, hidden, lengths, mask) for part in ("mean", "max")], -1)
+    return _KINDS[kind](hidden, lengths, mask)
+
+
+def normalize(vectors: Tensor) -> Tensor:
+    """Scale vectors to length 1: (..., D') -> (..., D'). A zero vector stays as it is."""
+    return F.normalize(vectors, dim=-1, eps=1e-12)
+
+
+def _mean(hidden: Tensor, lengths: Tensor, mask: Tensor | None) -> Tensor:
+    if mask is None:
+        return torch.segment_reduce(hidden, "mean", lengths=lengths)
+    share = mask.to(hidden.dtype)
+    count = torch.segment_reduce(share, "sum", lengths=lengths)
+    total = torch.segment_reduce(hidden * share[:, None], "sum", lengths=lengths)
+    return total / (count + 1e-10)[:, None]
+
+
+def _max(hidden: Tensor, lengths: Tensor, mask: Tensor | None) -> Tensor:
+    if mask is None:
+        return torch.segment_reduce(hidden, "max", lengths=lengths)
+    largest = torch.segment_reduce(hidden - (~mask * FAR)[:, None], "max", lengths=lengths)
+    return largest.masked_fill(largest <= -FAR / 2, 0.0)
+
+
+def _first(hidden: Tensor, lengths: Tensor, mask: Tensor | None) -> Tensor:
+    return hidden[lengths.cumsum(0) - lengths]
+
+
+def _last(hidden: Tensor, lengths: Tensor, mask: Tensor | None) -> Tensor:
+    return hidden[lengths.cumsum(0) - 1]
+
+
+_KINDS: dict[str, Callable[[Tensor, Tensor, Tensor | None], Tensor]] = {
+    "mean": _mean,
+    "max": _max,
+    "first": _first,
+    "last": _last,
+}

@@ -1,0 +1,1 @@
+"""What several recipes share: flags, start, model, vocabulary, ranks."""

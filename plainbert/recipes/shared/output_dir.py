@@ -1,0 +1,277 @@
+"""What becomes of the folder that ``--output_dir`` names, and of the run that is in it.
+
+Nothing is touched before everything is checked, only one run at a time writes, and the run that
+``--overwrite`` replaces is set aside until the new one has a checkpoint.
+"""
+
+from __future__ import annotations
+
+import argparse
+import glob
+import json
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+from plainbert import files
+from plainbert.cli import run
+from plainbert.errors import FormatError, UsageError
+from plainbert.recipes.shared.lock import LOCK_FILE, Lock
+from plainbert.train import background, earlier, run_folder
+from plainbert.train.run_folder import ARGS_FILE
+
+log = logging.getLogger(__name__)
+
+# Flags that a resumed run may have otherwise.
+_FREE = {"resume", "overwrite", "verbose", "start_step"}
+_NO_FLAGS = {"given", "notes"}  # what a parsed command line has beside its flags
+_OUTPUTS = {"output_dir", "save_checkpoint_prefix"}
+
+
+class Claim:
+    """A run folder in use by this process: locked until :meth:`end`.
+
+    Args:
+        folder: the run folder.
+        lock: of it.
+    """
+
+    def __init__(self, folder: Path, lock: Lock) -> None:
+        self.folder, self._lock = folder, lock
+
+    def end(self, failed: bool) -> None:
+        """Let go of the folder; an earlier run that is still set aside comes back, or goes.
+
+        Args:
+            failed: the run did not do what it was to do.
+        """
+        if failed and background.is_busy():
+            return  # a checkpoint is being written: if it gets done, the earlier run is no more
+        try:
+            if failed:
+                _put_back(self.folder)
+            else:
+                earlier.remove(self.folder)
+        except (OSError, UsageError) as error:  # what failed before is the news
+            log.warning("%s", error)
+        self._lock.release()
+
+
+def claim(folder: Path, args: argparse.Namespace, script: str | None) -> Claim:
+    """Make the folder of a run that trains, or decide what happens to the run that is in it.
+
+    Args:
+        folder: of ``--output_dir``.
+        args: parsed flags; ``resume`` and ``overwrite`` count as not given where a script lacks
+            them.
+        script: path of the script; None where there is none.
+
+    Raises:
+        UsageError: the folder is in use, or holds what the flags do not go with; it is as it was.
+    """
+    resume, overwrite = (getattr(args, name, False) for name in ("resume", "overwrite"))
+    _check_folder(folder)
+    if resume and not folder.exists():
+        raise _no_run(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = Lock.take(folder)
+    try:
+        if resume and earlier.is_replaced(folder):
+            log.warning("%s: a run that overwrites another goes on.", folder)
+        else:
+            _put_back(folder)
+        if resume:
+            _check_resumed(folder, script)
+        elif overwrite:
+            _check_overwritten(folder, args, script)
+        else:
+            _check_new(folder, args)
+        if overwrite and (folder / ARGS_FILE).exists():
+            earlier.remove(folder)
+            earlier.set_aside(folder)
+            log.info("the run in %s is kept until the new one has saved a checkpoint.", folder)
+    except BaseException:
+        lock.release()
+        raise
+    return Claim(folder, lock)
+
+
+def beside(folder: Path) -> None:
+    """Make the folder of a script that only writes results, or join the run that is in it.
+
+    A run that trains there may be under way: nothing of it is touched, and no lock is needed. If
+    one was killed while it overwrote another, that one is put back.
+
+    Raises:
+        UsageError: the folder is a file.
+    """
+    _check_folder(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    if not earlier.is_aside(folder):
+        return
+    try:
+        lock = Lock.take(folder)
+    except UsageError:  # a run is under way, and will see to it
+        return
+    try:
+        _put_back(folder)
+    finally:
+        lock.release()
+
+
+def differences(folder: Path, args: argparse.Namespace) -> list[str]:
+    """Flags whose values are not those that the run in a folder was started with."""
+    before = (_args_of(folder) or {}).get("flags", {})
+    now = json.loads(json.dumps(vars(args)))  # tuples become lists, as in the file
+    return [
+        f"--{name} was {before[name]}, is {now[name]}"
+        for name in sorted(before.keys() & now.keys() - _FREE)
+        if before[name] != now[name]
+    ]
+
+
+def kind_of(script: str) -> str:
+    """The name of a script in ``args.json``; run_pretraining.py has two, for the same runs."""
+    return Path(script).stem.removesuffix("_hvd")
+
+
+def launch_of(folder: Path) -> str | None:
+    """Which launch began the run in a folder; None when there is no run."""
+    values = _args_of(folder)
+    return None if values is None else str(values.get("launch", ""))
+
+
+def _check_folder(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"--output_dir {folder} is a file; the name of a folder is expected.")
+
+
+def _put_back(folder: Path) -> None:
+    """Undo the overwriting of a run by one that ended before its first checkpoint."""
+    if not earlier.is_aside(folder):
+        return
+    if earlier.is_replaced(folder) and run_folder.checkpoints(folder):
+        return  # the end came just before the earlier run was removed
+    earlier.put_back(folder)
+    run.note_folder(None)  # what it holds is not of this run
+    log.warning(
+        "%s: the new run ended before its first checkpoint; the run that it was to overwrite is "
+        "back, as it was.", folder,
+    )  # fmt: skip
+
+
+def _check_new(folder: Path, args: argparse.Namespace) -> None:
+    """Refuse to begin a run where there is one, or what a run would replace."""
+    if (folder / ARGS_FILE).exists():
+        if _args_of(folder) is None:
+            raise _not_ours(folder)
+        go_on = "--resume to go on with it, " if hasattr(args, "resume") else ""
+        raise UsageError(
+            f"--output_dir {folder} holds a run. Add {go_on}--overwrite to start anew there, or "
+            "name another folder."
+        )
+    names = (run_folder.METRICS_FILE, run_folder.RESULTS_FILE)
+    _refuse_in_the_way(
+        [*run_folder.in_the_way(folder), *filter(Path.exists, map(folder.joinpath, names))]
+    )
+
+
+def _check_resumed(folder: Path, script: str | None) -> None:
+    """Refuse to go on with no run, or with that of another script."""
+    if not (folder / ARGS_FILE).exists():
+        raise _no_run(folder)
+    values = _args_of(folder)
+    if values is None:
+        raise _not_ours(folder)
+    if script is not None and values.get("script", kind_of(script)) != kind_of(script):
+        raise UsageError(
+            f"--resume: {folder} holds a run of {values['script']}.py, and this is "
+            f"{kind_of(script)}.py. Name the folder of one of its own runs with --output_dir."
+        )
+
+
+def _check_overwritten(folder: Path, args: argparse.Namespace, script: str | None) -> None:
+    """Refuse to overwrite anything but an earlier run of the same script."""
+    if not (folder / ARGS_FILE).exists():
+        names = sorted(path.name for path in folder.iterdir() if path.name != LOCK_FILE)
+        if others := [name for name in names if not name.endswith(files.PARTIAL)]:
+            raise UsageError(
+                f"--overwrite: {folder} holds {others[0]} and no run (no {ARGS_FILE}): only an "
+                "earlier run of the same script is overwritten. Name another folder with "
+                "--output_dir, or leave --overwrite out."
+            )
+        return
+    values = _args_of(folder)
+    if values is None:
+        raise _not_ours(folder)
+    if not _is_same_script(values, args, script):
+        command = values.get("script") or Path([*values.get("command", []), "?"][0]).stem
+        raise UsageError(
+            f"--overwrite: {folder} holds a run of another script ({command}): only an earlier run "
+            "of the same script is overwritten. Name another folder with --output_dir."
+        )
+    _refuse_in_the_way(run_folder.in_the_way(folder))
+    places = [Path(os.path.realpath(path)) for path in run_folder.written(folder)]
+    for name, path in _paths_in(args):
+        if any(path == place or place in path.parents for place in places):
+            raise UsageError(
+                f"--{name} is {path}, part of the run in {folder} that --overwrite would remove. "
+                "Name another folder with --output_dir, or copy it elsewhere and name the copy."
+            )
+
+
+def _paths_in(args: argparse.Namespace) -> list[tuple[str, Path]]:
+    """Every flag that may name a path to read, and where that leads to."""
+    paths = []
+    for name in vars(args).keys() - _NO_FLAGS - _OUTPUTS:
+        value = getattr(args, name)
+        for text in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(text, str):
+                text = os.path.expanduser(text)
+                paths += [(name, Path(os.path.realpath(each))) for each in [text, *glob.glob(text)]]
+    return paths
+
+
+def _is_same_script(values: dict[str, Any], args: argparse.Namespace, script: str | None) -> bool:
+    """Whether the script that wrote ``args.json`` is this one."""
+    if script is not None and "script" in values:
+        return bool(values["script"] == kind_of(script))
+    # Written before scripts left their name: by its command, or else by the flags it knew.
+    command = values.get("command")
+    if script is not None and command and kind_of(str(command[0])) == kind_of(script):
+        return True
+    before, now = set(values["flags"]), vars(args).keys() - _NO_FLAGS
+    return before <= now or now <= before
+
+
+def _args_of(folder: Path) -> dict[str, Any] | None:
+    """What a run of ours noted about itself; None when there is none, or another's file."""
+    try:
+        values = files.read_json(folder / ARGS_FILE)
+    except (OSError, FormatError):
+        return None
+    known = isinstance(values.get("flags"), dict) and "plainbert" in (values.get("versions") or ())
+    return values if known else None
+
+
+def _refuse_in_the_way(paths: list[Path]) -> None:
+    if paths:
+        raise UsageError(
+            f"{paths[0]} is not of a run of ours, and has a name that a run needs. Move it "
+            "elsewhere, or name another folder with --output_dir."
+        )
+
+
+def _no_run(folder: Path) -> UsageError:
+    return UsageError(
+        f"--resume: {folder} holds no run (no {ARGS_FILE}). Leave --resume out to start one, "
+        "or name the folder of an earlier run with --output_dir."
+    )
+
+
+def _not_ours(folder: Path) -> UsageError:
+    return UsageError(
+        f"{folder / ARGS_FILE} was not written by a run of ours, and a run needs that name. Name "
+        "another folder with --output_dir."
+    )

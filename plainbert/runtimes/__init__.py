@@ -1,0 +1,1 @@
+"""Programs for other runtimes, such as MXNet or TensorFlow, in a Python that has them."""

@@ -1,0 +1,208 @@
+"""Which columns of a user's table are texts and which is the label.
+
+Columns are named, or counted from 0:
+
+- names: the first line is a header and must have them; JSON Lines: they are the keys;
+- numbers: every line is data, except a first line whose label cell is one of ``HEADER_WORDS``.
+
+Without ``text_columns``, the first entry of ``USUAL_TEXTS`` that the header has is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from plainbert.containers import rows
+from plainbert.errors import DataError, UnknownNameError, UsageError
+
+USUAL_TEXTS = (
+    ("sentence1", "sentence2"),
+    ("question1", "question2"),
+    ("question", "sentence"),
+    ("premise", "hypothesis"),
+    ("text_a", "text_b"),
+    ("text",),
+    ("sentence",),
+    ("text_a",),
+)
+HEADER_WORDS = frozenset(
+    {"label", "labels", "gold_label", "class", "category", "target", "score", "is_duplicate"}
+)
+MOST_TEXTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One row of a table: its line in the file, its texts, its label as written."""
+
+    line: int
+    texts: tuple[str, ...]
+    label: str | float | None
+
+
+def parse(columns: str | Sequence[str | int] | None) -> tuple[str, ...] | None:
+    """Text columns as typed ("a,b") or as a list; None stays None.
+
+    Raises:
+        UsageError: none, more than three, or an empty or repeated name.
+    """
+    if columns is None:
+        return None
+    parts = columns.split(",") if isinstance(columns, str) else [str(item) for item in columns]
+    names = tuple(part.strip() for part in parts)
+    if not all(names) or len(set(names)) < len(names) or not 1 <= len(names) <= MOST_TEXTS:
+        raise UsageError(
+            f"text_columns={columns!r}: one to three different columns are expected, by name "
+            "(sentence1,sentence2) or counted from 0 (0,1)."
+        )
+    return names
+
+
+def read(
+    path: str | Path,
+    texts: tuple[str, ...] | None,
+    label: str | None,
+    form: str | None = None,
+    need_label: bool = True,
+) -> Iterator[Record]:
+    """Yield the rows of a TSV, CSV or JSON Lines file in order.
+
+    Args:
+        path: the file; ``-`` is standard input.
+        texts: text columns, from :func:`parse`.
+        label: the label column, by name or number; None: the rows have none.
+        form: "tsv", "csv" or "jsonl"; by the file's suffix when None.
+        need_label: whether a file without the label column is an error.
+
+    Raises:
+        DataError: an empty file, a missing column, a wrong number of columns, a missing label.
+        UsageError: names and numbers are mixed.
+    """
+    form = rows.form_of(path, form)
+    if form == "jsonl":
+        yield from _objects(path, texts, label, need_label)
+        return
+    numbered = texts is not None and all(name.isdecimal() for name in texts)
+    if numbered and label is not None and not label.isdecimal():
+        raise UsageError(
+            f"text columns are given by number ({','.join(texts or ())}) and the label column by "
+            f"name ({label!r}). Use numbers for both (no header), or names for both."
+        )
+    if numbered:
+        yield from _by_number(path, texts or (), label, form, need_label)
+    else:
+        yield from _by_name(path, texts, label, form, need_label)
+
+
+def _by_name(
+    path: str | Path, texts: tuple[str, ...] | None, label: str | None, form: str, need: bool
+) -> Iterator[Record]:
+    stream = rows.cells(path, form)
+    line, header = next(stream, (1, []))
+    if not header or header == [""]:
+        raise DataError("is empty; a header and rows are expected.", path)
+    header = [cell.strip() for cell in header]
+    texts = texts or _usual(path, header)
+    text_columns = [_find(path, line, header, name) for name in texts]
+    label_column = None
+    if label is not None and (need or label in header):
+        label_column = _find(path, line, header, label)
+    for line, row in stream:
+        if len(row) != len(header):
+            raise rows.wrong_count(path, line, row, len(header), " as in the header")
+        yield _record(path, line, row, text_columns, label_column)
+
+
+def _by_number(
+    path: str | Path, texts: tuple[str, ...], label: str | None, form: str, need: bool
+) -> Iterator[Record]:
+    text_columns = [int(name) for name in texts]
+    label_column = None if label is None else int(label)
+    width = 0
+    for line, row in rows.cells(path, form):
+        if not width:
+            width = len(row)
+            if label_column is not None and label_column >= width and not need:
+                label_column = None
+            last = max(text_columns + ([] if label_column is None else [label_column]))
+            if last >= width:
+                raise DataError(
+                    f"{width} columns; there is no column {last} (they count from 0).",
+                    path, line, "\t".join(row),
+                )  # fmt: skip
+            if label_column is not None and row[label_column].strip().casefold() in HEADER_WORDS:
+                continue
+        if len(row) != width:
+            raise rows.wrong_count(path, line, row, width, " as in the first line")
+        yield _record(path, line, row, text_columns, label_column)
+    if not width:
+        raise DataError("is empty; rows are expected.", path)
+
+
+def _objects(
+    path: str | Path, texts: tuple[str, ...] | None, label: str | None, need: bool
+) -> Iterator[Record]:
+    first = True
+    for line, value in rows.objects(path):
+        if first:
+            texts = texts or _usual(path, list(value))
+            if label is not None and not need and label not in value:
+                label = None
+            first = False
+        assert texts is not None
+        for name in (*texts, *(() if label is None else (label,))):
+            _find(path, line, list(value), name)
+        got = tuple(value[name] for name in texts)
+        for name, text in zip(texts, got, strict=True):
+            if not isinstance(text, str):
+                raise DataError(f"{name!r} must be a text, not {text!r}.", path, line)
+        yield Record(line, got, None if label is None else _json_label(path, line, value[label]))
+    if first:
+        raise DataError("is empty; one JSON object per line is expected.", path)
+
+
+def _record(
+    path: str | Path, line: int, row: list[str], texts: list[int], label: int | None
+) -> Record:
+    value = None if label is None else row[label].strip()
+    if value == "":
+        raise DataError("the label is empty.", path, line, "\t".join(row))
+    return Record(line, tuple(row[column] for column in texts), value)
+
+
+def _json_label(path: str | Path, line: int, value: Any) -> str | float:
+    """A JSON label: a text, a number or true / false."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (int, float)):
+        return str(value)
+    if isinstance(value, str) and value.strip():
+        return value.strip()
+    raise DataError(f"the label must be a text or a number, not {value!r}.", path, line)
+
+
+def _find(path: str | Path, line: int, header: list[str], name: str) -> int:
+    """The position of a named column.
+
+    Raises:
+        DataError: it is missing (names the nearest), or there are two.
+    """
+    if header.count(name) != 1:
+        if name in header:
+            raise DataError(f"there are two columns named {name!r}.", path, line)
+        raise DataError(str(UnknownNameError("column", name, header)), path, line)
+    return header.index(name)
+
+
+def _usual(path: str | Path, header: list[str]) -> tuple[str, ...]:
+    for names in USUAL_TEXTS:
+        if all(name in header for name in names):
+            return names
+    raise DataError(
+        f"which columns are texts? The first line has: {', '.join(header)[:200]}. Name them with "
+        "--text_columns a,b (or 0,1 in a file without a header).",
+        path,
+    )

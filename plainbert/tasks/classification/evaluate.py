@@ -1,0 +1,114 @@
+"""From a task to features, and from a trained classifier to scores and prediction files."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from plainbert import files
+from plainbert.batching.features import Features
+from plainbert.infer.evaluation import RESULTS_FILE, Scores, decide, logits
+from plainbert.nn.headed import Headed
+from plainbert.tasks.classification import scores as metrics
+from plainbert.tasks.classification.submission import write_submission
+from plainbert.tasks.classification.task import Example, Task
+from plainbert.tasks.embedding.encode import tokenized
+from plainbert.text.tokenizer import Tokenizer
+from plainbert.train.parallel.strategy import ALONE, Ranks
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Data:
+    """One split of a task, tokenised.
+
+    Attributes:
+        examples: in the order of the file.
+        features: the same rows; labelled if every example has a label.
+    """
+
+    examples: list[Example]
+    features: Features
+
+
+def load(
+    task: Task,
+    split: str,
+    model: Headed,
+    tokenizer: Tokenizer,
+    max_len: int,
+    limit: int | None = None,
+    num_workers: int = 0,
+) -> Data:
+    """Read and tokenise one split, and log how many rows it has and how many were cut.
+
+    Args:
+        task: names the files and the labels.
+        split: one of the task's splits.
+        model: its positions limit ``max_len``.
+        tokenizer: of the model.
+        max_len: tokens per row at most.
+        limit: use only so many rows, the first ones.
+        num_workers: processes that tokenise.
+
+    Raises:
+        DataError: a row cannot be used.
+        UsageError: ``max_len`` is more than the model has positions.
+    """
+    examples = task.read(split).examples[:limit]
+    labels: list[float] | None = None
+    if all(example.label is not None for example in examples):
+        given = [example.label for example in examples]
+        labels = [task.label_id(str(each)) if task.labels else float(each or 0) for each in given]
+    column = None if labels is None else np.array(labels, np.int64 if task.labels else np.float32)
+    texts = [example.texts for example in examples]
+    features = tokenized(model, tokenizer, texts, max_len, num_workers, bar=True)
+    log.info(
+        "%s %s: %d rows, %.1f tokens each on average",
+        task.name, split, len(features), features.lengths.mean(),
+    )  # fmt: skip
+    return Data(examples, replace(features, labels=column))
+
+
+def judge(
+    model: Headed,
+    task: Task,
+    data: Mapping[str, Data],
+    dtype: torch.dtype,
+    folder: Path,
+    names: tuple[str, ...] | None = None,
+    ranks: Ranks = ALONE,
+) -> Scores:
+    """Score every labelled split, write the submission file of every test split.
+
+    Args:
+        model: with its best weights, where it computes.
+        task: names the labels and the files.
+        data: splits to run, by name.
+        dtype: of the matrix products.
+        folder: gets ``eval_results.json`` and the submission files.
+        names: metrics; the task's own when not given.
+        ranks: they share the rows; rank 0 writes.
+
+    Returns:
+        split to metric to score.
+    """
+    found: Scores = {}
+    for split, part in data.items():
+        chosen = decide(logits(model, part.features, dtype, ranks, bar=ranks.rank == 0))
+        if part.features.labels is not None:
+            found[split] = metrics.compute(names or task.metrics, chosen, part.features.labels)
+            shown = ", ".join(f"{name} {value:.4f}" for name, value in found[split].items())
+            log.info("%s (%d rows): %s", split, len(chosen), shown)
+        if split in task.test_splits and ranks.rank == 0:
+            path = write_submission(task, split, part.examples, chosen.tolist(), folder)
+            log.info("predictions of %s: %s", split, path)
+    if ranks.rank == 0:
+        files.write_json(folder / RESULTS_FILE, found)
+    return found

@@ -1,0 +1,1 @@
+"""A tag for every word of a sentence: entities, parts of speech, punctuation."""

@@ -1,0 +1,232 @@
+"""Tags of words: which scheme they follow, the entities they mark, and the ids that a model learns.
+
+``B-PER I-PER O`` marks an entity of the type PER. In IOB2 every entity begins with B; in IOB1 with
+I, and with B only right after another of its type; in BIOES its last word has E, and S marks an
+entity of one word. BILOU and BMES are BIOES with other letters. Whatever the scheme, and however
+it is broken, entities are read as the official conlleval reads them. Labels without such letters
+(parts of speech, punctuation) are "plain": one class for each word and nothing more.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from plainbert.errors import DataError, UnknownNameError
+from plainbert.nn.names import IGNORE
+from plainbert.tasks.ner.conll import Sentences
+
+OUTSIDE = "O"
+PLAIN = "plain"
+SCHEMES = ("iob1", "iob2", "bioes")
+TRAINED = ("bioes", "iob2", PLAIN)  # what a model may learn
+# First letters of tags as BIOES has them. U and W stand for one word, L for the last.
+_LETTERS = {"B": "B", "I": "I", "E": "E", "S": "S", "M": "I", "L": "E", "U": "S", "W": "S"}
+
+
+class Span(NamedTuple):
+    """An entity: its type, its first word, and the word after its last one."""
+
+    type: str
+    start: int
+    end: int
+
+
+def parse(tag: str) -> tuple[str, str]:
+    """The letter of a tag (B, I, E, S, or O for none of these) and its type.
+
+    A tag without a letter belongs to no entity. An unknown letter is read as I.
+
+    Example:
+        >>> parse("B-creative-work"), parse("M"), parse("LOC"), parse("Q-LOC")
+        (('B', 'creative-work'), ('I', ''), ('O', ''), ('I', 'LOC'))
+    """
+    letter, bar, kind = tag.partition("-")
+    if bar:
+        return (OUTSIDE, "") if letter == OUTSIDE else (_LETTERS.get(letter, "I"), kind)
+    return _LETTERS.get(tag, OUTSIDE), ""
+
+
+def spans(tags: Iterable[str]) -> list[Span]:
+    """Entities of a sentence, in order, whatever the scheme.
+
+    One begins at B and S, after O, E and S, and where the type changes.
+
+    Example:
+        >>> spans(["I-PER", "I-PER", "B-PER", "O", "I-LOC", "I-ORG"])[1:3]
+        [Span(type='PER', start=2, end=3), Span(type='LOC', start=4, end=5)]
+
+    Source:
+        conlleval.pl of the CoNLL-2000 shared task, startOfChunk and endOfChunk; S as in seqeval.
+    """
+    found: list[Span] = []
+    before = (OUTSIDE, "")
+    for place, tag in enumerate(tags):
+        now = parse(tag)
+        if now[0] != OUTSIDE:
+            if now[0] in "BS" or before[0] in "OES" or now[1] != before[1]:
+                found.append(Span(now[1], place, place + 1))
+            else:
+                found[-1] = found[-1]._replace(end=place + 1)
+        before = now
+    return found
+
+
+def encode(entities: Iterable[Span], length: int, scheme: str) -> list[str]:
+    """Tags of a sentence of so many words, from its entities in order.
+
+    Args:
+        entities: they do not overlap.
+        length: words of the sentence.
+        scheme: one of ``SCHEMES``.
+
+    Example:
+        >>> encode([Span("PER", 0, 2), Span("PER", 2, 3)], 4, "bioes")
+        ['B-PER', 'E-PER', 'S-PER', 'O']
+    """
+    tags = [OUTSIDE] * length
+    last: Span | None = None
+    for span in entities:
+        touches = last is not None and (last.type, last.end) == (span.type, span.start)
+        letters = ["I"] * (span.end - span.start)
+        if scheme != "iob1" or touches:
+            letters[0] = "B"
+        if scheme == "bioes":
+            letters[-1] = "E" if len(letters) > 1 else "S"
+        for place, letter in enumerate(letters, start=span.start):
+            tags[place] = f"{letter}-{span.type}" if span.type else letter
+        last = span
+    return tags
+
+
+def convert(tags: Sequence[str], scheme: str) -> list[str]:
+    """The same entities in another scheme; "plain" leaves the tags as they are."""
+    if scheme == PLAIN:
+        return list(tags)
+    return encode(spans(tags), len(tags), scheme)
+
+
+def marks_entities(tags: Iterable[str] | Mapping[str, int]) -> bool:
+    """Whether tags mark entities, or are plain labels.
+
+    Args:
+        tags: of all words, or how many have each; what most of those other than O are decides.
+            B, I, E, S and M alone mark entities without a type, as in word segmentation.
+    """
+    counts = Counter(tags)
+    del counts[OUTSIDE]
+    typed = sum(count for tag, count in counts.items() if tag[:1] in _LETTERS and tag[1:2] == "-")
+    if not typed:
+        return len(counts) > 1 and "B" in counts and set(counts) <= set("BIESM")
+    return 2 * typed > counts.total()
+
+
+def scheme_of(sentences: Iterable[Sequence[str]]) -> tuple[str, int]:
+    """The scheme of a set's tags, and how many words break it.
+
+    Args:
+        sentences: tags of each; they mark entities.
+
+    Returns:
+        the one of ``SCHEMES`` that the fewest words break.
+    """
+    broken = Counter(dict.fromkeys(("iob2", "bioes", "iob1"), 0))
+    for tags in sentences:
+        entities = spans(tags)
+        now = [parse(tag) for tag in tags]
+        for scheme in broken:
+            wanted = map(parse, encode(entities, len(tags), scheme))
+            broken[scheme] += sum(a != b for a, b in zip(now, wanted, strict=True))
+    scheme = min(broken, key=lambda name: broken[name])
+    return scheme, broken[scheme]
+
+
+def faults(data: Sentences, scheme: str) -> list[str]:
+    """``file:line: reason`` of every tag that is not as the scheme has it, with what it is read as.
+
+    Args:
+        data: their tags mark entities.
+        scheme: one of ``SCHEMES``.
+    """
+    found = []
+    for sentence in data.sentences:
+        tags = sentence.tags or ()
+        wanted = encode(spans(tags), len(tags), scheme)
+        for tag, right, line in zip(tags, wanted, sentence.lines, strict=True):
+            known = tag == OUTSIDE or tag[:1] in _LETTERS and tag[1:2] in ("-", "")
+            if not known or parse(tag) != parse(right):
+                found.append(f"{data.path}:{line}: {tag!r} is read as {right!r} of {scheme}")
+    return found
+
+
+@dataclass(frozen=True)
+class TagSet:
+    """The tags that a model learns.
+
+    Attributes:
+        labels: in the order of their ids; O, where it occurs, is the first.
+        scheme: one of ``TRAINED``.
+    """
+
+    labels: tuple[str, ...]
+    scheme: str
+
+    @classmethod
+    def of(cls, data: Sentences, scheme: str = "iob2") -> TagSet:
+        """The tags of a training set.
+
+        Args:
+            data: every word has a tag.
+            scheme: one of ``TRAINED``, for tags that mark entities; others are plain anyway.
+
+        Raises:
+            DataError: all words have the same tag.
+            UnknownNameError: a model cannot learn that scheme.
+        """
+        if scheme not in TRAINED:
+            raise UnknownNameError("scheme of tags", scheme, TRAINED)
+        tags = [sentence.tags or () for sentence in data.sentences]
+        if not marks_entities(tag for each in tags for tag in each):
+            scheme = PLAIN
+        found = {tag for each in tags for tag in convert(each, scheme)}
+        if len(found) < 2:
+            raise DataError(
+                f"every word has the tag {''.join(found)!r}; two are needed.", data.path
+            )
+        by_type = {tag: (tag != OUTSIDE, parse(tag)[1], tag) for tag in found}
+        plain = {tag: (tag != OUTSIDE, tag, tag) for tag in found}
+        order = plain if scheme == PLAIN else by_type
+        return cls(tuple(sorted(found, key=lambda tag: order[tag])), scheme)
+
+    @classmethod
+    def trained(cls, labels: Sequence[str], scheme: str | None = None) -> TagSet:
+        """The tags of a trained model.
+
+        Args:
+            labels: by id.
+            scheme: what its folder states; else what the labels look like.
+        """
+        if scheme in TRAINED:
+            return cls(tuple(labels), scheme)
+        letters = {parse(label)[0] for label in labels}
+        if not marks_entities(labels):
+            return cls(tuple(labels), PLAIN)
+        return cls(tuple(labels), "bioes" if letters & {"E", "S"} else "iob2")
+
+    @property
+    def entities(self) -> bool:
+        """Whether the tags mark entities."""
+        return self.scheme != PLAIN
+
+    def ids(self, tags: Sequence[str]) -> list[int]:
+        """Ids of a sentence's tags, in whatever scheme they are; ``IGNORE`` for unknown ones."""
+        rows = {label: row for row, label in enumerate(self.labels)}
+        return [rows.get(tag, IGNORE) for tag in convert(tags, self.scheme)]
+
+    def unknown(self, data: Sentences) -> Counter[str]:
+        """Tags of a set that the model does not have, and how many words have them."""
+        known = set(self.labels)
+        tags = (convert(sentence.tags or (), self.scheme) for sentence in data.sentences)
+        return Counter(tag for each in tags for tag in each if tag not in known)

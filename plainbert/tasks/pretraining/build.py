@@ -1,0 +1,277 @@
+"""Text to shards: tokenise into a store, then plan, gather and mask shard by shard.
+
+A shard gets whole documents, in all passes, so that one shard can be held out for evaluation.
+Which documents is drawn from the seed. Every shard is one worker's job, and a function of the
+corpus and the settings alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import logging
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plainbert import files
+from plainbert.containers import npz
+from plainbert.corpus import random_numbers, tokens
+from plainbert.corpus.tokens import Reading, Store
+from plainbert.errors import UsageError
+from plainbert.processes import Workers
+from plainbert.progress import Progress
+from plainbert.tasks.pretraining import instances
+from plainbert.tasks.pretraining.masking import Masker
+from plainbert.tasks.pretraining.plan import Plan, Settings, make_plan
+from plainbert.tasks.pretraining.shard_file import TYPES, Columns, write_shard
+from plainbert.tasks.pretraining.summary import Count, Summary
+from plainbert.text.tokenizer import Tokenizer
+
+log = logging.getLogger(__name__)
+
+SUMMARY_FILE = "summary.json"
+SHARDS = 64  # a number that most numbers of processes divide, and small enough to hold one out
+SHARD_TOKENS = 1 << 23  # of an instance; a shard of so many is about 20 MB
+BLOCK_TOKENS = 1 << 22  # planned and shuffled together
+SHARD_NAMES = "part-*.npz"
+# What --overwrite removes, once the new files are complete.
+_WRITTEN = (
+    SHARD_NAMES, SUMMARY_FILE, "vocab.txt", "spm.model", "tokenizer.json", "tokenizer_config.json",
+)  # fmt: skip
+_WORK_FOLDER = f".building{files.PARTIAL}"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One shard.
+
+    Attributes:
+        name: of its file.
+        documents: numbers of its documents; (K,).
+    """
+
+    name: str
+    documents: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What every job needs.
+
+    Attributes:
+        folder: for the shards; the store lies there too.
+        settings: see there.
+        masker: see there.
+        cls_id: row of [CLS].
+        sep_id: row of [SEP].
+        sha256: of the vocabulary.
+    """
+
+    folder: Path
+    settings: Settings
+    masker: Masker
+    cls_id: int
+    sep_id: int
+    sha256: str
+
+    @property
+    def store_path(self) -> Path:
+        """File of the store."""
+        return self.folder / "tokens.npz"
+
+    @property
+    def store(self) -> Store:
+        """The corpus, mapped once per process."""
+        return _store(self.store_path)
+
+
+def build(
+    paths: Sequence[Path],
+    reading: Reading,
+    settings: Settings,
+    folder: str | Path,
+    num_outputs: int | None = None,
+    num_workers: int = 0,
+    overwrite: bool = False,
+    shown: bool = True,
+) -> Summary:
+    """Make the shards of a corpus: ``part-000.npz``, ``part-001.npz`` ...
+
+    The tokenizer's files and a summary lie beside them.
+
+    Equal files, settings and vocabulary give equal bytes, whatever the number of workers. The
+    shards appear together, once all of them are complete.
+
+    Args:
+        paths: text files.
+        reading: how they become tokens.
+        settings: how tokens become instances.
+        folder: for the shards; made where it does not exist.
+        num_outputs: shards; at most one per document. None: 64, more for a large corpus.
+        num_workers: processes; 0 does all in this one.
+        overwrite: replace shards that are there.
+        shown: show progress.
+
+    Raises:
+        UsageError: there are shards in ``folder`` already.
+        DataError: the text cannot be read.
+    """
+    begin = time.monotonic()
+    folder = Path(folder)
+    check_folder(folder, overwrite)
+    vocab = reading.tokenizer.vocab
+    masker = Masker.of(reading.tokenizer, settings)
+    with _work_folder(folder) as work:
+        task = Task(work, settings, masker, vocab.cls_id, vocab.sep_id, vocab.sha256)
+        with Workers(num_workers, reading, task) as workers:
+            store = tokens.tokenise(paths, reading, task.store_path, workers, shown)
+            jobs = plan_jobs(store, settings, num_outputs)
+            counts = _write_all(task, store, jobs, workers, shown)
+        summary = Summary.of(counts, store, len(paths), settings, time.monotonic() - begin)
+        summary.warn()
+        for pattern in _WRITTEN:
+            for path in folder.glob(pattern):
+                path.unlink()
+        reading.tokenizer.save(folder)
+        for job in jobs:
+            os.replace(work / job.name, folder / job.name)
+    content = asdict(summary) | {"settings": asdict(settings), "vocab_sha256": vocab.sha256}
+    files.write_json(folder / SUMMARY_FILE, content)
+    return summary
+
+
+def check_folder(folder: str | Path, overwrite: bool) -> None:
+    """Refuse a folder that holds shards, unless they may be replaced.
+
+    Raises:
+        UsageError: it does.
+    """
+    found = sorted(Path(folder).glob(SHARD_NAMES))
+    if found and not overwrite:
+        raise UsageError(
+            f"{folder} holds shards already ({found[0].name} ...). Add --overwrite to replace "
+            "them, or name another folder."
+        )
+
+
+def first_instance(folder: str | Path, tokenizer: Tokenizer) -> str:
+    """The tokens of the first instance in a folder of shards, and what was masked."""
+    found = npz.read(sorted(Path(folder).glob(SHARD_NAMES))[0])
+    words = tokenizer.vocab.tokens
+    shown = [words[row] for row in found["input_ids"][: found["offsets"][1]]]
+    last = found["masked_offsets"][1]
+    masks = zip(found["masked_lm_positions"][:last], found["masked_lm_ids"][:last], strict=True)
+    return f"{' '.join(shown)}; masked: {', '.join(f'{at} {words[row]}' for at, row in masks)}"
+
+
+def next_command(folder: Path, summary: Summary) -> str:
+    """The command that trains on the shards; those whose number ends in 0 are held out."""
+    held = summary.shards > 1
+    trained, evaluated = ("part-*[!0].npz", "part-*0.npz") if held else (SHARD_NAMES, SHARD_NAMES)
+    return (
+        f"python scripts/bert/run_pretraining.py --data '{folder}/{trained}' "
+        f"--data_eval '{folder}/{evaluated}' --vocab {folder}"
+    )
+
+
+def plan_jobs(store: Store, settings: Settings, num_outputs: int | None) -> list[Job]:
+    """Deal the documents out to shards of about as many tokens."""
+    sizes = store.document_tokens
+    D = store.num_documents
+    if num_outputs is None:
+        num_outputs = max(SHARDS, -(-len(store.ids) * settings.dupe_factor // SHARD_TOKENS))
+    num_outputs = min(num_outputs, D)
+    order = np.argsort(random_numbers.keys(settings.seed, 0, np.arange(D)), kind="stable")
+    ends = sizes[order].cumsum()
+    wanted = np.searchsorted(ends, ends[-1] * np.arange(1, num_outputs) / num_outputs)
+    # Each shard gets a document at least.
+    later = np.arange(num_outputs - 1)
+    cuts = np.maximum.accumulate(np.maximum(wanted, 1) - later) + later
+    cuts = np.minimum(cuts, D - num_outputs + 1 + later)
+    digits = max(3, len(str(num_outputs - 1)))
+    return [
+        Job(f"part-{number:0{digits}}.npz", np.sort(part))
+        for number, part in enumerate(np.split(order, cuts))
+    ]
+
+
+def _write_all(
+    task: Task, store: Store, jobs: Sequence[Job], workers: Workers, shown: bool
+) -> list[Count]:
+    passes, sizes = task.settings.dupe_factor, store.document_tokens
+    counts = []
+    with Progress("write shards", "token", int(sizes.sum()) * passes, True, shown) as progress:
+        for job, count in zip(jobs, workers.in_order(write, task, jobs), strict=True):
+            counts.append(count)
+            progress.update(int(sizes[job.documents].sum()) * passes)
+    return counts
+
+
+def write(task: Task, job: Job) -> Count:
+    """Make one shard; not all of its instances are in memory at once."""
+    store, total = task.store, np.zeros(5, np.int64)
+    before = {"offsets": 1, "masked_offsets": 3}  # where ``total`` counts what they are places in
+    with contextlib.ExitStack() as stack:
+        spools = {
+            name: stack.enter_context(tempfile.TemporaryFile(dir=task.folder)) for name in TYPES
+        }
+        types: dict[str, Any] = {}
+        for plan in blocks(store, job.documents, task.settings):
+            for part in instances.slices(plan):
+                found = instances.columns(store, part, task.masker, task.cls_id, task.sep_id)
+                for name, spool in spools.items():
+                    column = np.ascontiguousarray(getattr(found, name))
+                    if name in before:
+                        column = column[min(total[0], 1) :] + total[before[name]]  # one 0 in all
+                    spool.write(column.data)
+                types = {name: getattr(found, name).dtype for name in spools}
+                total += (
+                    len(part), len(found.input_ids), part.cut.sum(), len(found.masked_lm_ids),
+                    part.random_next.sum(),
+                )  # fmt: skip
+        arrays = {name: _mapped(spool, types[name]) for name, spool in spools.items()}
+        write_shard(task.folder / job.name, Columns(**arrays), task.sha256)
+    return Count(*total.tolist())
+
+
+def blocks(store: Store, documents: NDArray[np.int64], settings: Settings) -> Iterator[Plan]:
+    """Plans of some documents at a time in all passes, each shuffled."""
+    passes = settings.dupe_factor
+    number = np.repeat(documents, passes)
+    turn = np.tile(np.arange(passes), len(documents))
+    block = store.document_tokens[number].cumsum() // BLOCK_TOKENS
+    for cut in np.split(np.arange(len(number)), np.flatnonzero(np.diff(block)) + 1):
+        plan = make_plan(store, number[cut], turn[cut], settings)
+        yield plan.take(np.argsort(plan.keys, kind="stable"))
+
+
+def _mapped(spool: IO[bytes], dtype: Any) -> NDArray[Any]:
+    spool.flush()
+    return np.memmap(spool, dtype, "r") if spool.tell() else np.zeros(0, dtype)
+
+
+@functools.lru_cache(maxsize=1)
+def _store(path: Path) -> Store:
+    return Store.read(path)
+
+
+@contextlib.contextmanager
+def _work_folder(folder: Path) -> Iterator[Path]:
+    """A folder for what is not complete yet; it is gone afterwards, whatever happened."""
+    work = folder / _WORK_FOLDER
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    try:
+        yield work
+    finally:
+        _store.cache_clear()
+        shutil.rmtree(work, ignore_errors=True)

@@ -1,0 +1,210 @@
+"""What pre-training has of its own: its scores, its line in the log, its dummy data."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from plainbert.batching.batch import inference_batches
+from plainbert.config import BertConfig
+from plainbert.infer.evaluation import Evaluation, Scores
+from plainbert.nn.headed import Headed
+from plainbert.tasks.pretraining.features import Instances
+from plainbert.tasks.pretraining.rows import Rows
+from plainbert.train.loop import Data
+from plainbert.train.monitor import Line, Moment
+from plainbert.train.objective import Objective
+from plainbert.train.parallel.strategy import ALONE, Ranks
+from plainbert.train.settings import Settings
+
+EVAL_TOKENS = 4096  # of one batch
+PROFILED = 15  # steps of a run with a trace
+
+
+class HeldOut(Evaluation):
+    """Losses and accuracies on instances that are not trained on, each exactly once.
+
+    Args:
+        sets: instances by the name of their set.
+        objective: what is minimised.
+        ranks: share the work.
+    """
+
+    chooses, better = "mlm_loss", -1
+
+    def __init__(
+        self, sets: Mapping[str, Instances], objective: Objective, ranks: Ranks = ALONE
+    ) -> None:
+        self.sets, self.objective, self.ranks = sets, objective, ranks
+
+    def __call__(self, model: Headed) -> Scores:
+        return {name: self._score(model, data) for name, data in self.sets.items()}
+
+    def _score(self, model: Headed, data: Instances) -> dict[str, float]:
+        device, names = next(model.parameters()).device, self.objective.names
+        found = torch.zeros(3, len(names), dtype=torch.float64)  # counts, losses, hits
+        batches = inference_batches(data.lengths, EVAL_TOKENS)
+        with torch.inference_mode(), self.ranks.whole(model):
+            model.eval()
+            for index in batches[self.ranks.rank :: self.ranks.size]:
+                batch = data.batch(index, 0, device)
+                found[0] += torch.tensor(self.objective.counts(batch), dtype=torch.float64)
+                for row, values in enumerate(self.objective.sums(model, batch), start=1):
+                    if values:
+                        found[row] += torch.stack([each.double() for each in values]).cpu()
+        self.ranks.sum([found])
+        means = found[1:] / found[0].clamp(min=1.0)
+        scores: dict[str, float] = {}
+        for place, name in enumerate(names):
+            scores[name] = float(means[0, place])
+            scores[name.replace("loss", "acc")] = float(means[1, place])
+        return scores
+
+
+class SameLength:
+    """Instances of one length, all alike, to measure speed without data.
+
+    Args:
+        length: tokens of each.
+        masked: tokens of each to predict.
+        vocab_size: rows of the vocabulary.
+    """
+
+    def __init__(self, length: int, masked: int, vocab_size: int) -> None:
+        self.lengths = np.full(1 << 16, length)
+        self.masked, self.vocab_size = min(masked, length), vocab_size
+
+    def rows(self, index: NDArray[np.int64], epoch: int = 0) -> Rows:
+        """As many as asked for."""
+        count, length = len(index), int(self.lengths[0])
+        return Rows(
+            ids=np.resize(np.arange(length, dtype=np.int32) % self.vocab_size, count * length),
+            offsets=np.arange(count + 1) * length,
+            types=np.zeros(count * length, np.uint8),
+            masked_sequence=np.repeat(np.arange(count), self.masked),
+            masked_positions=np.tile(np.arange(self.masked), count),
+            masked_ids=np.tile(np.arange(self.masked) % self.vocab_size, count),
+            next_sentence=np.arange(count) % 2,
+        )
+
+
+class _Traced:
+    """Instances that tell a profiler when a step begins."""
+
+    def __init__(self, data: Instances, accumulate: int, step: Callable[[], None]) -> None:
+        self.data, self.lengths, self.identity = data, data.lengths, data.identity
+        self._accumulate, self._step, self._batches = accumulate, step, 0
+
+    def batch(self, index: NDArray[np.int64], epoch: int, device: torch.device) -> Any:
+        if self._batches and self._batches % self._accumulate == 0:
+            self._step()
+        self._batches += 1
+        return self.data.batch(index, epoch, device)
+
+
+@contextlib.contextmanager
+def profiled(
+    path: str | None, data: Instances, settings: Settings
+) -> Iterator[tuple[Data, Settings]]:
+    """Data and settings of a run that is traced from step 10 to 14 and then ends.
+
+    Args:
+        path: where the trace goes; None: the run is not traced and has no end of its own.
+        data: to train on.
+        settings: of the run.
+    """
+    if path is None:
+        yield data, settings
+        return
+    from torch.profiler import profile, schedule
+
+    with profile(schedule=schedule(wait=9, warmup=1, active=5, repeat=1)) as profiler:
+        yield (
+            _Traced(data, settings.accumulate, profiler.step),
+            replace(settings, training_steps=PROFILED, eval_steps=PROFILED + 1),
+        )
+        profiler.step()
+    profiler.export_chrome_trace(path)
+
+
+def flops_per_token(config: BertConfig, length: float, masked: float) -> float:
+    """Floating-point operations of one token's forward and backward pass.
+
+    Matrix products only: those of the layers, attention, and the head over masked tokens.
+
+    Args:
+        config: sizes.
+        length: mean tokens of a sequence.
+        masked: share of the tokens that are predicted.
+    """
+    width, wide = config.hidden_size, config.intermediate_size
+    layer = 2 * (4 * width * width + 2 * width * wide) + 4 * width * length
+    head = masked * 2 * (width * width + width * config.vocab_size)
+    return 3 * (config.num_hidden_layers * layer + head)
+
+
+def matrix_rate(device: torch.device, dtype: torch.dtype, seconds: float = 0.3) -> float:
+    """Operations per second of large matrix products here, the best of several."""
+    size = 8192 if device.type == "cuda" else 1024
+    a = torch.randn(size, size, device=device).to(dtype)
+    b, best, end = a.clone(), 0.0, time.perf_counter() + seconds
+    with torch.inference_mode():
+        while time.perf_counter() < end:
+            start = time.perf_counter()
+            c = a @ b
+            float(c[0, 0])  # waits for a GPU
+            best = max(best, 2 * size**3 / (time.perf_counter() - start))
+    return best
+
+
+def by_step(
+    config: BertConfig, masked: float, rate: float, ranks: int, device: torch.device
+) -> Line:
+    """The line of GluonNLP's pre-training, with memory and utilisation.
+
+    Args:
+        config: sizes.
+        masked: share of the tokens that are predicted.
+        rate: operations per second that one rank can do.
+        ranks: how many there are.
+        device: whose memory is told.
+    """
+
+    def line(now: Moment) -> tuple[str, dict[str, float]]:
+        speed = now.tokens / now.seconds
+        length = now.tokens / max(1, now.examples)
+        used = speed * flops_per_token(config, length, masked) / (rate * ranks)
+        numbers = {
+            "tokens_per_second": speed,
+            "milliseconds_per_step": 1000 * now.seconds / now.steps,
+            "memory_gb": memory_gb(device),
+            "utilization": used,
+        }
+        named = sorted(now.losses.items(), key=lambda item: item[0].partition("_")[0])
+        shown = "".join(f"\t{name}={value:7.5f}" for name, value in named)
+        text = (
+            f"[step {now.step}]{shown}\tthroughput={speed / 1000:.1f}K tks/s\tlr={now.lr:.7f} "
+            f"time={now.seconds:.2f}, latency={numbers['milliseconds_per_step']:.1f} ms/batch, "
+            f"memory={numbers['memory_gb']:.2f} GB, utilization={100 * used:.0f} %"
+        )
+        return text, numbers
+
+    return line
+
+
+def memory_gb(device: torch.device) -> float:
+    """Most memory that this process has held, in 1e9 bytes: of the GPU, or resident."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 1e9
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1e9 if sys.platform == "darwin" else peak * 1024 / 1e9

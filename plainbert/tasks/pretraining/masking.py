@@ -1,0 +1,205 @@
+"""Masks for many instances at once: which tokens to predict, and what stands in their place.
+
+Draws depend on the key of the instance and the place of the token only, so that an instance gets
+the same masks whichever others are masked with it.
+
+Source:
+    google-research/bert, create_pretraining_data.py, create_masked_lm_predictions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plainbert.corpus import random_numbers
+from plainbert.tasks.pretraining.plan import Settings
+from plainbert.text.tokenizer import Tokenizer
+
+Ints = NDArray[np.int64]
+HIGHEST = np.uint64(2**64 - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Masks:
+    """M masks of N instances.
+
+    Attributes:
+        places: in the row of all tokens, ascending; (M,).
+        ids: tokens that were there; (M,), type of the tokens.
+        counts: masks of each instance; (N,).
+    """
+
+    places: Ints
+    ids: NDArray[Any]
+    counts: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class Masker:
+    """How to mask; V is the size of the vocabulary.
+
+    Attributes:
+        mask_id: row of [MASK].
+        never: tokens that are not masked, [CLS] and [SEP]; (V,), bool.
+        inner: tokens inside of a word; (V,), bool. None: every token by itself.
+        prob: share of the tokens to predict, special ones counted.
+        most: tokens to predict at most.
+        masked: share of the predicted tokens that become [MASK].
+        kept: share of them that stay; the others become any token of the vocabulary.
+    """
+
+    mask_id: int
+    never: NDArray[np.bool_]
+    inner: NDArray[np.bool_] | None
+    prob: float
+    most: int
+    masked: float = 0.8
+    kept: float = 0.1
+
+    @classmethod
+    def of(cls, tokenizer: Tokenizer, settings: Settings) -> Masker:
+        """The masker of a vocabulary.
+
+        Raises:
+            CheckpointError: the vocabulary lacks [CLS], [SEP] or [MASK].
+        """
+        vocab = tokenizer.vocab
+        never = np.zeros(len(vocab), bool)
+        never[[vocab.cls_id, vocab.sep_id]] = True
+        inner = None
+        if settings.whole_word_mask:
+            inner = np.array([not tokenizer.is_first(token) for token in vocab.tokens])
+            inner[[vocab.rows[token] for token in vocab.specials.values()]] = False
+        return cls(
+            vocab.mask_id, never, inner, settings.masked_lm_prob, settings.max_predictions_per_seq
+        )
+
+    def __call__(self, ids: NDArray[Any], offsets: Ints, keys: random_numbers.Keys) -> Masks:
+        """Mask instances in place.
+
+        Args:
+            ids: tokens of all instances with [CLS] and [SEP], none of them empty; (T,), changed.
+            offsets: where each instance begins, and T; (N + 1,).
+            keys: of the instances; (N,).
+        """
+        lengths = np.diff(offsets)
+        wanted = np.rint(lengths * self.prob).astype(np.int64)
+        wanted = np.minimum(self.most, np.maximum(1, wanted))
+        # Counter of token t of instance n: keys[n] + (t + 1) STEP.
+        begin = keys - offsets[:-1].astype(np.uint64) * random_numbers.STEP
+        chance = np.repeat(begin, lengths)
+        chance += np.arange(1, len(ids) + 1, dtype=np.uint64) * random_numbers.STEP
+        random_numbers.mix(chance)
+        free = ~self.never[ids]
+        if self.inner is None:
+            places = _smallest(chance, free, offsets, wanted)
+        else:
+            places = _words(chance, free, self.inner[ids], offsets, wanted)
+        original = ids[places]
+        ids[places] = self._instead(original, chance[places])
+        ends = np.searchsorted(places, offsets)
+        return Masks(places, original, np.diff(ends))
+
+    def _instead(self, original: NDArray[Any], chance: random_numbers.Keys) -> NDArray[Any]:
+        """What stands in the place of tokens to predict."""
+        kind = random_numbers.uniform(random_numbers.mix(chance + random_numbers.STEP))
+        anything = random_numbers.uniform(
+            random_numbers.mix(chance + random_numbers.STEP + random_numbers.STEP)
+        ) * len(self.never)
+        found = np.where(kind < self.masked + self.kept, original, anything.astype(original.dtype))
+        found[kind < self.masked] = self.mask_id
+        return found
+
+
+def _smallest(
+    chance: random_numbers.Keys, free: NDArray[np.bool_], offsets: Ints, wanted: Ints
+) -> Ints:
+    """Places of the tokens with the ``wanted[n]`` smallest numbers among the free ones."""
+    lengths = np.diff(offsets)
+    there = np.add.reduceat(free, offsets[:-1], dtype=np.int64)
+    # Few tokens can be among the smallest: only those below a bound are sorted. Where it left
+    # too few of an instance, all are.
+    share = (wanted + 5.0 * np.sqrt(wanted) + 3.0) / np.maximum(there, 1)
+    bound = np.where(share < 1.0, np.minimum(share, 0.99) * 2.0**64, 0.0).astype(np.uint64)
+    bound[share >= 1.0] = HIGHEST
+    places, rows, first = _below(chance, free, offsets, lengths, bound)
+    short = np.diff(first) < np.minimum(wanted, there)
+    if short.any():
+        bound[short] = HIGHEST
+        places, rows, first = _below(chance, free, offsets, lengths, bound)
+    order = _sorted(chance[places], rows)
+    rank = np.arange(len(places)) - first[rows]
+    return np.sort(places[order[rank < wanted[rows]]])
+
+
+def _below(
+    chance: random_numbers.Keys,
+    free: NDArray[np.bool_],
+    offsets: Ints,
+    lengths: Ints,
+    bound: random_numbers.Keys,
+) -> tuple[Ints, Ints, Ints]:
+    """Free places with numbers up to a bound, their rows, where each row begins among them."""
+    places = np.flatnonzero((chance <= np.repeat(bound, lengths)) & free)
+    first = np.searchsorted(places, offsets)
+    return places, np.repeat(np.arange(len(lengths)), np.diff(first)), first
+
+
+def _sorted(chance: random_numbers.Keys, rows: Ints) -> Ints:
+    """Order by row, then by number. Rows ascend already."""
+    if len(rows) and rows[-1] >= 1 << 20:
+        return np.lexsort((chance, rows))
+    # 44 bits tell the tokens of a row apart; equal ones stay in the order of their places.
+    return np.argsort((rows.astype(np.uint64) << np.uint64(44)) | (chance >> np.uint64(20)),
+                      kind="stable")  # fmt: skip
+
+
+def _words(
+    chance: random_numbers.Keys,
+    free: NDArray[np.bool_],
+    inner: NDArray[np.bool_],
+    offsets: Ints,
+    wanted: Ints,
+) -> Ints:
+    """Places of whole words, drawn one after the other; those that do not fit are left out.
+
+    A sub-word from inside of a word belongs to the last free token before it, as in the source:
+    across [SEP] too, where the second text begins within a word.
+    """
+    places = np.flatnonzero(free)
+    first = np.searchsorted(places, offsets)
+    starts = ~inner[places]
+    starts[first[:-1][first[:-1] < first[1:]]] = True
+    begin = np.flatnonzero(starts)  # of each word, in ``places``
+    sizes = np.diff(np.append(begin, len(places)))
+    first = np.searchsorted(begin, first)  # words of each row
+    counts = np.diff(first)
+    rows = np.repeat(np.arange(len(wanted)), counts)
+    order = _sorted(chance[places[begin]], rows)
+    size = sizes[order]
+    before = size.cumsum() - size
+    base = np.append(before, size.sum())[first[:-1]]
+    filled = before + size - np.repeat(base, counts)
+    taken = filled <= np.repeat(wanted, counts)  # all up to the first one that does not fit
+    inside = np.append(0, taken.cumsum())
+    ahead = inside[first[1:]] - inside[first[:-1]]
+    done = np.append(0, (size * taken).cumsum())
+    room = wanted - (done[first[1:]] - done[first[:-1]])
+    # The others one by one, in all instances that still have room at a time.
+    at = first[:-1] + ahead + 1
+    going = np.flatnonzero((room > 0) & (at < first[1:]))
+    at = at[going]
+    while len(going):
+        fits = size[at] <= room[going]
+        taken[at[fits]] = True
+        room[going] -= np.where(fits, size[at], 0)
+        at += 1
+        on = (room[going] > 0) & (at < first[1:][going])
+        going, at = going[on], at[on]
+    chosen = np.zeros(len(size), bool)
+    chosen[order[taken]] = True
+    return places[np.repeat(chosen, sizes)]

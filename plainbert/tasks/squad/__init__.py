@@ -1,0 +1,1 @@
+"""Questions and the texts that hold their answers."""

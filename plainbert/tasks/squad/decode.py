@@ -1,0 +1,261 @@
+"""Answers out of the start and end logits of windows.
+
+Letters: Q questions, N windows, S tokens of all windows, n candidates.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plainbert.errors import DataError, UsageError
+from plainbert.tasks.squad.data import Question
+from plainbert.tasks.squad.windows import Windows
+
+PAIRS = 400_000  # of starts and ends that are looked at at a time
+# Score difference of a question without any candidate: far above all logits, and JSON has a word.
+HOPELESS = 1e4
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A possible answer.
+
+    Attributes:
+        text: ``context[start:end]``; "" with ``start == end == 0``: there is no answer.
+        start: its first character in the context.
+        end: the character after its last one.
+        probability: softmax of the scores of the candidates.
+        start_logit: of its first token.
+        end_logit: of its last token.
+    """
+
+    text: str
+    start: int
+    end: int
+    probability: float
+    start_logit: float
+    end_logit: float
+
+    @property
+    def score(self) -> float:
+        """What candidates are ordered by."""
+        return self.start_logit + self.end_logit
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a model answers to a question.
+
+    Attributes:
+        id: of the question.
+        text: the answer, an exact part of the context; "" when there is none.
+        start: its first character in the context.
+        end: the character after its last one.
+        probability: of this answer among the candidates.
+        nbest: the best candidates with different texts, the best first; with ``null`` "no answer"
+            is one more of them.
+        best: the best candidate that is an answer; None where the context has no token for one.
+        null_odds: score of "no answer" minus that of ``best``; None unless it was asked for.
+        na_prob: probability of "no answer" against ``best``: it grows with ``null_odds``.
+    """
+
+    id: str
+    text: str
+    start: int
+    end: int
+    probability: float
+    nbest: tuple[Span, ...]
+    best: Span | None
+    null_odds: float | None = None
+    na_prob: float | None = None
+
+    @classmethod
+    def of(cls, values: dict[str, Any]) -> Answer:
+        """An answer again, from what ``dataclasses.asdict`` made of it."""
+        best = values["best"]
+        spans = {
+            "nbest": tuple(Span(**span) for span in values["nbest"]),
+            "best": None if best is None else Span(**best),
+        }
+        return cls(**{**values, **spans})
+
+
+@dataclass(frozen=True)
+class Search:
+    """How answers are looked for.
+
+    Attributes:
+        n_best: starts and ends that are tried per window, and candidates kept per question.
+        max_answer_length: tokens of an answer at most.
+        null: whether "no answer" is a possible answer (SQuAD 2.0).
+        null_threshold: it is given where ``null_odds`` is above this.
+    """
+
+    n_best: int = 20
+    max_answer_length: int = 30
+    null: bool = False
+    null_threshold: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("n_best", "max_answer_length"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"{name}={getattr(self, name)}: at least 1 is expected.")
+
+
+def answers(
+    logits: NDArray[np.floating], windows: Windows, questions: Sequence[Question], search: Search
+) -> list[Answer]:
+    """The answer to every question, in order.
+
+    Starts must be tokens of the context that no other window shows with more context around, ends
+    tokens of the context; the best ``n_best`` of each are tried in every window. Google's script
+    looks for the best among all tokens first and then drops those of the question, and so loses
+    candidates; these are all of Google's and more.
+
+    Args:
+        logits: of the start and of the end, by token; (S, 2).
+        windows: of the questions.
+        questions: Q of them.
+        search: how to look.
+
+    Raises:
+        DataError: logits are not finite numbers.
+
+    Source:
+        google-research/bert, run_squad.py, ``write_predictions``.
+    """
+    bad = int(np.count_nonzero(~np.isfinite(logits)))
+    if bad:
+        raise DataError(
+            f"{bad} of {logits.size} logits are not finite numbers: the training of the model "
+            "diverged. Lower the learning rate."
+        )
+    found: list[Answer] = []
+    together = max(1, PAIRS // search.n_best**2)
+    bounds = np.searchsorted(windows.question, np.arange(len(questions) + 1))
+    begin = 0
+    while begin < len(questions):
+        # As many whole questions as fit; one with more windows goes by itself.
+        stop = int(np.searchsorted(bounds, bounds[begin] + together, "right")) - 1
+        stop = max(begin + 1, stop)
+        part = range(int(bounds[begin]), int(bounds[stop]))
+        found += _some(logits, windows, questions, range(begin, stop), part, search)
+        begin = stop
+    return found
+
+
+def _some(
+    logits: NDArray[np.floating], windows: Windows, questions: Sequence[Question], rows: range,
+    part: range, search: Search,
+) -> Iterator[Answer]:  # fmt: skip
+    """Answers to the questions ``rows``, which have the windows ``part``."""
+    features = windows.features
+    offsets = features.offsets[part.start : part.stop + 1]
+    values = logits[offsets[0] : offsets[-1]].astype(np.float64)
+    lengths = np.diff(offsets)
+    places = np.arange(int(lengths.max()))
+    real = places < lengths[:, None]  # (N, L)
+    start, end = (np.full(real.shape, -np.inf) for _ in range(2))
+    start[real], end[real] = values[:, 0], values[:, 1]
+    null = np.stack([start[:, 0], end[:, 0]], 1)
+    own = slice(part.start, part.stop)
+    first, kept = windows.first[own, None], windows.kept[own]
+    start[(places < kept[:, :1]) | (places >= kept[:, 1:])] = -np.inf
+    end[(places < first) | (places >= lengths[:, None] - 1)] = -np.inf
+    window, begins, ends = _candidates(start, end, search)
+    begin_logit, end_logit = start[window, begins], end[window, ends]
+    score = begin_logit + end_logit
+    question = windows.question[own][window] - rows.start
+    order = np.lexsort((-score, question))  # stable: of equal ones the first tried comes first
+    shift = windows.piece[own] - windows.first[own]
+    begin_char = windows.start[shift[window] + begins]
+    end_char = windows.end[shift[window] + ends]
+    columns = [column[order].tolist() for column in (begin_char, end_char, begin_logit, end_logit)]
+    cuts = np.searchsorted(question[order], np.arange(len(rows) + 1)).tolist()
+    asked = windows.question[own] - rows.start
+    nulls = np.lexsort((np.arange(len(asked)), null.sum(1), asked))
+    nulls = nulls[np.searchsorted(asked[nulls], np.arange(len(rows)))]  # the lowest of each
+    for number, row in enumerate(rows):
+        tried = zip(*(column[cuts[number] : cuts[number + 1]] for column in columns), strict=True)
+        context = questions[row].context
+        spans = _different(context, tried, search.n_best)
+        none = tuple(null[nulls[number]].tolist()) if search.null else None
+        yield _answer(questions[row].id, spans, none, search)
+
+
+def _candidates(
+    start: NDArray[np.float64], end: NDArray[np.float64], search: Search
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Window, first and last token of every candidate, in the order in which Google tries them."""
+    starts, ends = (
+        np.argsort(-logits, axis=1, kind="stable")[:, : search.n_best] for logits in (start, end)
+    )
+    firsts, lasts = starts[:, :, None], ends[:, None, :]  # (N, n, 1), (N, 1, n)
+    rows = np.arange(len(start))[:, None]
+    possible = np.isfinite(start[rows, starts])[:, :, None] & np.isfinite(end[rows, ends])[:, None]
+    possible &= (lasts >= firsts) & (lasts < firsts + search.max_answer_length)
+    window, which_start, which_end = possible.nonzero()
+    return window, starts[window, which_start], ends[window, which_end]
+
+
+def _different(
+    context: str, tried: Iterator[tuple[int, int, float, float]], most: int
+) -> list[tuple[str, int, int, float, float]]:
+    """The first candidates with different texts."""
+    seen: set[str] = set()
+    kept = []
+    for start, end, start_logit, end_logit in tried:
+        text = context[start:end]
+        if text and text not in seen:
+            seen.add(text)
+            kept.append((text, start, end, start_logit, end_logit))
+            if len(kept) == most:
+                break
+    return kept
+
+
+def _answer(
+    name: str,
+    spans: list[tuple[str, int, int, float, float]],
+    none: tuple[float, float] | None,
+    search: Search,
+) -> Answer:
+    """The answer, given candidates (best first) and the logits of "no answer"."""
+    if none is not None:
+        score = none[0] + none[1]
+        place = sum(span[3] + span[4] >= score for span in spans)
+        spans = [*spans[:place], ("", 0, 0, *none), *spans[place:]]
+    scores = [span[3] + span[4] for span in spans]
+    powers = [math.exp(score - scores[0]) for score in scores]
+    total = sum(powers)
+    nbest = tuple(
+        Span(text, start, end, power / total, start_logit, end_logit)
+        for (text, start, end, start_logit, end_logit), power in zip(spans, powers, strict=True)
+    )
+    best = next((span for span in nbest if span.text), None)
+    if none is None:
+        chosen = best
+        odds = na_prob = None
+    else:
+        odds = HOPELESS if best is None else none[0] + none[1] - best.score
+        na_prob = _sigmoid(odds)
+        empty = next(span for span in nbest if not span.text)
+        chosen = empty if odds > search.null_threshold else best
+    if chosen is None:
+        return Answer(name, "", 0, 0, 0.0, nbest, best, odds, na_prob)
+    return Answer(
+        name, chosen.text, chosen.start, chosen.end, chosen.probability, nbest, best, odds, na_prob
+    )
+
+
+def _sigmoid(value: float) -> float:
+    if value >= 0:
+        return 1 / (1 + math.exp(-value))
+    power = math.exp(value)
+    return power / (1 + power)

@@ -1,0 +1,193 @@
+"""From questions to features, and from a trained model to answers, scores and files."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from plainbert import files
+from plainbert.infer.evaluation import RESULTS_FILE, Evaluation, Scores, logits
+from plainbert.nn.headed import Headed
+from plainbert.tasks.squad import scores as metrics
+from plainbert.tasks.squad.data import Squad
+from plainbert.tasks.squad.decode import Answer, Search, answers
+from plainbert.tasks.squad.predict import THRESHOLD
+from plainbert.tasks.squad.result_files import write_folder
+from plainbert.tasks.squad.windows import Windows
+from plainbert.train.parallel.strategy import ALONE, Ranks
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A set of questions, cut into windows.
+
+    Attributes:
+        squad: the questions.
+        windows: the same, for the model.
+        scoring: ``metrics.WORDS`` or ``metrics.CHARACTERS``.
+    """
+
+    squad: Squad
+    windows: Windows
+    scoring: str = metrics.WORDS
+
+    @classmethod
+    def of(cls, squad: Squad, windows: Windows, scoring: str = "auto") -> Asked:
+        """Choose the scoring by the answers, if it is "auto", and log it."""
+        return cls(squad, windows, scoring_of(squad, scoring))
+
+    def scored(self, null: bool) -> bool:
+        """Whether there are right answers to compare with; see :func:`gold_of`."""
+        return bool(gold_of(self.squad, null))
+
+
+class Answers(Evaluation):
+    """Exact match and F1 of answers.
+
+    With SQuAD 2.0 the best F1 over all thresholds chooses, as that threshold is the one to use.
+
+    Args:
+        sets: by the name of the split; at least one, with right answers.
+        search: how answers are looked for.
+        dtype: of the matrix products.
+        ranks: they share the windows.
+    """
+
+    better = 1
+
+    def __init__(
+        self,
+        sets: Mapping[str, Asked],
+        search: Search,
+        dtype: torch.dtype,
+        ranks: Ranks = ALONE,
+    ) -> None:
+        self.sets, self.search, self.dtype, self.ranks = sets, search, dtype, ranks
+        self.chooses = "best_f1" if search.null else "f1"
+
+    def __call__(self, model: Headed) -> Scores:
+        found = {}
+        for split, asked in self.sets.items():
+            said = predict(model, asked, self.search, self.dtype, self.ranks)
+            found[split] = score(asked.squad, said, self.search, asked.scoring)
+        return found
+
+
+def predict(
+    model: Headed, asked: Asked, search: Search, dtype: torch.dtype, ranks: Ranks = ALONE,
+    bar: bool = False,
+) -> list[Answer]:  # fmt: skip
+    """The answer to every question, on every rank; each window is computed by one of them."""
+    found = logits(model, asked.windows.features, dtype, ranks, bar)
+    return answers(found, asked.windows, asked.squad.questions, search)
+
+
+def gold_of(squad: Squad, null: bool) -> dict[str, list[str]]:
+    """Right answers by id, of the questions that can be scored.
+
+    Args:
+        squad: the questions; those whose answer is not told are left out.
+        null: whether "no answer" is one; else questions without an answer are left out, too.
+    """
+    return {
+        each.id: [answer.text for answer in each.answers]
+        for each in squad.questions
+        if each.answers or (null and each.impossible)
+    }
+
+
+def scoring_of(squad: Squad, scoring: str = "auto") -> str:
+    """``metrics.WORDS`` or ``metrics.CHARACTERS``: as asked for, or by the answers; logged."""
+    gold = gold_of(squad, null=False)
+    chosen = metrics.scoring_of(gold, scoring)
+    if gold:
+        said = "CMRC 2018's, by characters" if chosen == metrics.CHARACTERS else "SQuAD's, by words"
+        log.info("%s: the scores are %s", squad.name, said)
+    return chosen
+
+
+def score(squad: Squad, found: list[Answer], search: Search, scoring: str) -> dict[str, float]:
+    """Official scores in percent; none where no answer is told.
+
+    With SQuAD 2.0, thresholds are score differences, as in ``null_odds.json``.
+
+    Args:
+        squad: the questions.
+        found: an answer to each.
+        search: how they were looked for.
+        scoring: ``metrics.WORDS`` or ``metrics.CHARACTERS``.
+    """
+    gold = gold_of(squad, search.null)
+    if not gold:
+        return {}
+    if not search.null:
+        said = {each.id: each.text for each in found}
+        by_words = scoring == metrics.WORDS
+        return (metrics.squad_v1 if by_words else metrics.by_characters)(gold, said)
+    best = {each.id: each.best.text if each.best else "" for each in found if each.id in gold}
+    odds = {each.id: each.null_odds or 0.0 for each in found if each.id in gold}
+    return metrics.squad_v2(
+        gold, best, odds, search.null_threshold, lowest=min(odds.values()) - 1,
+        scores=metrics.functions_of(scoring),
+    )  # fmt: skip
+
+
+def judge(
+    model: Headed,
+    sets: Mapping[str, Asked],
+    search: Search,
+    dtype: torch.dtype,
+    folder: Path,
+    tune: bool = False,
+    ranks: Ranks = ALONE,
+) -> Scores:
+    """Answer every set, score those with right answers, write the files of the last one.
+
+    Args:
+        model: with its best weights, where it computes.
+        sets: by the name of the split, in order.
+        search: how answers are looked for.
+        dtype: of the matrix products.
+        folder: gets ``eval_results.json`` and the files of
+            :func:`plainbert.tasks.squad.result_files.write_folder`.
+        tune: with SQuAD 2.0 and several sets, answer the last one with the best threshold of the
+            first.
+        ranks: they share the windows; rank 0 writes.
+
+    Returns:
+        split to metric to score.
+    """
+    scores: Scores = {}
+    said: list[Answer] = []
+    for split, asked in sets.items():
+        said = predict(model, asked, search, dtype, ranks, bar=ranks.rank == 0)
+        found = score(asked.squad, said, search, asked.scoring)
+        if found:
+            scores[split] = found
+            shown = ", ".join(f"{name} {value:.4f}" for name, value in found.items())
+            log.info("%s (%d questions): %s", split, len(asked.squad), shown)
+        if search.null and "best_f1_thresh" in found:
+            log.info(
+                "%s: the best F1, %.4f, is at --%s %.4f",
+                split, found["best_f1"], THRESHOLD, found["best_f1_thresh"],
+            )  # fmt: skip
+            if tune:
+                search = replace(search, null_threshold=found["best_f1_thresh"])
+    if ranks.rank == 0:
+        files.write_json(folder / RESULTS_FILE, scores)
+        if sets:
+            write_folder(folder, said)
+    return scores
+
+
+def remember(folder: Path, threshold: float) -> None:
+    """Write the best threshold beside a model, where prediction looks for it."""
+    path = folder.resolve() / "plainbert.json"
+    about = files.read_json(path)
+    files.write_json(path, {**about, THRESHOLD: threshold})

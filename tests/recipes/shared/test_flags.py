@@ -1,0 +1,225 @@
+"""One declaration per flag, every GluonNLP spelling, and errors that say what to do."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Callable
+
+import pytest
+
+from plainbert.cli import values
+from plainbert.recipes.shared import flags
+from plainbert.recipes.shared.flags import SHARED, Flag, Parser
+
+# One member of every fixed set of names.
+NAMED = {
+    "dtype": "auto", "oov_way": "avg", "pooling_strategy": "REDUCE_MEAN", "optimizer": "adamw",
+    "schedule": "constant", "metric": "f1", "dist_strategy": "zero1", "dist_backend": "gloo",
+    "grad_compression": "bf16", "export": "onnx",
+}  # fmt: skip
+
+Parse = Callable[..., argparse.Namespace]
+
+
+@pytest.fixture
+def parse() -> Parse:
+    """Parse words with a parser that has every shared flag of a script that is one process."""
+
+    def run(*argv: str) -> argparse.Namespace:
+        parser = everything()
+        return flags.parse(parser, argv)
+
+    return run
+
+
+def everything(**defaults: object) -> Parser:
+    parser = flags.parser("Does a thing.\n\n    python scripts/x.py --lr 1e-5\n")
+    several = {"dist_strategy", "dist_backend", "dist_timeout", "grad_compression"}
+    several |= {"async_checkpoints", "max_restarts"}
+    shared = {name: flag for name, flag in SHARED.items() if name not in several}
+    switches = {name: False for name, flag in shared.items() if flag.type is None}
+    device = {"gpu", "gpus", "dtype", "threads", "num_local_ranks", "local_rank"}
+    rest = {name: None for name in shared if name not in switches and name not in device}
+    flags.add(parser, **{**rest, **switches, **defaults})
+    flags.add_device(parser, dtype="auto")
+    flags.refuse_quantization(parser)
+    return parser
+
+
+def refusal(capsys: pytest.CaptureFixture[str], parse: Parse, *argv: str) -> str:
+    """The message for a wrong command line, after checking its form and the exit status."""
+    with pytest.raises(SystemExit) as caught:
+        parse(*argv)
+    assert caught.value.code == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("error: ")
+    assert len(err.splitlines()) <= 3
+    return err
+
+
+@pytest.mark.parametrize("flag", SHARED.values(), ids=lambda flag: flag.name)
+def test_every_spelling_sets_the_one_attribute(flag: Flag) -> None:
+    samples = {
+        values.true_or_false: ("false", False), values.names: ("a,b", ("a", "b")),
+        values.whole_numbers: ("-4,-3", (-4, -3)), values.devices: ("0", (0,)),
+        values.share: ("0.5", 0.5), values.positive: ("2", 2.0), values.number: ("2", 2.0),
+        values.not_negative: ("2", 2.0), values.probability: ("1", 1.0),
+        values.positive_int: ("2", 2), values.whole_number: ("2", 2), values.any_int: ("-2", -2),
+        str: ("text", "text"),
+    }  # fmt: skip
+    for option in flag.options:
+        parser = Parser(None)
+        parser.add(flag, False if flag.type is None else None)
+        if flag.type is None:
+            args = parser.parse_args([option])
+            expected: object = True
+        elif flag.type in samples:
+            text, expected = samples[flag.type]
+            args = parser.parse_args([option, text])
+            expected = (expected,) if flag.nargs == "+" and flag.type is str else expected
+        else:  # a name out of a fixed set
+            text = NAMED[flag.name]
+            args = parser.parse_args([option, text])
+            expected = text
+        assert getattr(args, flag.name) == expected, option
+        assert args.given == [flag.name]
+
+
+def test_no_spelling_is_used_twice() -> None:
+    options = [option for flag in SHARED.values() for option in flag.options]
+
+    assert len(options) == len(set(options))
+
+
+def test_help_of_every_flag_is_a_sentence() -> None:
+    for flag in SHARED.values():
+        assert re.match(r"[A-Z].*\.$", flag.help), flag.name
+
+
+@pytest.mark.parametrize(
+    ("argv", "name", "value"),
+    [
+        (["--epoch", "1"], "epochs", 1),
+        (["--num-epochs=2"], "epochs", 2),
+        (["--seq-len", "7"], "max_len", 7),
+        (["--max_seq_length", "7"], "max_len", 7),
+        (["--learning-rate", "3e-5"], "lr", 3e-5),
+        (["--gpu"], "gpu", 0),
+        (["--gpu", "1"], "gpu", 1),
+        (["--gpus", ""], "gpus", ()),
+        (["--gpus="], "gpus", ()),
+        (["--gpus", "0,1"], "gpus", (0, 1)),
+        (["--pooling_layer", "-4,-3", "-2"], "pooling_layer", (-4, -3, -2)),
+        (["--pooling-layer", "-1"], "pooling_layer", (-1,)),
+        (["--file", "-"], "file", "-"),
+        (["--sentences", "-1 degree", "two words"], "sentences", ("-1 degree", "two words")),
+        (["--do_lower_case"], "do_lower_case", True),
+        (["--do_lower_case", "False"], "do_lower_case", False),
+        (["--model", "bert_24_1024_16"], "bert_model", "bert_24_1024_16"),
+        (["--dataset_name", "x"], "bert_dataset", "x"),
+        (["--text_columns", "a, b"], "text_columns", ("a", "b")),
+        (["--dtype", "BFloat16"], "dtype", "bfloat16"),
+        (["--local_rank", "-1"], "local_rank", -1),
+        (["--num_local_ranks", "1"], "num_local_ranks", 1),
+    ],
+)
+def test_command_lines_as_people_type_them(
+    parse: Parse, argv: list[str], name: str, value: object
+) -> None:
+    assert getattr(parse(*argv), name) == value
+
+
+def test_given_tells_typed_flags_from_defaults() -> None:
+    args = flags.parse(everything(epochs=3, lr=5e-5), ["--epochs", "3"])
+
+    assert args.epochs == 3
+    assert args.lr == 5e-5
+    assert args.given == ["epochs"]  # even when the value is the default
+    assert flags.parse(everything(), []).given == []
+
+
+def test_flags_without_effect_leave_a_note(parse: Parse) -> None:
+    assert parse("--batch_size", "2").notes == []
+    (note,) = parse("--pad").notes
+    assert note.startswith("--pad changes nothing: ")
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["--bath_size", "2"], ["--bath_size", "Did you mean --batch_size?"]),
+        (["--epo", "2"], ["no flag is named --epo"]),  # abbreviations are never guessed
+        (["stray"], ["'stray' belongs to no flag"]),
+        (["--epochs", "0"], ["--epochs", "'0'", "at least 1"]),
+        (["--epochs", "1.5"], ["'1.5'", "whole number"]),
+        (["--num-epochs", "x"], ["--epochs", "'x'"]),
+        (["--epochs"], ["--epochs", "expected one argument"]),
+        (["--lr", "nan"], ["--lr", "'nan'", "finite"]),
+        (["--lr", "inf"], ["finite"]),
+        (["--lr=-1"], ["below 0"]),
+        (["--epsilon", "0"], ["--epsilon", "above 0"]),
+        (["--warmup_ratio", "1"], ["--warmup_ratio", "[0, 1)"]),
+        (["--seed=-1"], ["--seed", "at least 0"]),
+        (["--dtype", "float8"], ["float8", "Did you mean 'float32'?", "bfloat16"]),
+        (["--oov_way", "mean"], ["'mean'", "avg, last, sum"]),
+        (["--do_lower_case", "maybe"], ["'maybe'", "neither true nor false"]),
+        (["--text_columns", "a,"], ["empty name"]),
+        (["--pooling_layer", "x"], ["'x'"]),
+        (["--gpus", "0,0"], ["twice"]),
+        (["--gpus", "a"], ["'a'"]),
+        (["--gpu", "0", "--gpus", "1"], ["--gpu and --gpus exclude each other"]),
+        (["--resume", "--overwrite"], ["--resume and --overwrite exclude each other"]),
+        (["--model_dir", "a", "--model_parameters", "b"], ["exclude each other"]),
+        (["--file", "a", "--sentences", "b"], ["exclude each other"]),
+        (["--num_local_ranks", "2"], ["--num_local_ranks", "one process"]),
+        (["--local_rank", "1"], ["--local_rank"]),
+        (["--use_tpu=True"], ["--use_tpu", "TPUs are not supported"]),
+        (["--deploy"], ["--deploy", "predict_classifier.py", "export.py --format onnx"]),
+        (["--model_prefix", "x"], ["--model_prefix", "export.py"]),
+        (["--calib-mode", "naive"], ["--calib-mode", "export.py --format onnx"]),
+        (["--custom_passes", "a", "b"], ["--custom_passes", "bfloat16"]),
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_wrong_flags(
+    capsys: pytest.CaptureFixture[str], parse: Parse, argv: list[str], words: list[str]
+) -> None:
+    message = refusal(capsys, parse, *argv)
+
+    for word in words:
+        assert word in message
+
+
+def test_required_and_dependent_flags(capsys: pytest.CaptureFixture[str]) -> None:
+    def run(*argv: str) -> argparse.Namespace:
+        parser = everything(task_name=flags.REQUIRED)
+        args = flags.parse(parser, argv)
+        parser.needs(args, "label_column", "train_file", "dev_file")
+        return args
+
+    assert run("--task_name", "X", "--label_column", "y", "--dev_file", "f").label_column == "y"
+    assert "missing: --task_name" in refusal(capsys, run)
+    message = refusal(capsys, run, "--task_name", "X", "--label_column", "y")
+    assert "--label_column needs --train_file or --dev_file beside it" in message
+
+
+def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
+    parser = everything(epochs=3, task_name=flags.REQUIRED)
+    flags.add_distributed(parser)
+    with pytest.raises(SystemExit) as caught:
+        flags.parse(parser, ["--help"])
+    assert caught.value.code == 0
+    text = capsys.readouterr().out
+
+    assert "    python scripts/x.py --lr 1e-5" in text  # the docstring's lines are kept
+    for flag in SHARED.values():
+        assert re.search(rf"^  --{flag.name}\b", text, re.MULTILINE), flag.name
+    flat = " ".join(text.split())
+    assert "Passes over the training set. Also: --num_epochs, --epoch. (default: 3)" in flat
+    assert "(required)" in flat
+    assert "--deploy" not in text  # gone: accepted only to say what replaced it
+    assert "None" not in text
+    for heading in ("model", "data", "training", "output", "vectors", "device"):
+        assert re.search(rf"^{heading}:$", text, re.MULTILINE)

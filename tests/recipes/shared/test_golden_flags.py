@@ -1,0 +1,171 @@
+"""The whole flag set of every script, frozen; and every flag of GluonNLP's scripts.
+
+After a wanted change: ``make test ARGS="tests/recipes/shared/test_golden_flags.py --update-golden"``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from plainbert.cli.parser import Parser
+from plainbert.recipes.shared import flags
+
+HERE = Path(__file__).resolve().parents[3]
+GOLDEN = HERE / "tests" / "golden" / "flags"
+SCRIPTS = sorted(
+    path
+    for path in (HERE / "scripts").rglob("*.py")
+    if "\ndef parse_args(" in path.read_text("utf-8")
+)
+OLD = [
+    line.split("\t")
+    for line in (GOLDEN / "gluonnlp.tsv").read_text("utf-8").splitlines()
+    if line and not line.startswith("#")
+]
+
+
+def parse_args_of(path: Path) -> Callable[[list[str]], argparse.Namespace]:
+    spec = importlib.util.spec_from_file_location(f"flags_of_{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    parse: Callable[[list[str]], argparse.Namespace] = module.parse_args
+    return parse
+
+
+class Caught(Exception):
+    """Carries the parser out of a script's ``parse_args``."""
+
+
+def parser_of(path: Path, patch: pytest.MonkeyPatch) -> argparse.ArgumentParser:
+    def catch(self: argparse.ArgumentParser, *args: Any) -> None:
+        raise Caught(self)
+
+    for kind in (Parser, argparse.ArgumentParser):
+        patch.setattr(kind, "parse_args", catch)
+    with pytest.raises(Caught) as caught:
+        parse_args_of(path)([])
+    parser: argparse.ArgumentParser = caught.value.args[0]
+    assert parser.allow_abbrev is False
+    return parser
+
+
+def table(parser: argparse.ArgumentParser) -> str:
+    """One line per flag: attribute, what it takes, default, every spelling."""
+    rows = []
+    for action in parser._actions:
+        spelled = " ".join(action.option_strings)
+        reason = getattr(action, "reason", None)
+        if isinstance(action, argparse._HelpAction):
+            continue
+        if reason is not None:
+            rows.append(f"{action.dest}\trefused\t{reason}\t{spelled}")
+            continue
+        takes = "switch" if action.nargs == 0 else getattr(action.type, "__name__", "?")
+        takes += {"+": " ...", "?": " or nothing"}.get(str(action.nargs), "")
+        if action.dest in getattr(parser, "_notes", ()):
+            takes = f"no effect ({takes})"
+        default = "required" if action.required else repr(action.default)
+        rows.append(f"{action.dest}\t{takes}\t{default}\t{spelled}")
+    return "\n".join(sorted(rows)) + "\n"
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+def test_flags_are_frozen(path: Path, monkeypatch: pytest.MonkeyPatch, update_golden: bool) -> None:
+    now = table(parser_of(path, monkeypatch))
+    golden = GOLDEN / f"{path.stem}.tsv"
+    if update_golden:
+        golden.write_text(now, "utf-8")
+
+    assert golden.exists(), "a new script: write its file with --update-golden"
+    assert now == golden.read_text("utf-8")
+
+
+def test_every_golden_file_has_its_script() -> None:
+    names = {path.stem for path in GOLDEN.glob("*.tsv")} - {"gluonnlp"}
+
+    assert names == {path.stem for path in SCRIPTS}
+    assert len(OLD) > 50
+
+
+@pytest.mark.parametrize(
+    ("script", "words", "outcome"), OLD, ids=[f"{row[0]} {row[1]}" for row in OLD]
+)
+def test_gluonnlp_flags(
+    script: str, words: str, outcome: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each works, changes nothing and says so, or exits naming what replaced it."""
+    (path,) = (each for each in SCRIPTS if each.stem == script)
+    parse = parse_args_of(path)
+    base = {
+        "finetune_classifier": ["--task_name", "MRPC"], "embedding": ["--sentences", "a"],
+        "finetune_squad": [], "export": [],
+        "create_pretraining_data": ["--input_file", "a", "--output_dir", "b", "--dataset_name",
+                                    "wiki_cn_cased"],
+        "finetune_ner": ["--train-path", "a"],
+        "predict_ner": ["--model_dir", "m", "--test-path", "a"],
+        "run_pretraining": ["--data", "a"], "run_pretraining_hvd": ["--data", "a"],
+    }  # fmt: skip
+    # The flag under test comes last, so that it wins over the same flag in the base.
+    argv = [*base[script], *(word.replace("''", "") for word in words.split())]
+    if "--file" in argv:
+        argv = argv[2:]
+    if outcome.startswith("refused: "):
+        with pytest.raises(SystemExit) as caught:
+            parse(argv)
+        assert caught.value.code == 2
+        assert outcome.removeprefix("refused: ") in capsys.readouterr().err
+        return
+    args = parse(argv)
+    if outcome == "no effect":
+        assert any(words.split()[0] in note for note in args.notes)
+        return
+    name, _, value = outcome.partition("=")
+    assert repr(getattr(args, name)) == value
+    assert name in args.given
+
+
+def help_of(path: Path) -> str:
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", str(path), "--help"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "--" in done.stdout
+    return done.stderr
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+def test_help_needs_nothing_heavy(path: Path) -> None:
+    """The reason why ``--help`` answers at once; the time itself is measured in benchmarks/."""
+    imported = {line.rsplit("|", 1)[-1].strip() for line in help_of(path).splitlines()}
+
+    assert "argparse" in imported
+    heavy = {"torch", "numpy", "transformers", "tokenizers", "huggingface_hub", "sklearn", "scipy"}
+    assert imported & heavy == set()
+
+
+def test_the_table_shows_every_kind() -> None:
+    parser = flags.parser(None)
+    flags.add(parser, epochs=3, task_name=flags.REQUIRED, pad=False, sentences=None, gpu=None)
+    parser.refuse("--deploy", reason="use export.")
+
+    rows = [line.split("\t") for line in table(parser).splitlines()]
+
+    assert rows == [
+        ["deploy", "refused", "use export.", "--deploy"],
+        ["epochs", "positive_int", "3", "--epochs --num_epochs --num-epochs --epoch"],
+        ["gpu", "whole_number or nothing", "None", "--gpu"],
+        ["pad", "no effect (switch)", "False", "--pad"],
+        ["sentences", "str ...", "None", "--sentences"],
+        ["task_name", "str", "required", "--task_name --task-name"],
+    ]

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, overload
 
 import torch
 
-from plainbert.batching.features import Features
+from plainbert.batching.features import Features, tokenized
 from plainbert.checkpoint import Checkpoint
 from plainbert.errors import UsageError
 from plainbert.infer import logits as scores
@@ -18,10 +17,10 @@ from plainbert.infer.prepare import prepare
 from plainbert.model_zoo import open_folder
 from plainbert.nn.bert import Bert
 from plainbert.nn.headed import Headed
-from plainbert.nn.names import POOLINGS, kind_of
 from plainbert.nn.pooling import Pooling
+from plainbert.tasks.classification.decode import Prediction, decode
 from plainbert.tasks.embedding import encode as encoding
-from plainbert.tasks.embedding.encode import Vectors
+from plainbert.tasks.embedding.encode import Vectors, pooling_of
 from plainbert.tasks.ner import decode as tagging
 from plainbert.tasks.ner.decode import Tagging
 from plainbert.tasks.ner.tags import TagSet
@@ -31,19 +30,6 @@ from plainbert.text.tokenizer import Tokenizer
 
 Text = str | tuple[str, ...]  # a text, or a pair
 Many = list[Text] | list[str] | list[tuple[str, ...]]
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What a model says about one text.
-
-    Attributes:
-        label: the most probable label; for a regression the number itself.
-        probabilities: of every label, in the order of their ids; empty for a regression.
-    """
-
-    label: str | float
-    probabilities: dict[str, float]
 
 
 class Model:
@@ -96,29 +82,8 @@ class Model:
         mask_cls_sep: bool = False,
         normalize: bool | None = None,
     ) -> Pooling:
-        """How to pool: as the folder says, where nothing else is asked for.
-
-        Args:
-            strategy: a name of :data:`plainbert.nn.names.POOLINGS`. The folder's own when not
-                given, or the mean if it states none.
-            layers: counted from the end.
-            mask_cls_sep: leave [CLS] and [SEP] out.
-            normalize: scale vectors to length 1. When not given: as the folder says, for its own
-                pooling; else no.
-
-        Raises:
-            UsageError: the folder's own pooling is one we do not have.
-        """
-        own = self.checkpoint.pooling
-        if strategy is None and own is not None and own not in POOLINGS:
-            raise UsageError(
-                f"{self.checkpoint.folder} pools by {own!r}, which is not supported. Choose one "
-                f"with pooling_strategy: {', '.join(POOLINGS)}."
-            )
-        kind = kind_of(strategy or own or "mean")
-        if normalize is None:
-            normalize = strategy is None and self.checkpoint.normalize
-        return Pooling(kind, tuple(layers), mask_cls_sep, normalize)
+        """How to pool; see :func:`plainbert.tasks.embedding.encode.pooling_of`."""
+        return pooling_of(self.checkpoint, strategy, layers, mask_cls_sep, normalize)
 
     def encode(
         self,
@@ -192,11 +157,7 @@ class Model:
     def predict(self, texts: Text, *, max_len: int | None = ..., bar: bool = ...) -> Prediction: ...
     @overload
     def predict(
-        self,
-        texts: list[Text] | list[str] | list[tuple[str, ...]],
-        *,
-        max_len: int | None = ...,
-        bar: bool = ...,
+        self, texts: Many, *, max_len: int | None = ..., bar: bool = ...
     ) -> list[Prediction]: ...
     def predict(
         self, texts: Text | Sequence[Text], *, max_len: int | None = None, bar: bool = False
@@ -220,16 +181,7 @@ class Model:
             )
         features = self.features(_rows(texts), max_len, bar)
         logits = scores.run(model, features, device=self.device, bar=bar)
-        if model.head == "regression":
-            answers = [Prediction(float(value), {}) for value in logits[:, 0]]
-        else:
-            shares = scores.probabilities(logits)
-            answers = [
-                Prediction(
-                    self.labels[row.argmax()], dict(zip(self.labels, row.tolist(), strict=True))
-                )
-                for row in shares
-            ]
+        answers = decode(logits, () if model.head == "regression" else self.labels)
         return answers[0] if _is_one(texts) else answers
 
     @property
@@ -285,7 +237,10 @@ class Model:
         self, texts: Sequence[Text], max_len: int | None = None, bar: bool = False
     ) -> Features:
         """Texts as ids; a warning says how many were cut."""
-        return encoding.tokenized(self.body, self.tokenizer, texts, max_len or self.max_len, 0, bar)
+        return tokenized(
+            self.tokenizer, texts, max_len or self.max_len,
+            self.model.config.max_position_embeddings, bar=bar,
+        )  # fmt: skip
 
 
 def _is_one(texts: Text | Sequence[Text]) -> bool:

@@ -5,7 +5,7 @@ r"""Start a script as several processes, on this machine or on several hosts.
         scripts/bert/run_pretraining_hvd.py --data 'shards/*.npz'
     python scripts/launch.py --hosts h0:2,h1:2 --max_restarts 3 scripts/bert/run_pretraining.py ...
 
-Prints each command it runs, with what a bare mpirun or torchrun lacks (plainbert/distributed/launch.py).
+Prints each command it runs, with what a bare mpirun or torchrun lacks.
 The hosts need the same files at the same paths. Other hosts are reached by ssh without a password;
 without ssh, run the same command on every host with --node_rank 0, 1, ... (torchrun only).
 """

@@ -6,6 +6,7 @@ instead of millions of objects, and passes between processes as bytes.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -18,6 +19,8 @@ from tqdm import tqdm
 from plainbert.errors import UsageError
 from plainbert.processes import Workers
 from plainbert.text.tokenizer import Tokenizer
+
+log = logging.getLogger(__name__)
 
 Rows = Sequence[tuple[str, ...]]
 
@@ -220,3 +223,39 @@ def _encode(settings: tuple[Tokenizer, int, tuple[int, int]], rows: Rows) -> Chu
     """:func:`encode_chunk` for :class:`~plainbert.processes.Workers`."""
     tokenizer, max_len, specials = settings
     return encode_chunk(tokenizer, rows, max_len, specials)
+
+
+def tokenized(
+    tokenizer: Tokenizer,
+    texts: Sequence[str | tuple[str, ...]],
+    max_len: int | None,
+    positions: int,
+    num_workers: int = 0,
+    bar: bool = False,
+) -> Features:
+    """Texts as ids; a warning says how many were cut.
+
+    Args:
+        tokenizer: of the model.
+        texts: texts, or pairs.
+        max_len: tokens kept per text, counting [CLS] and [SEP]; ``positions`` when None.
+        positions: tokens that the model can take at most.
+        num_workers: processes that tokenise; 0 does it in this one.
+        bar: show progress.
+
+    Raises:
+        UsageError: ``max_len`` is more than ``positions``.
+    """
+    if max_len is not None and max_len > positions:
+        raise UsageError(
+            f"max_len={max_len}: this model has {positions} positions; give at most that."
+        )
+    rows = [(text,) if isinstance(text, str) else tuple(text) for text in texts]
+    limit = max_len or positions
+    features = featurize(tokenizer, rows, limit, num_workers=num_workers, bar=bar)
+    if features.cut:
+        log.warning(
+            "%d of %d texts were longer than %d tokens and were cut; --max_len sets the limit.",
+            features.cut, len(features), limit,
+        )  # fmt: skip
+    return features

@@ -1,4 +1,4 @@
-"""What users get back: files of vectors and of predictions."""
+"""Rows of one shape written as tab-separated values or JSON Lines."""
 
 from __future__ import annotations
 
@@ -7,50 +7,9 @@ import io
 import json
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from plainbert import files
 from plainbert.errors import UsageError
-from plainbert.tasks.embedding.encode import Vectors
-
-
-def write_vectors(
-    path: str | Path, texts: Sequence[str], vectors: Vectors | Sequence[Vectors]
-) -> None:
-    """Write texts and their vectors, in order, in the form that the suffix names.
-
-    ``.npz``: arrays "text" (N,) and "vector" (N, D'); vectors of tokens, of which there are
-    different numbers per text, lie end to end in "vector" and text i has the rows ``offsets[i]``
-    to ``offsets[i + 1]``. ``.jsonl``: one object a line, with the same two keys.
-
-    Args:
-        path: replaced in one step once it is complete.
-        texts: N texts.
-        vectors: (N, D'), or for each text (L, D').
-
-    Raises:
-        UsageError: another suffix.
-    """
-    suffix = Path(path).suffix
-    if suffix == ".npz":
-        # An array of strings drops NULs at their end; nothing else is lost.
-        columns: dict[str, Any] = {"text": np.array(texts, dtype=np.str_)}
-        if isinstance(vectors, np.ndarray):
-            columns["vector"] = vectors
-        else:
-            columns["vector"] = np.concatenate(list(vectors))
-            columns["offsets"] = np.cumsum([0, *map(len, vectors)])
-        with files.atomic_file(path) as file:
-            np.savez(file, **columns)
-    elif suffix == ".jsonl":
-        with files.atomic_file(path) as file:
-            for text, vector in zip(texts, vectors, strict=True):
-                file.write(_line({"text": text, "vector": vector.tolist()}))
-    else:
-        raise UsageError(f"{path}: a name ending in .npz or .jsonl is expected.")
 
 
 def table(rows: Sequence[dict[str, Any]], suffix: str) -> str:
@@ -64,7 +23,7 @@ def table(rows: Sequence[dict[str, Any]], suffix: str) -> str:
         UsageError: another suffix.
     """
     if suffix == ".jsonl":
-        return "".join(_line(row).decode() for row in rows)
+        return "".join(json_line(row).decode() for row in rows)
     if suffix != ".tsv":
         raise UsageError(f"no form is named {suffix!r}; .tsv and .jsonl are.")
     text = io.StringIO()
@@ -82,7 +41,8 @@ def _cell(value: Any) -> str:
     return re.sub(r"[\t\r\n]", " ", str(value))
 
 
-def _line(row: dict[str, Any]) -> bytes:
+def json_line(row: dict[str, Any]) -> bytes:
+    """A row as one line of JSON Lines, in UTF-8."""
     # Lone surrogates cannot be written as UTF-8: escaped, they come back as they were.
     try:
         return (json.dumps(row, ensure_ascii=False) + "\n").encode()

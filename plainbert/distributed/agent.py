@@ -1,4 +1,4 @@
-"""torchrun with short messages: ``python -m plainbert.distributed.agent``, with torchrun's own flags.
+"""torchrun with short messages; ``python -m plainbert.distributed.agent`` takes torchrun's flags.
 
 Starts the ranks of one host, passes their output through, ends them all when one fails, starts
 them again as often as ``--max-restarts`` says, and closes with one message: that of the rank at

@@ -23,7 +23,7 @@ from plainbert.text.samples import TEXTS
 
 log = logging.getLogger(__name__)
 
-EXAMPLES = Path(__file__).parent / "examples"
+HERE = Path(__file__).parent
 CARD = "README.md"
 
 
@@ -67,7 +67,7 @@ def export(
         source.tokenizer.save(partial)
         if not (partial / "config.json").exists():
             source.config.save(partial / "config.json")
-        shutil.copyfile(EXAMPLES / f"predict_{format}.py", partial / "predict.py")
+        shutil.copyfile(HERE / format / "predict.py", partial / "predict.py")
         log.info("checking it with %s", FORMATS[format].runtime)
         for small in (False, True) if options.int8 else (False,):
             with opened(partial, format, threads, replace(options, int8=small)) as runner:
@@ -98,7 +98,7 @@ def module_of(format: str) -> Any:
     """
     if format not in FORMATS:
         raise UnknownNameError("format", format, FORMATS)
-    return import_module(f"plainbert.export.{FORMATS[format].module}")
+    return import_module(f"plainbert.export.{format}.format")
 
 
 def opened(folder: Path, format: str, threads: int, options: Options) -> Runner:

@@ -13,14 +13,12 @@ class Format:
         name: what ``--format`` calls it.
         what: the files, in a few words.
         runtime: what runs them.
-        module: of this package, which writes and runs them.
         note: for the card.
     """
 
     name: str
     what: str
     runtime: str
-    module: str
     note: str = ""
 
 
@@ -28,19 +26,19 @@ FORMATS = {
     each.name: each
     for each in (
         Format("mxnet", "TASK-symbol.json and TASK-0000.params", "Apache MXNet 1.6 and later",
-               "mxnet", "MXNet calls the inputs data0 (ids), data1 (types) and data2 (the number "
+               "MXNet calls the inputs data0 (ids), data1 (types) and data2 (the number "
                "of tokens of each text, (B,)). More tokens than the model has positions are no "
                "error there: it repeats the last position."),
-        Format("onnx", "model.onnx", "ONNX Runtime", "onnx", "OpenVINO runs the same files. "
+        Format("onnx", "model.onnx", "ONNX Runtime", "OpenVINO runs the same files. "
                "`model.onnx` is float32; `model.int8.onnx`, where there is one, is what the "
                "numbers below are of; an x86 processor without VNNI (before about 2019) needs the "
                "session entry session.x64quantprecision=1 for it."),
         Format("savedmodel", "a version folder with saved_model.pb", "TensorFlow (Serving)",
-               "savedmodel", "This is what the signature `logits` gives. `serving_default` gives "
+               "This is what the signature `logits` gives. `serving_default` gives "
                "probabilities or predictions and takes label_ids, `tokens_only` gives them "
                "without; there the inputs are input_ids, input_mask and segment_ids."),
         Format("torch", "model.pt2 of torch.export, or compiled.pt2", "torch, without plainbert",
-               "torch_package", "`compiled.pt2` runs on processors like the one that wrote it; "
+               "`compiled.pt2` runs on processors like the one that wrote it; "
                "`model.pt2` runs anywhere."),
     )
 }  # fmt: skip

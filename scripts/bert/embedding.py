@@ -53,10 +53,10 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     rows = texts.read(args)
     lines = [texts.join(row) for row in rows]
 
-    from plainbert.containers.tables import write_vectors
     from plainbert.model import load
     from plainbert.recipes.shared.models import name_of
     from plainbert.recipes.shared.start import start
+    from plainbert.tasks.embedding.result_files import write_vectors
     from plainbert.tasks.embedding.words import BertEmbedding
     from plainbert.text.sentencepiece import SentencePiece
 

@@ -75,9 +75,9 @@ def find_task(args: argparse.Namespace) -> Task:
 def main(argv: Sequence[str] | None = None) -> dict[str, dict[str, float]]:
     args = parse_args(argv)
 
-    from plainbert.infer.evaluation import Predictions
     from plainbert.recipes.shared.finetuning import session
     from plainbert.tasks.classification import evaluate
+    from plainbert.tasks.classification.evaluate import Predictions
 
     task = find_task(args)
     head = "classification" if task.labels else "regression"

@@ -45,9 +45,10 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
 
     from plainbert import files
     from plainbert.containers.tables import table
-    from plainbert.model import Prediction, load
+    from plainbert.model import load
     from plainbert.recipes.shared.ranks import deal, join, shared
     from plainbert.recipes.shared.start import start
+    from plainbert.tasks.classification.decode import Prediction
 
     with join(args, __file__, argv) as group:
         rows = [tuple(row) for row in shared(group, lambda: texts.read(args))]

@@ -89,10 +89,10 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     from plainbert.recipes.shared.ranks import deal, join, shared
     from plainbert.recipes.shared.start import start
     from plainbert.recipes.shared.taggers import length_of, open_tagger
-    from plainbert.tasks.classification.scores import format_report
     from plainbert.tasks.ner.conll import Sentence
     from plainbert.tasks.ner.decode import Tagging
     from plainbert.tasks.ner.result_files import record, report, score, table
+    from plainbert.tasks.reports import format_report
 
     with join(args, __file__, argv) as group:
         ready = start(args, group=group)

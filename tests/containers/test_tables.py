@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from plainbert.containers.tables import table, write_vectors
+from plainbert.containers.tables import table
 from plainbert.errors import UsageError
+from plainbert.tasks.embedding.result_files import write_vectors
 
 TEXTS = ["one", "two\t\u4e8c ||| \U0001f426", ""]
 

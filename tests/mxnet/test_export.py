@@ -20,8 +20,7 @@ from plainbert import model_zoo
 from plainbert.batching.features import featurize
 from plainbert.config import BertConfig
 from plainbert.export.check import batches, check
-from plainbert.export.examples import predict_mxnet
-from plainbert.export.mxnet import format
+from plainbert.export.mxnet import format, predict
 from plainbert.export.names import TASKS
 from plainbert.export.source import Source, source_of
 from plainbert.formats.gluonnlp import reader
@@ -194,7 +193,7 @@ def test_the_example(tmp_path: Path, task: str) -> None:
     """It runs where nothing but MXNet and tokenizers is, and cuts what is too long."""
     source = sources.tiny(task)
     folder = sources.export(source, tmp_path / "export")
-    shutil.copy(predict_mxnet.__file__, folder / "predict.py")
+    shutil.copy(predict.__file__, folder / "predict.py")
     manifest = {"task": task, "max_length": 8, "labels": source.labels}
     (folder / "manifest.json").write_text(json.dumps(manifest))
     (tmp_path / "tokenizers").symlink_to(Path(tokenizers.__file__).parent)

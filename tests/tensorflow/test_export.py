@@ -202,7 +202,7 @@ def test_the_example(exported: Path, tmp_path: Path) -> None:
     one.tokenizer.save(tmp_path)
     about = {"max_length": 32, "labels": one.labels}
     (tmp_path / "manifest.json").write_text(json.dumps(about))
-    example = Path(format.__file__).parent / "examples" / "predict_savedmodel.py"
+    example = Path(format.__file__).with_name("predict.py")
     shutil.copy(example, tmp_path / "predict.py")
     done = subprocess.run(
         [find_python(TENSORFLOW), "-I", tmp_path / "predict.py", "the cat", "a cab"],

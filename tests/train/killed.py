@@ -19,7 +19,7 @@ import torch
 
 from plainbert import checkpoint
 from plainbert.batching.batch import Examples
-from plainbert.infer.evaluation import Predictions
+from plainbert.tasks.classification.evaluate import Predictions
 from plainbert.train.loop import fit
 from plainbert.train.settings import Settings
 

@@ -15,7 +15,8 @@ import torch
 from plainbert import checkpoint
 from plainbert.batching.batch import Examples
 from plainbert.errors import CheckpointError, FormatError, UsageError
-from plainbert.infer.evaluation import Predictions, decide, evaluate
+from plainbert.tasks.classification.decode import predicted
+from plainbert.tasks.classification.evaluate import Predictions, evaluate
 from plainbert.train import loop, monitor
 from plainbert.train.loop import fit
 from plainbert.train.settings import Settings
@@ -239,7 +240,7 @@ def test_evaluation_is_over_the_whole_set():
     found = evaluate(model, DEV, ["accuracy"])
     assert found["dev"]["accuracy"] == hits / 40
     assert set(found) == {"dev", "dev_mm"}
-    assert decide(torch.tensor([[0.5], [2.0]]).numpy()).tolist() == [0.5, 2.0]
+    assert predicted(torch.tensor([[0.5], [2.0]]).numpy()).tolist() == [0.5, 2.0]
 
 
 def test_mistakes_are_named():

@@ -23,7 +23,7 @@ from plainbert.runtimes import find
 from plainbert.runtimes.find import MXNET, find_python
 from plainbert.runtimes.remote import Remote
 
-PROGRAM = Path(__file__).parent / "run_mxnet.py"
+PROGRAM = Path(__file__).with_name("program.py")
 SYMBOL, WEIGHTS = "-symbol.json", "-0000.params"
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from plainbert.batching.features import tokenized
 from plainbert.errors import CheckpointError, FormatError, MissingDependencyError, UsageError
 from plainbert.export.names import INPUTS, Options
 from plainbert.export.onnx import graph, ranges
@@ -19,7 +20,6 @@ from plainbert.export.onnx import int8 as onnx_int8
 from plainbert.export.runner import Ids, Runner, Scores
 from plainbert.export.source import Source
 from plainbert.infer.devices import adds_small_products
-from plainbert.tasks.embedding.encode import tokenized
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -55,7 +55,10 @@ def write(source: Source, folder: Path, options: Options) -> None:
     model = graph.build(source)
     _save(model, folder / MODEL)
     if options.int8:
-        texts = tokenized(source.body, source.tokenizer, options.calibration, source.max_length)
+        texts = tokenized(
+            source.tokenizer, options.calibration, source.max_length,
+            source.config.max_position_embeddings,
+        )  # fmt: skip
         onnx_int8.quantize(model, ranges.observe(source.body, texts))
         _save(model, folder / INT8)
 

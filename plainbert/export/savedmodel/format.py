@@ -1,7 +1,7 @@
 """TensorFlow SavedModels, with the signatures that bert-multi-gpu's clients know.
 
-TensorFlow writes and runs them in a Python of its own, see :mod:`plainbert.runtimes.find`; the program
-is ``run_savedmodel.py``. The folder gets one version folder named by the time in seconds, as
+TensorFlow writes and runs them in a Python of its own, see :mod:`plainbert.runtimes.find`; the
+program is ``program.py``. The folder gets one version folder named by the time in seconds, as
 TensorFlow Serving expects: its ``--model_base_path`` is the export folder.
 
 Inputs are int32 and (-1, -1), batch and length, unless another shape is given. ``tokens`` are
@@ -44,7 +44,7 @@ from plainbert.runtimes import find
 from plainbert.runtimes.find import TENSORFLOW, execute, find_python
 from plainbert.runtimes.remote import Remote
 
-PROGRAM = Path(__file__).with_name("run_savedmodel.py")
+PROGRAM = Path(__file__).with_name("program.py")
 
 
 def require(options: Options) -> None:
@@ -116,7 +116,8 @@ def open_runner(folder: Path, threads: int = 0, python: str | None = None) -> Ru
     Args:
         folder: with version folders, of which the newest is taken.
         threads: for its operations; as TensorFlow likes when 0.
-        python: the interpreter that has TensorFlow; see :func:`plainbert.runtimes.find.find_python`.
+        python: the interpreter that has TensorFlow; see
+            :func:`plainbert.runtimes.find.find_python`.
 
     Raises:
         UsageError: there is no Python with TensorFlow.

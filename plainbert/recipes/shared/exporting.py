@@ -18,12 +18,13 @@ from plainbert.export.exported import Exported
 from plainbert.export.manifest import Manifest
 from plainbert.export.names import TASKS, Options
 from plainbert.export.source import Source, source_of
-from plainbert.infer.evaluation import Evaluation, Predictions
+from plainbert.infer.evaluation import Evaluation
 from plainbert.nn.pooling import Pooling
 from plainbert.recipes.shared import texts
 from plainbert.recipes.shared.models import name_of
 from plainbert.recipes.shared.vocabulary import tokenizer_of
 from plainbert.tasks.classification import evaluate as classification
+from plainbert.tasks.classification.evaluate import Predictions
 from plainbert.tasks.classification.find import find
 from plainbert.tasks.classification.table import REGRESSION, TableTask
 from plainbert.tasks.classification.task import Task

@@ -1,4 +1,4 @@
-"""The flags that more than one script takes; :mod:`plainbert.recipes.shared.flags` says how they are used."""
+"""The flags that more than one script takes."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,13 +11,14 @@ import numpy as np
 import torch
 
 from plainbert import files
-from plainbert.batching.features import Features
-from plainbert.infer.evaluation import RESULTS_FILE, Scores, decide, logits
+from plainbert.batching.features import Features, tokenized
+from plainbert.errors import UsageError
+from plainbert.infer.evaluation import RESULTS_FILE, Evaluation, Scores, logits
 from plainbert.nn.headed import Headed
 from plainbert.tasks.classification import scores as metrics
+from plainbert.tasks.classification.decode import predicted
 from plainbert.tasks.classification.submission import write_submission
 from plainbert.tasks.classification.task import Example, Task
-from plainbert.tasks.embedding.encode import tokenized
 from plainbert.text.tokenizer import Tokenizer
 from plainbert.train.parallel.strategy import ALONE, Ranks
 
@@ -68,7 +69,9 @@ def load(
         labels = [task.label_id(str(each)) if task.labels else float(each or 0) for each in given]
     column = None if labels is None else np.array(labels, np.int64 if task.labels else np.float32)
     texts = [example.texts for example in examples]
-    features = tokenized(model, tokenizer, texts, max_len, num_workers, bar=True)
+    features = tokenized(
+        tokenizer, texts, max_len, model.config.max_position_embeddings, num_workers, bar=True
+    )
     log.info(
         "%s %s: %d rows, %.1f tokens each on average",
         task.name, split, len(features), features.lengths.mean(),
@@ -101,7 +104,7 @@ def judge(
     """
     found: Scores = {}
     for split, part in data.items():
-        chosen = decide(logits(model, part.features, dtype, ranks, bar=ranks.rank == 0))
+        chosen = predicted(logits(model, part.features, dtype, ranks, bar=ranks.rank == 0))
         if part.features.labels is not None:
             found[split] = metrics.compute(names or task.metrics, chosen, part.features.labels)
             shown = ", ".join(f"{name} {value:.4f}" for name, value in found[split].items())
@@ -111,4 +114,58 @@ def judge(
             log.info("predictions of %s: %s", split, path)
     if ranks.rank == 0:
         files.write_json(folder / RESULTS_FILE, found)
+    return found
+
+
+class Predictions(Evaluation):
+    """Metrics of a classifier or regressor on labelled sets.
+
+    Args:
+        sets: features with labels, by the name of the split; at least one.
+        names: metrics; the first one chooses.
+        dtype: of the matrix products.
+        ranks: they share the rows.
+    """
+
+    def __init__(
+        self,
+        sets: Mapping[str, Features],
+        names: Sequence[str],
+        dtype: torch.dtype,
+        ranks: Ranks = ALONE,
+    ) -> None:
+        if not names:
+            raise UsageError("sets to evaluate, but no metric to evaluate them by.")
+        self.sets, self.names, self.dtype, self.ranks = sets, names, dtype, ranks
+        self.chooses, self.better = names[0], metrics.better(names[0])
+
+    def __call__(self, model: Headed) -> Scores:
+        return evaluate(model, self.sets, self.names, self.dtype, self.ranks)
+
+
+def evaluate(
+    model: Headed,
+    sets: Mapping[str, Features],
+    names: Sequence[str],
+    dtype: torch.dtype = torch.float32,
+    ranks: Ranks = ALONE,
+) -> Scores:
+    """Score a classifier or a regressor.
+
+    Args:
+        model: left as it was, in training mode or not.
+        sets: features with labels, by the name of the split.
+        names: metrics.
+        dtype: of the matrix products.
+        ranks: they share the rows.
+
+    Returns:
+        metric to score, for every set.
+    """
+    found = {}
+    for split, features in sets.items():
+        assert features.labels is not None
+        found[split] = metrics.compute(
+            names, predicted(logits(model, features, dtype, ranks)), features.labels
+        )
     return found

@@ -40,11 +40,6 @@ class HubSet:
     row: str | None = "idx"
 
 
-def is_saved(folder: Path) -> bool:
-    """Whether ``DatasetDict.save_to_disk`` wrote the folder."""
-    return (folder / "dataset_dict.json").is_file()
-
-
 def examples(
     name: str, hub: HubSet, split: str, saved: Path | None, tried: list[str]
 ) -> Iterator[Example]:

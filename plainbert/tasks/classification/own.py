@@ -75,9 +75,7 @@ def _make(own: type, name: str) -> Task:
         missing.append("rows(split, folder)")
     # Attributes that only __init__ sets are looked for on the instance below.
     if missing and "__init__" not in vars(own):
-        raise UsageError(
-            f"{name} lacks {', '.join(missing)}. See plainbert/tasks/classification/task.py."
-        )
+        raise UsageError(f"{name} lacks {', '.join(missing)}. See plainbert/tasks/task.py.")
     try:
         task = own()
     except PlainBertError:
@@ -88,9 +86,7 @@ def _make(own: type, name: str) -> Task:
         ) from error
     missing = [attribute for attribute in Task.required if not hasattr(task, attribute)]
     if missing:
-        raise UsageError(
-            f"{name} lacks {', '.join(missing)}. See plainbert/tasks/classification/task.py."
-        )
+        raise UsageError(f"{name} lacks {', '.join(missing)}. See plainbert/tasks/task.py.")
     _check(task, name)
     return task
 

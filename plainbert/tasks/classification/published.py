@@ -13,6 +13,7 @@ from plainbert.tasks.classification import hub_sets
 from plainbert.tasks.classification.hub_sets import HubSet
 from plainbert.tasks.classification.names import DESCRIPTIONS
 from plainbert.tasks.classification.task import Example, Task
+from plainbert.tasks.saved_sets import is_saved
 
 GLUE_DIR = "GLUE_DIR"  # the environment variable that GLUE's own scripts use
 DEFAULT_FOLDER = Path("glue_data")
@@ -100,7 +101,7 @@ class PublishedTask(Task):
     def has(self, split: str, folder: str | Path | None = None) -> bool:
         """Whether the folder holds the split's file (a folder without labels-free test is fine)."""
         found, _ = self.locate(self.folder if folder is None else folder)
-        if found is None or hub_sets.is_saved(found):
+        if found is None or is_saved(found):
             return split in self.splits
         return split in self.splits and self._source(found, split) is not None
 
@@ -113,7 +114,7 @@ class PublishedTask(Task):
                 f"in it or in its subfolder {' or '.join(self.folders)}.",
                 folder,
             )
-        if found is None or hub_sets.is_saved(found):
+        if found is None or is_saved(found):
             yield from hub_sets.examples(self.name, self.hub, split, found, tried)
             return
         source = self._source(found, split)
@@ -141,7 +142,7 @@ class PublishedTask(Task):
         if folder is not None:
             places.append(Path(folder))
         for place in places:
-            if hub_sets.is_saved(place) or any(self._source(place, split) for split in self.splits):
+            if is_saved(place) or any(self._source(place, split) for split in self.splits):
                 return place, []
         return None, [str(place) for place in places]
 

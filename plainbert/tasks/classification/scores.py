@@ -113,18 +113,6 @@ def report(
     }
 
 
-def format_report(scores: dict[str, dict[str, float]]) -> str:
-    """The table of :func:`report` as text, one line per class under a header."""
-    width = max(5, *(len(name) for name in scores))
-    lines = [f"{'label':<{width}}  precision  recall     f1  rows"]
-    lines += [
-        f"{name:<{width}}  {row['precision']:9.4f}  {row['recall']:6.4f} {row['f1']:6.4f} "
-        f"{row['support']:5.0f}"
-        for name, row in scores.items()
-    ]
-    return "\n".join(lines)
-
-
 def _arrays(
     predictions: ArrayLike, labels: ArrayLike, regression: bool
 ) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -178,7 +178,7 @@ class Task:
         return self.labels.index(str(self.clean_label(label)))
 
     def submission_name(self, split: str) -> str:
-        """The file name that :func:`plainbert.tasks.classification.submission.write_submission` uses."""
+        """Name of the file that GLUE's server takes for a split."""
         if split == "test":
             return f"{self.name}.tsv"
         return f"{self.name}-{split.removeprefix('test_')}.tsv"

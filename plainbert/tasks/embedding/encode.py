@@ -6,7 +6,6 @@ the result.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,17 +15,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from plainbert.batching.batch import TOKENS_PER_BATCH, Batch
-from plainbert.batching.features import Features, featurize
+from plainbert.batching.features import Features, tokenized
+from plainbert.checkpoint import Checkpoint
 from plainbert.errors import UsageError
 from plainbert.infer import threads
 from plainbert.infer.prepare import is_narrow
 from plainbert.nn.bert import Bert, Output
-from plainbert.nn.headed import Headed
 from plainbert.nn.layout import Padded
+from plainbert.nn.names import POOLINGS, kind_of
 from plainbert.nn.pooling import Pooling, normalize, pool
 from plainbert.text.tokenizer import Tokenizer
-
-log = logging.getLogger(__name__)
 
 Vectors = NDArray[np.float32]
 MEAN = Pooling()
@@ -67,7 +65,9 @@ def encode(
     """
     if pooling.kind == "none":
         raise UsageError("pooling NONE gives no vector per text; encode_tokens gives each token's.")
-    features = tokenized(model, tokenizer, texts, max_len, num_workers, bar)
+    features = tokenized(
+        tokenizer, texts, max_len, model.config.max_position_embeddings, num_workers, bar
+    )
     width = model.config.hidden_size
     width *= len(pooling.layers) * (2 if pooling.kind == "mean_max" else 1)
     found = np.zeros((len(features), width), np.float32)
@@ -111,7 +111,7 @@ def encode_tokens(
     Returns:
         the ids of the tokens, and for each text an array (L, D'), float32.
     """
-    features = tokenized(model, tokenizer, texts, max_len, 0, bar)
+    features = tokenized(tokenizer, texts, max_len, model.config.max_position_embeddings, 0, bar)
     found: list[Any] = [None] * len(features)
     states = _Runner(model, tokenizer, features, pooling, device)
 
@@ -128,31 +128,37 @@ def encode_tokens(
     return features, found
 
 
-def tokenized(
-    model: Bert | Headed,
-    tokenizer: Tokenizer,
-    texts: Sequence[str | tuple[str, ...]],
-    max_len: int | None,
-    num_workers: int = 0,
-    bar: bool = False,
-) -> Features:
-    """Texts as ids; a warning says how many were cut.
+def pooling_of(
+    checkpoint: Checkpoint,
+    strategy: str | None = None,
+    layers: Sequence[int] = (-1,),
+    mask_cls_sep: bool = False,
+    normalize: bool | None = None,
+) -> Pooling:
+    """How to pool: as the folder says, where nothing else is asked for.
+
+    Args:
+        checkpoint: the model's folder.
+        strategy: a name of :data:`plainbert.nn.names.POOLINGS`. The folder's own when not
+            given, or the mean if it states none.
+        layers: counted from the end.
+        mask_cls_sep: leave [CLS] and [SEP] out.
+        normalize: scale vectors to length 1. When not given: as the folder says, for its own
+            pooling; else no.
 
     Raises:
-        UsageError: ``max_len`` is more than the model has positions.
+        UsageError: the folder's own pooling is one we do not have.
     """
-    most = model.config.max_position_embeddings
-    if max_len is not None and max_len > most:
-        raise UsageError(f"max_len={max_len}: this model has {most} positions; give at most that.")
-    rows = [(text,) if isinstance(text, str) else tuple(text) for text in texts]
-    limit = max_len or most
-    features = featurize(tokenizer, rows, limit, num_workers=num_workers, bar=bar)
-    if features.cut:
-        log.warning(
-            "%d of %d texts were longer than %d tokens and were cut; --max_len sets the limit.",
-            features.cut, len(features), limit,
-        )  # fmt: skip
-    return features
+    own = checkpoint.pooling
+    if strategy is None and own is not None and own not in POOLINGS:
+        raise UsageError(
+            f"{checkpoint.folder} pools by {own!r}, which is not supported. Choose one "
+            f"with pooling_strategy: {', '.join(POOLINGS)}."
+        )
+    kind = kind_of(strategy or own or "mean")
+    if normalize is None:
+        normalize = strategy is None and checkpoint.normalize
+    return Pooling(kind, tuple(layers), mask_cls_sep, normalize)
 
 
 class _Runner:

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from plainbert import model_zoo
 from plainbert.batching.batch import TOKENS_PER_BATCH
+from plainbert.batching.features import tokenized
 from plainbert.errors import UnknownNameError, UsageError
 from plainbert.infer.devices import pick_device, pick_dtype
 from plainbert.infer.prepare import prepare
 from plainbert.nn.bert import Bert
-from plainbert.tasks.embedding.encode import Vectors, encode_tokens, tokenized
+from plainbert.tasks.embedding.encode import Vectors, encode_tokens
 from plainbert.text.tokenizer import Tokenizer
 from plainbert.text.vocab import Vocab
 
@@ -146,7 +147,10 @@ class BertEmbedding:
         self, sentences: Sequence[str], shuffle: bool = False
     ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]]:
         """Padded batches: ids (B, L), valid lengths (B,), segments (B, L)."""
-        features = tokenized(self.bert, self.tokenizer, list(sentences), self.max_seq_length)
+        features = tokenized(
+            self.tokenizer, list(sentences), self.max_seq_length,
+            self.bert.config.max_position_embeddings,
+        )  # fmt: skip
         order = list(range(len(features)))
         if shuffle:
             random.shuffle(order)

@@ -14,13 +14,13 @@ from plainbert import files
 from plainbert.errors import UnknownNameError, UsageError
 from plainbert.infer.evaluation import RESULTS_FILE, Evaluation, Scores, logits
 from plainbert.nn.headed import Headed
-from plainbert.tasks.classification.scores import format_report
 from plainbert.tasks.ner import conll, scores
 from plainbert.tasks.ner.conll import Sentences
 from plainbert.tasks.ner.decode import decide
 from plainbert.tasks.ner.features import WordFeatures, featurize_words
 from plainbert.tasks.ner.result_files import comparable, report, score, table
 from plainbert.tasks.ner.tags import TagSet, faults, marks_entities, scheme_of
+from plainbert.tasks.reports import format_report
 from plainbert.text.tokenizer import Tokenizer
 from plainbert.train.parallel.strategy import ALONE, Ranks
 

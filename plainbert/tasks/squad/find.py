@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from plainbert.errors import DataError, DownloadError, MissingDependencyError
-from plainbert.tasks.classification import hub_sets
+from plainbert.tasks.saved_sets import is_saved
 from plainbert.tasks.squad.data import Question, Squad, gather, question_of
 from plainbert.tasks.squad.files import read
 
@@ -57,7 +57,7 @@ def find(split: str, version_2: bool = False, data_dir: str | Path | None = None
     path = file_of(split, version, data_dir)
     if path is not None:
         return read(path, training=split == "train")
-    saved = next((place for place in folders(data_dir) if hub_sets.is_saved(place)), None)
+    saved = next((place for place in folders(data_dir) if is_saved(place)), None)
     rows = _rows(split, version, saved, data_dir)
     name = f"{saved or HUB[version]} ({HUB_SPLITS[split]})"
     return gather(_questions(rows, name), name, training=split == "train")

@@ -1,7 +1,7 @@
 """How the processes of a run share its steps. Here: one process that shares with nobody.
 
-:mod:`plainbert.train.parallel.ddp` and :mod:`plainbert.train.parallel.fsdp` have the ways to share: each
-overrides what it does differently.
+:mod:`plainbert.train.parallel.ddp` and :mod:`plainbert.train.parallel.fsdp` have the ways
+to share: each overrides what it does differently.
 """
 
 from __future__ import annotations

@@ -224,7 +224,7 @@ def test_the_example(exported: tuple[Source, Path], tmp_path: Path, int8: bool) 
     exported[0].tokenizer.save(tmp_path)
     about = {"max_length": 8, "labels": folders.LABELS, "quantized": int8}
     (tmp_path / "manifest.json").write_text(json.dumps(about))
-    program = HERE / "plainbert" / "export" / "examples" / "predict_onnx.py"
+    program = HERE / "plainbert" / "export" / "onnx" / "predict.py"
     (tmp_path / "predict.py").write_bytes(program.read_bytes())
     done = subprocess.run(
         [sys.executable, "-I", tmp_path / "predict.py", "the cat a b c a b", "c"],

@@ -22,7 +22,7 @@ from tests.helpers import folders
 def test_the_program_imports_nothing_of_ours() -> None:
     code = format.PROGRAM.read_text("utf-8").split('"""', 2)[2]
     assert "plainbert" not in code
-    example = format.PROGRAM.with_name("examples") / "predict_savedmodel.py"
+    example = format.PROGRAM.with_name("predict.py")
     assert "plainbert" not in example.read_text("utf-8")
 
 

@@ -22,7 +22,6 @@ from plainbert.export.torch import format
 from plainbert.nn.pooling import Pooling
 from tests.helpers import folders
 
-EXAMPLES = Path(format.__file__).parent / "examples"
 SHAPES = [(4, 9), (1, 9), (4, 2), (1, 2), (2, 8)]
 CASES = [
     *((task, "gelu", Pooling() if task == "embedding" else None) for task in TASKS),
@@ -121,7 +120,7 @@ def runs_alone(source: Source, folder: Path) -> bool:
     source.tokenizer.save(folder)
     about = {"max_length": 32, "labels": source.labels}
     (folder / "manifest.json").write_text(json.dumps(about))
-    shutil.copy(EXAMPLES / "predict_torch.py", folder / "predict.py")
+    shutil.copy(Path(format.__file__).with_name("predict.py"), folder / "predict.py")
     # An editable install is found through the path, any other one is shadowed.
     code = """
 import pathlib, runpy, sys

@@ -1,6 +1,8 @@
 """The whole flag set of every script, frozen; and every flag of GluonNLP's scripts.
 
-After a wanted change: ``make test ARGS="tests/recipes/shared/test_golden_flags.py --update-golden"``.
+After a wanted change:
+
+    make test ARGS="tests/recipes/shared/test_golden_flags.py --update-golden"
 """
 
 from __future__ import annotations

@@ -41,8 +41,8 @@ def test_import_is_light():
     code = (
         "import sys, plainbert.tasks.classification.names as names\n"
         "light = {'argparse', 'numpy', 'torch', 'csv', 'json', 'logging'} & set(sys.modules)\n"
-        "import plainbert.tasks.classification.find, plainbert.tasks.classification.table, plainbert.tasks.classification.submission\n"
-        "plainbert.tasks.classification.find.find('MNLI'); import plainbert.tasks.classification.scores\n"
+        "from plainbert.tasks.classification import find, scores, submission, table\n"
+        "find.find('MNLI')\n"
         "heavy = {'numpy', 'torch', 'sklearn', 'scipy', 'datasets'} & set(sys.modules)\n"
         "print(sorted(light), sorted(heavy))"
     )

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plainbert.errors import DataError, UnknownNameError
-from plainbert.tasks.classification.scores import METRICS, better, compute, format_report, report
+from plainbert.tasks.classification.scores import METRICS, better, compute, report
+from plainbert.tasks.reports import format_report
 
 
 def counted_f1(got, want, positive):

@@ -1,4 +1,4 @@
-"""``plainbert.tasks.pretraining.masking``: what holds for all masks. See also test_distribution.py."""
+"""``plainbert.tasks.pretraining.masking``: what holds for all masks."""
 
 from __future__ import annotations
 

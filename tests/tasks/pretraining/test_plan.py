@@ -1,4 +1,4 @@
-"""``plainbert.tasks.pretraining.plan``: what holds for every instance. See also test_distribution.py."""
+"""``plainbert.tasks.pretraining.plan``: what holds for every instance."""
 
 from __future__ import annotations
 

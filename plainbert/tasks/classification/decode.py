@@ -1,0 +1,48 @@
+"""From the logits of a classifier or regressor to labels, numbers and probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plainbert.infer.logits import probabilities
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says about one text.
+
+    Attributes:
+        label: the most probable label; for a regression the number itself.
+        probabilities: of every label, in the order of their ids; empty for a regression.
+    """
+
+    label: str | float
+    probabilities: dict[str, float]
+
+
+def decode(logits: NDArray[np.float32], labels: Sequence[str]) -> list[Prediction]:
+    """What a model says about each text.
+
+    Args:
+        logits: (N, C); (N, 1) of a regression.
+        labels: names of the classes by id; none for a regression.
+    """
+    if not labels:
+        return [Prediction(float(value), {}) for value in logits[:, 0]]
+    return [
+        Prediction(labels[row.argmax()], dict(zip(labels, row.tolist(), strict=True)))
+        for row in probabilities(logits)
+    ]
+
+
+def predicted(logits: NDArray[Any]) -> NDArray[Any]:
+    """The class, or the number, that logits stand for: (N, C) -> (N,)."""
+    if logits.shape[1] == 1:
+        return logits[:, 0]
+    chosen: NDArray[np.int64] = logits.argmax(1)
+    return chosen

@@ -14,7 +14,7 @@ from plainbert.errors import UsageError
 from plainbert.nn.bert import Bert
 from plainbert.nn.models import MODELS
 from plainbert.text.wordpiece import WordPiece
-from tests.infer.conftest import SENTENCES
+from tests.helpers.small_bert import SENTENCES
 
 
 @pytest.fixture

@@ -142,7 +142,7 @@ def test_commands_are_found_as_a_shell_reads_them() -> None:
 def test_a_wrong_command_is_refused(tmp_path: Path) -> None:
     script = tmp_path / "s.py"
     script.write_text(
-        "from plainbert.cli import flags\n"
+        "from plainbert.recipes.shared import flags\n"
         "def parse_args(argv=None):\n"
         "    parser = flags.parser(None)\n"
         "    flags.add(parser, epochs=1)\n"

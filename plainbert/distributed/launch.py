@@ -1,9 +1,9 @@
 """The commands that start a script on one host or several, with what a bare command lacks.
 
 - Without keep-alive options mpirun does not notice a cut network and hangs; with them it still does
-  when a rank was quicker to notice (``plainbert.distributed.lifeline``).
-- Without TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 (set by ``plainbert.distributed.agent``) ranks that torchrun
-  starts again may look for ranks that are gone.
+  when a rank was quicker to notice (:mod:`plainbert.distributed.lifeline`).
+- Without TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 (set by ``plainbert.distributed.agent``) ranks that
+  torchrun starts again may look for ranks that are gone.
 - An isolated launcher may ignore SIGTERM: ``timeout -k`` kills what is left.
 - Open MPI 5 does not tell where rank 0 runs: MASTER_ADDR.
 - mpirun binds each rank to one core or socket, which starves its threads: ``--bind-to none``.

@@ -120,7 +120,7 @@ def test_fields_for_more_than_four_gigabytes(tmp_path, monkeypatch):
 def test_opening_reads_next_to_nothing(tmp_path):
     npz.write(tmp_path / "a.npz", {"a": np.arange(1 << 22)})
     program = (
-        "import sys; from plainbert.corpus import npz\n"
+        "import sys; from plainbert.containers import npz\n"
         "read = lambda: int(open('/proc/self/io').read().split()[1])\n"
         "npz.read(sys.argv[1]); before = read(); npz.read(sys.argv[1]); print(read() - before)"
     )

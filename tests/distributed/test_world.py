@@ -175,8 +175,9 @@ def test_gpu_of_a_rank() -> None:
 def test_nothing_here_waits_for_torch() -> None:
     code = (
         "import sys\n"
-        "from plainbert.dist import agent, ending, failure, group, launch, packing, rendezvous\n"
-        "from plainbert.dist import spawn, watch, world\n"
+        "from plainbert.distributed import agent, ending, failure, group, launch\n"
+        "from plainbert.distributed import packing, rendezvous\n"
+        "from plainbert.distributed import spawn, watch, world\n"
         "world.World.current()\n"
         "print('torch' in sys.modules)"
     )

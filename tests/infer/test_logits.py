@@ -13,7 +13,7 @@ from plainbert.infer import logits
 from plainbert.infer.prepare import prepare
 from plainbert.nn.models import MODELS
 from plainbert.text.wordpiece import WordPiece
-from tests.infer.conftest import SENTENCES
+from tests.helpers.small_bert import SENTENCES
 
 
 @pytest.mark.parametrize("head", ["classification", "regression", "next_sentence"])

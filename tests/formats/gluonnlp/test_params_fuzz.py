@@ -19,7 +19,7 @@ from plainbert.formats.gluonnlp import params, reader
 from tests.helpers import params_files as raw
 
 HERE = Path(__file__).resolve().parent
-FIXTURES = HERE.parent / "fixtures" / "gluonnlp"
+FIXTURES = HERE.parents[1] / "fixtures" / "gluonnlp"
 FILES = 10_000
 SLOWEST = 2.0  # seconds for one file, on a busy machine
 GROWTH = 1 << 30  # bytes of address space: what the readers may unpack, and no more

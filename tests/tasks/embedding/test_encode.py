@@ -14,7 +14,7 @@ from plainbert.nn.bert import Bert
 from plainbert.nn.pooling import Pooling
 from plainbert.tasks.embedding.encode import encode, encode_tokens
 from plainbert.text.wordpiece import WordPiece
-from tests.infer.conftest import SENTENCES
+from tests.helpers.small_bert import SENTENCES
 
 TEXTS = [*SENTENCES, ("the heron", "we sat by the river"), ("a", "")]
 

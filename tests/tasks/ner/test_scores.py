@@ -10,9 +10,9 @@ import sklearn.metrics
 from seqeval.scheme import IOB2, IOBES
 
 from plainbert.errors import DataError
-from plainbert.tasks.classification import scores as rows
 from plainbert.tasks.ner import scores
 from plainbert.tasks.ner.tags import encode, spans
+from plainbert.tasks.reports import format_report
 
 KINDS = ("PER", "LOC", "creative-work")
 
@@ -98,7 +98,7 @@ def test_a_row_for_every_type(sides: tuple[list[list[str]], list[list[str]]]) ->
         right = slow(predicted, gold, None if kind == "all" else kind)
         assert [row["precision"], row["recall"], row["f1"]] == pytest.approx(right)
     assert found["all"]["support"] == sum(len(spans(tags)) for tags in gold)
-    text = rows.format_report(found)
+    text = format_report(found)
     assert [line.split()[0] for line in text.splitlines()] == ["label", *found]
 
 

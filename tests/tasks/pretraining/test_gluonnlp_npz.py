@@ -271,7 +271,8 @@ def test_a_hostile_file_takes_little_memory_and_time(tmp_path):
         pack(tmp_path / f"{number}.npz", members, zipfile.ZIP_DEFLATED)
     program = (
         "import resource, sys\n"
-        "from plainbert.corpus import npz, gluonnlp_npz\n"
+        "from plainbert.containers import npz\n"
+        "from plainbert.tasks.pretraining import gluonnlp_npz\n"
         "from plainbert.errors import FormatError\n"
         "resource.setrlimit(resource.RLIMIT_CPU, (20, 20))\n"
         "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10\n"

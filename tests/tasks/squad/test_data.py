@@ -256,8 +256,8 @@ def test_the_first_questions_only() -> None:
 
 def test_neither_torch_nor_numpy_is_needed() -> None:
     code = (
-        "import sys; from plainbert.tasks import squad_find; "
-        f"squad_find.read({str(FIXTURES / 'dev-v1.1.json')!r}); "
+        "import sys; from plainbert.tasks.squad import find; "
+        f"find.read({str(FIXTURES / 'dev-v1.1.json')!r}); "
         "print({'torch', 'numpy', 'datasets'} & set(sys.modules))"
     )
     done = subprocess.run(

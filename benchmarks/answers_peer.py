@@ -55,7 +55,7 @@ def plainbert_train(args: argparse.Namespace) -> Turn:
     from plainbert.train.step import Scaler, Stepper
 
     features = training_windows(args)
-    model = open_folder(args.model_dir, head="span", fresh_head=True).headed.train()
+    model = open_folder(args.model_dir, head="question_answering", fresh_head=True).headed.train()
     optimizer = Optimizer("adamw", model.named_parameters(), 0.0)
     mixed = Mixed(model, torch.bfloat16)
     stepper = Stepper(model, optimizer, mixed, Scaler(), 1.0, objective=Spans())
@@ -80,13 +80,14 @@ def transformers_train(args: argparse.Namespace) -> Turn:
     assert features.labels is not None
     rows = [
         {
-            "input_ids": features.row(row), "labels": tuple(features.labels[row].tolist()),
+            "input_ids": features.row(row),
+            "labels": tuple(features.labels[row].tolist()),
             "token_type_ids": features.types[start:stop].tolist(),
         }
         for row, (start, stop) in enumerate(
             zip(features.offsets[:-1], features.offsets[1:], strict=True)
         )
-    ]  # fmt: skip
+    ]
     recipe = recipe_of(args.contender)
     trainer = squad_peer.Trainer(squad_peer.open_peer(args.model_dir)[0], recipe)
 
@@ -114,7 +115,7 @@ def plainbert_predict(args: argparse.Namespace) -> Turn:
     from plainbert.tasks.squad.decode import Search
     from plainbert.tasks.squad.predict import ask
 
-    opened = open_folder(args.model_dir, head="span", fresh_head=True)
+    opened = open_folder(args.model_dir, head="question_answering", fresh_head=True)
     dtype = torch.bfloat16 if args.contender == OURS16 else torch.float32
     model, asked = prepare(opened.headed, dtype), questions(args)
 

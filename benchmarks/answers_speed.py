@@ -37,7 +37,7 @@ from answers_peer import (  # noqa: E402
     contend,
     questions,
     training_windows,
-)  # fmt: skip
+)
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:

@@ -84,9 +84,12 @@ def measure(
     way = WAYS[name]
     python = {"mxnet": args.mxnet, "savedmodel": args.tensorflow}.get(way.format)
     options = Options(
-        fused=way.fused, int8=way.int8, calibration=tuple(texts), compiled=way.compiled,
+        fused=way.fused,
+        int8=way.int8,
+        calibration=tuple(texts),
+        compiled=way.compiled,
         python=python,
-    )  # fmt: skip
+    )
     with tempfile.TemporaryDirectory() as home:
         folder, start = Path(home) / "exported", perf_counter()
         written = bundle.export(
@@ -118,16 +121,22 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
         for way in args.only:
             torch.manual_seed(0)  # the same new head each time
             opened = model_zoo.open_folder(
-                args.model_dir, head, LABELS.get(task), fresh_head=head != "encoder"
+                args.model_dir, head, LABELS.get(task), fresh_head=head != "embedding"
             )
             for name, found in measure(source_of(opened, task), way, texts, args).items():
                 result[task][name] = found
                 print(f"{task:18} {name:24} {found}", flush=True)
-    report.save("export_formats", {
-        "versions": report.versions("onnx", "onnxruntime", "openvino"),
-        "model": args.model_dir, "file": args.file.name, "texts": len(texts),
-        "threads": args.threads, "tasks": result,
-    })  # fmt: skip
+    report.save(
+        "export_formats",
+        {
+            "versions": report.versions("onnx", "onnxruntime", "openvino"),
+            "model": args.model_dir,
+            "file": args.file.name,
+            "texts": len(texts),
+            "threads": args.threads,
+            "tasks": result,
+        },
+    )
     return result
 
 

@@ -109,10 +109,16 @@ def quantize_as_peer(model: Path, dynamic: Path, static: Path, features: Any) ->
 
     quantize_dynamic(model, dynamic, per_channel=True, weight_type=QuantType.QInt8)
     quantize_static(
-        model, static, Reader(), quant_format=QuantFormat.QDQ, per_channel=True,
-        op_types_to_quantize=["Gemm", "MatMul"], activation_type=QuantType.QUInt8,
-        weight_type=QuantType.QInt8, calibrate_method=CalibrationMethod.MinMax,
-    )  # fmt: skip
+        model,
+        static,
+        Reader(),
+        quant_format=QuantFormat.QDQ,
+        per_channel=True,
+        op_types_to_quantize=["Gemm", "MatMul"],
+        activation_type=QuantType.QUInt8,
+        weight_type=QuantType.QInt8,
+        calibrate_method=CalibrationMethod.MinMax,
+    )
 
 
 def score(task: Any, labels: NDArray[Any], found: NDArray[Any], vectors: bool) -> float:
@@ -142,13 +148,17 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     from plainbert.tasks.classification.table import REGRESSION, TableTask
 
     opened = model_zoo.open_folder(args.model_dir)
-    vectors = opened.head == "encoder"
+    vectors = opened.head == "embedding"
     source = source_of(opened, args.model_dir, Pooling(normalize=True) if vectors else None)
     labels = opened.model.config.id2label if opened.head == "classification" else None
     task = TableTask(
-        args.train_file, args.dev_file, None, args.text_columns, args.label_column,
+        args.train_file,
+        args.dev_file,
+        None,
+        args.text_columns,
+        args.label_column,
         labels=labels or REGRESSION,
-    )  # fmt: skip
+    )
     train, dev = (task.read(split).examples for split in ("train", "dev"))
     dev = dev[: args.max_samples]
     places = np.linspace(0, len(train) - 1, min(args.calibration, len(train))).astype(int)
@@ -185,13 +195,22 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
         }  # fmt: skip
         print(f"{name:28} {result[name]}")
     packages = [name for name in ("onnxruntime", "openvino") if importlib.util.find_spec(name)]
-    report.save(args.name, {
-        "versions": report.versions("onnx", "onnxscript", *packages),
-        "model": args.model_dir, "metric": "spearman" if vectors else task.metrics[0],
-        "file": args.dev_file.name, "rows": len(dev), "calibration": len(rows),
-        "mean_tokens": round(float(features.lengths.mean()), 1), "batch": args.batch,
-        "threads": args.threads, "repeats": args.repeats, "variants": result,
-    })  # fmt: skip
+    report.save(
+        args.name,
+        {
+            "versions": report.versions("onnx", "onnxscript", *packages),
+            "model": args.model_dir,
+            "metric": "spearman" if vectors else task.metrics[0],
+            "file": args.dev_file.name,
+            "rows": len(dev),
+            "calibration": len(rows),
+            "mean_tokens": round(float(features.lengths.mean()), 1),
+            "batch": args.batch,
+            "threads": args.threads,
+            "repeats": args.repeats,
+            "variants": result,
+        },
+    )
     return result
 
 

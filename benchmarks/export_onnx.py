@@ -60,9 +60,14 @@ def export_peers_module(folder: str, path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
-            module, sample, dynamo=True, dynamic_shapes=(sizes,) * 3, verbose=False,
-            input_names=list(export_peer.NAMES), output_names=["scores"],
-        )  # fmt: skip
+            module,
+            sample,
+            dynamo=True,
+            dynamic_shapes=(sizes,) * 3,
+            verbose=False,
+            input_names=list(export_peer.NAMES),
+            output_names=["scores"],
+        )
     assert program is not None
     program.save(str(path), external_data=False)
 
@@ -79,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
 
     folder = str(model_zoo.resolve(args.model_dir))
     opened = model_zoo.open_folder(folder)
-    pooling = Pooling(normalize=True) if opened.head == "encoder" else None
+    pooling = Pooling(normalize=True) if opened.head == "embedding" else None
     source = source_of(opened, args.model_dir, pooling)
     texts = export_peer.sentences(args.file, args.max_samples)
     features = featurize(opened.tokenizer, texts, min(args.max_len, source.max_length))
@@ -114,12 +119,20 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     for name, row in result.items():
         print(f"{name:40} {row}")
     packages = [name for name in ("onnxruntime", "openvino") if importlib.util.find_spec(name)]
-    report.save(args.name, {
-        "versions": report.versions("transformers", "onnx", "onnxscript", *packages),
-        "model": args.model_dir, "file": args.file.name, "texts": len(texts),
-        "mean_tokens": round(float(features.lengths.mean()), 1), "batch": args.batch,
-        "threads": args.threads, "repeats": args.repeats, "variants": result,
-    })  # fmt: skip
+    report.save(
+        args.name,
+        {
+            "versions": report.versions("transformers", "onnx", "onnxscript", *packages),
+            "model": args.model_dir,
+            "file": args.file.name,
+            "texts": len(texts),
+            "mean_tokens": round(float(features.lengths.mean()), 1),
+            "batch": args.batch,
+            "threads": args.threads,
+            "repeats": args.repeats,
+            "variants": result,
+        },
+    )
     return result
 
 

@@ -124,7 +124,7 @@ def plainbert(folder: str, threads: int) -> Run:
         ids, types = (torch.from_numpy(batch[name][real]) for name in NAMES[:2])  # (T,)
         layout = Packed(real.sum(1).tolist())
         with torch.inference_mode():
-            if opened.head != "encoder":
+            if opened.head != "embedding":
                 found = ready(ids, types, layout)
             else:
                 hidden = ready(ids, types, layout=layout, pool=False).hidden

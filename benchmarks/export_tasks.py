@@ -77,9 +77,21 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "exported"
         export["main"](
-            ["--model_dir", args.model_dir, "--format", "onnx", "--int8", "--file", args.file,
-             "--output_dir", str(folder), "--threads", str(args.threads), *columns]
-        )  # fmt: skip
+            [
+                "--model_dir",
+                args.model_dir,
+                "--format",
+                "onnx",
+                "--int8",
+                "--file",
+                args.file,
+                "--output_dir",
+                str(folder),
+                "--threads",
+                str(args.threads),
+                *columns,
+            ]
+        )
         limit = ["--max_eval_samples", args.max_eval_samples] if args.max_eval_samples else []
         words = export["parse_args"](
             ["--evaluate", str(folder), "--dev_file", args.dev_file, "--label_column",
@@ -96,7 +108,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
             name: partial(evaluation, model) for name, model in models.items()
         }
         seconds = report.interleaved(turns, args.repeats, warmup=0)
-    percent = 1 if opened.head == "span" else 100  # SQuAD's scores are percent
+    percent = 1 if opened.head == "question_answering" else 100  # SQuAD's scores are percent
     found = {
         name: {
             **{key: round(percent * value, 2) for key, value in scores[name].items()},
@@ -112,10 +124,13 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     entry = {
         "rows": rows, "threads": args.threads, "repeats": args.repeats, "runtimes": found
     }  # fmt: skip
-    report.save(NAME, {
-        "versions": report.versions("onnxruntime", "openvino"),
-        "tasks": {**before, args.task: entry},
-    })  # fmt: skip
+    report.save(
+        NAME,
+        {
+            "versions": report.versions("onnxruntime", "openvino"),
+            "tasks": {**before, args.task: entry},
+        },
+    )
     return found
 
 

@@ -74,9 +74,12 @@ def features(tokenizer: Any, words: Words, length: int) -> Rows:
         length: tokens of a sentence at most.
     """
     coded = tokenizer(
-        [list(each) for each in words], is_split_into_words=True, truncation=True,
-        max_length=length, padding=False,
-    )  # fmt: skip
+        [list(each) for each in words],
+        is_split_into_words=True,
+        truncation=True,
+        max_length=length,
+        padding=False,
+    )
     found: Rows = []
     for row in range(len(words)):
         begins, before = [], None

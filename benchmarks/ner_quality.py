@@ -123,17 +123,43 @@ def score(gold: Sequence[Sentence], predicted: Sequence[Sequence[str]]) -> Score
 
 def ours(job: Job, seed: int, lr: float, log: Path, scheme: str = "iob2") -> Scores:
     """Fine-tune and tag with our script."""
-    limit = [] if job.limit is None else [
-        "--max_train_samples", job.limit, "--max_eval_samples", job.limit
-    ]  # fmt: skip
+    limit = (
+        []
+        if job.limit is None
+        else ["--max_train_samples", job.limit, "--max_eval_samples", job.limit]
+    )
     with tempfile.TemporaryDirectory() as name:
         script(
-            log, "finetune_ner", "--model_dir", job.model, "--train-path", job.train,
-            "--test-path", job.test, "--output_dir", name, "--optimizer", "adamw",
-            "--learning-rate", lr, "--epochs", EPOCHS, "--batch-size", BATCH, "--seq-len", LENGTH,
-            "--dtype", "bfloat16", "--threads", job.threads, "--seed", seed,
-            "--tag_scheme", scheme, *limit,
-        )  # fmt: skip
+            log,
+            "finetune_ner",
+            "--model_dir",
+            job.model,
+            "--train-path",
+            job.train,
+            "--test-path",
+            job.test,
+            "--output_dir",
+            name,
+            "--optimizer",
+            "adamw",
+            "--learning-rate",
+            lr,
+            "--epochs",
+            EPOCHS,
+            "--batch-size",
+            BATCH,
+            "--seq-len",
+            LENGTH,
+            "--dtype",
+            "bfloat16",
+            "--threads",
+            job.threads,
+            "--seed",
+            seed,
+            "--tag_scheme",
+            scheme,
+            *limit,
+        )
         said = conll.read(Path(name) / "test_predictions.conll").sentences
     return score(job.sentences(job.test), [each.tags or () for each in said])
 
@@ -167,16 +193,43 @@ def punctuation(args: argparse.Namespace, log: Path) -> Scores:
     script(
         log, "create_punctuation_data", "--input_file", text, "--output_dir", rows, "--overwrite"
     )
-    few = [] if args.limit is None else [
-        "--max_train_samples", args.limit, "--max_eval_samples", args.limit
-    ]  # fmt: skip
+    few = (
+        []
+        if args.limit is None
+        else ["--max_train_samples", args.limit, "--max_eval_samples", args.limit]
+    )
     script(
-        log, "finetune_ner", "--model_dir", args.model, "--train-path", rows / "train.tsv",
-        "--dev-path", rows / "dev.tsv", "--test-path", rows / "test.tsv", "--output_dir", run,
-        "--optimizer", "adamw", "--learning-rate", args.lr, "--epochs", 1, "--batch-size",
-        BATCH, "--seq-len", LENGTH, "--dtype", "bfloat16", "--threads", args.threads, "--seed",
-        args.seeds[0], "--overwrite", *few,
-    )  # fmt: skip
+        log,
+        "finetune_ner",
+        "--model_dir",
+        args.model,
+        "--train-path",
+        rows / "train.tsv",
+        "--dev-path",
+        rows / "dev.tsv",
+        "--test-path",
+        rows / "test.tsv",
+        "--output_dir",
+        run,
+        "--optimizer",
+        "adamw",
+        "--learning-rate",
+        args.lr,
+        "--epochs",
+        1,
+        "--batch-size",
+        BATCH,
+        "--seq-len",
+        LENGTH,
+        "--dtype",
+        "bfloat16",
+        "--threads",
+        args.threads,
+        "--seed",
+        args.seeds[0],
+        "--overwrite",
+        *few,
+    )
     found = files.read_json(run / "eval_results.json")["test"]
     by_label = files.read_json(run / "report.json")["test"]
     return {**{name: 100 * value for name, value in found.items()}, "by_label": by_label}
@@ -221,9 +274,13 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def compare(
-    args: argparse.Namespace, part: str, folder: Path, results: Results, settings: Scores,
+    args: argparse.Namespace,
+    part: str,
+    folder: Path,
+    results: Results,
+    settings: Scores,
     logs: Path,
-) -> None:  # fmt: skip
+) -> None:
     """All runs of both sides on a set, or of all rates on all sets."""
     tries = part == "rates"
     for name in SETS if tries else [part]:

@@ -113,9 +113,11 @@ def _compare(args: argparse.Namespace, text: Path, vocab: Path, passes: int) -> 
         f"in all runs, {tokens:.1f} tokens each"
     )
     return {
-        "seconds": seconds, "instances": counts, "mean_tokens": round(tokens, 1),
+        "seconds": seconds,
+        "instances": counts,
+        "mean_tokens": round(tokens, 1),
         "ratio": round(ratio, 2),
-    }  # fmt: skip
+    }
 
 
 def _scaling(args: argparse.Namespace, text: Path, vocab: Path) -> dict[str, float]:
@@ -140,9 +142,14 @@ def _scaling(args: argparse.Namespace, text: Path, vocab: Path) -> dict[str, flo
 
 
 def _run(
-    args: argparse.Namespace, text: Path, vocab: Path, side: str, passes: int = 1,
-    processes: int = 1, seed: int = SEED,
-) -> dict[str, Any]:  # fmt: skip
+    args: argparse.Namespace,
+    text: Path,
+    vocab: Path,
+    side: str,
+    passes: int = 1,
+    processes: int = 1,
+    seed: int = SEED,
+) -> dict[str, Any]:
     """One side in a process of its own."""
     command = [
         sys.executable, str(Path(__file__).resolve()), "--google", str(args.google.resolve()),

@@ -173,9 +173,12 @@ def transformers_turn(
             )
             with torch.autocast(work.device, dtype=torch.bfloat16, enabled=autocast):
                 loss = forward(
-                    input_ids=ids, token_type_ids=types, attention_mask=mask, labels=words,
+                    input_ids=ids,
+                    token_type_ids=types,
+                    attention_mask=mask,
+                    labels=words,
                     next_sentence_label=follows[batch].to(work.device),
-                ).loss  # fmt: skip
+                ).loss
             loss.backward()
             torch.nn.utils.clip_grad_norm_(weights, NORM)
             optimizer.step()

@@ -53,8 +53,12 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     add = parser.add_argument
-    add("--text", type=Path, default=peer.SAMPLE, help="a sentence per line, a blank line between "
-        "documents (the novels in data/)")  # fmt: skip
+    add(
+        "--text",
+        type=Path,
+        default=peer.SAMPLE,
+        help="a sentence per line, a blank line between documents (the novels in data/)",
+    )
     add("--device", choices=("cpu", "cuda"), default="cpu", help="where the steps are (cpu)")
     add("--model", help=f"whose steps ({MODEL['cpu']}; on a GPU {MODEL['cuda']})")
     add("--batch_tokens", type=int, help="of a step (4096; on a GPU 32768)")
@@ -252,9 +256,12 @@ def start(args: argparse.Namespace, words: Sequence[str]) -> tuple[float, float]
     ]  # fmt: skip
     begin, first, lines = time.perf_counter(), 0.0, []
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
-    )  # fmt: skip
+    )
     assert process.stdout is not None
     for line in process.stdout:
         lines.append(line)

@@ -88,18 +88,32 @@ def shards_of(text: Path, folder: Path, log: str, *words: str) -> str:
     """Make shards unless they are there; their pattern."""
     if not (folder / "summary.json").exists():
         script(
-            LOGS / f"{log}.log", "create_pretraining_data", "--input_file", text, "--output_dir",
-            folder, *words,
-        )  # fmt: skip
+            LOGS / f"{log}.log",
+            "create_pretraining_data",
+            "--input_file",
+            text,
+            "--output_dir",
+            folder,
+            *words,
+        )
     return str(folder / "*.npz")
 
 
 def pretrain(train: str, held: str, run: Path, log: str, *words: str) -> None:
     """Pre-train."""
     script(
-        LOGS / f"{log}.log", "run_pretraining", "--data", train, "--data_eval", held,
-        "--max_eval_samples", EVALUATED, "--ckpt_dir", run, *words,
-    )  # fmt: skip
+        LOGS / f"{log}.log",
+        "run_pretraining",
+        "--data",
+        train,
+        "--data_eval",
+        held,
+        "--max_eval_samples",
+        EVALUATED,
+        "--ckpt_dir",
+        run,
+        *words,
+    )
 
 
 def neighbours(pattern: str, held_out: str, size: int) -> dict[str, float]:
@@ -148,12 +162,15 @@ def downstream(data: Path, folder: Path, models: dict[str, Path]) -> dict[str, A
             files.write_json(path, found)
     return {
         task: {
-            name: {"mean": statistics.mean(scores.values()), "deviation":
-                   statistics.stdev(scores.values()), "scores": list(scores.values())}
+            name: {
+                "mean": statistics.mean(scores.values()),
+                "deviation": statistics.stdev(scores.values()),
+                "scores": list(scores.values()),
+            }
             for name, scores in each.items()
         }
         for task, each in found.items()
-    }  # fmt: skip
+    }
 
 
 def fine_tuned(task: str, model: Path, data: Path, folder: Path, seed: int, log: Path) -> float:

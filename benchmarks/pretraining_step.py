@@ -54,8 +54,12 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     add = parser.add_argument
-    add("--text", type=Path, default=peer.SAMPLE, help="a sentence per line, a blank line between "
-        "documents (the novels in data/)")  # fmt: skip
+    add(
+        "--text",
+        type=Path,
+        default=peer.SAMPLE,
+        help="a sentence per line, a blank line between documents (the novels in data/)",
+    )
     add("--device", choices=("cpu", "cuda"), default="cpu", help="where to compute (cpu)")
     add("--sizes", nargs="+", metavar="NAME", help=f"of the models ({' '.join(SIZES['cpu'])})")
     add("--lengths", type=int, nargs="+", metavar="L", help="tokens of an instance at most (128)")
@@ -101,10 +105,17 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as cache:
         for size in args.sizes:
             work = peer.Work(
-                str(args.text), cache, args.device, size, args.lengths, args.batch_tokens,
-                args.steps, WARMUP[args.device] + args.repeats, args.threads,
+                str(args.text),
+                cache,
+                args.device,
+                size,
+                args.lengths,
+                args.batch_tokens,
+                args.steps,
+                WARMUP[args.device] + args.repeats,
+                args.threads,
                 args.attention_dropout,
-            )  # fmt: skip
+            )
             result["sizes"][size] = measure(work, matrix)
     report.save(args.name, result)
     return result
@@ -134,9 +145,13 @@ def measure(work: peer.Work, matrix: float) -> dict[str, Any]:
 
 
 def _race(
-    work: peer.Work, workers: dict[str, report.Contender], source: Any, kind: str, rows: peer.Ids,
+    work: peer.Work,
+    workers: dict[str, report.Contender],
+    source: Any,
+    kind: str,
+    rows: peer.Ids,
     matrix: float,
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     """One kind of lengths; ``rows``: numbers of the instances of every turn."""
     from plainbert.tasks.pretraining.evaluate import flops_per_token
 

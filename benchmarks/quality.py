@@ -74,12 +74,34 @@ def ours(task: str, train: list[Row], held: list[Row], seed: int, log: Path) -> 
             (folder / f"{split}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
         log.unlink(missing_ok=True)
         script(
-            log, "finetune_classifier", "--model_dir", MODEL, "--train_file", folder / "train.tsv",
-            "--dev_file", folder / "dev.tsv", "--text_columns", "a,b", "--label_column", "label",
+            log,
+            "finetune_classifier",
+            "--model_dir",
+            MODEL,
+            "--train_file",
+            folder / "train.tsv",
+            "--dev_file",
+            folder / "dev.tsv",
+            "--text_columns",
+            "a,b",
+            "--label_column",
+            "label",
             *(["--regression"] if METRIC[task] == "pearson" else []),
-            "--optimizer", "adamw", "--epochs", EPOCHS, "--batch_size", BATCH, "--lr", RATE,
-            "--max_len", LENGTH, "--seed", seed, "--output_dir", folder / "run",
-        )  # fmt: skip
+            "--optimizer",
+            "adamw",
+            "--epochs",
+            EPOCHS,
+            "--batch_size",
+            BATCH,
+            "--lr",
+            RATE,
+            "--max_len",
+            LENGTH,
+            "--seed",
+            seed,
+            "--output_dir",
+            folder / "run",
+        )
         lines = (folder / "run" / "metrics.jsonl").read_text().splitlines()
         records = [json.loads(line) for line in lines]
         key = f"dev/{METRIC[task]}"
@@ -118,14 +140,25 @@ def peer(task: str, train: list[Row], held: list[Row], seed: int, log: Path) -> 
 
     with tempfile.TemporaryDirectory() as folder:
         settings = transformers.TrainingArguments(
-            output_dir=folder, per_device_train_batch_size=BATCH, per_device_eval_batch_size=64,
-            num_train_epochs=EPOCHS, learning_rate=RATE, seed=seed, save_strategy="no",
-            report_to=[], disable_tqdm=True, use_cpu=True,
-        )  # fmt: skip
+            output_dir=folder,
+            per_device_train_batch_size=BATCH,
+            per_device_eval_batch_size=64,
+            num_train_epochs=EPOCHS,
+            learning_rate=RATE,
+            seed=seed,
+            save_strategy="no",
+            report_to=[],
+            disable_tqdm=True,
+            use_cpu=True,
+        )
         trainer = transformers.Trainer(
-            model, settings, train_dataset=featurize(train), eval_dataset=featurize(held),
-            data_collator=transformers.DataCollatorWithPadding(tokenizer), compute_metrics=score,
-        )  # fmt: skip
+            model,
+            settings,
+            train_dataset=featurize(train),
+            eval_dataset=featurize(held),
+            data_collator=transformers.DataCollatorWithPadding(tokenizer),
+            compute_metrics=score,
+        )
         trainer.train()
         trainer.evaluate()
     log.write_text("\n".join(map(json.dumps, trainer.state.log_history)) + "\n", encoding="utf-8")

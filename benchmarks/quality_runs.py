@@ -38,9 +38,13 @@ class Results:
         self.name, self.packages = name, packages
 
     def run(
-        self, part: str, side: str, seed: int, settings: Mapping[str, Any],
+        self,
+        part: str,
+        side: str,
+        seed: int,
+        settings: Mapping[str, Any],
         work: Callable[[], Scores],
-    ) -> Scores:  # fmt: skip
+    ) -> Scores:
         """Do one run, unless it is done, and keep its scores beside those of other seeds.
 
         Args:

@@ -99,10 +99,15 @@ def windows(tokenizer: Any, questions: Sequence[Question], labelled: bool) -> Ro
     for first in range(0, len(questions), MAPPED):
         part = questions[first : first + MAPPED]
         coded = tokenizer(
-            [each.question.lstrip() for each in part], [each.context for each in part],
-            truncation="only_second", max_length=LENGTH, stride=STRIDE, padding=False,
-            return_overflowing_tokens=True, return_offsets_mapping=True,
-        )  # fmt: skip
+            [each.question.lstrip() for each in part],
+            [each.context for each in part],
+            truncation="only_second",
+            max_length=LENGTH,
+            stride=STRIDE,
+            padding=False,
+            return_overflowing_tokens=True,
+            return_offsets_mapping=True,
+        )
         for row, sample in enumerate(coded["overflow_to_sample_mapping"]):
             segments, places = coded.sequence_ids(row), coded["offset_mapping"][row]
             window = {

@@ -70,21 +70,48 @@ def training(args: argparse.Namespace, job: Job, folder: Path, seed: int, lr: fl
     """Write the training questions; the flags of our script."""
     write(folder / "train.json", job.train)
     return [
-        "--model_dir", args.model, "--train_file", folder / "train.json",
-        "--output_dir", folder / "run", "--optimizer", "adamw", "--lr", lr, "--epochs", job.epochs,
-        "--batch_size", BATCH, "--dtype", "bfloat16", "--threads", args.threads, "--seed", seed,
+        "--model_dir",
+        args.model,
+        "--train_file",
+        folder / "train.json",
+        "--output_dir",
+        folder / "run",
+        "--optimizer",
+        "adamw",
+        "--lr",
+        lr,
+        "--epochs",
+        job.epochs,
+        "--batch_size",
+        BATCH,
+        "--dtype",
+        "bfloat16",
+        "--threads",
+        args.threads,
+        "--seed",
+        seed,
         *(["--version_2"] if job.version_2 else []),
-    ]  # fmt: skip
+    ]
 
 
 def predicted(args: argparse.Namespace, job: Job, folder: Path, log: Path) -> Scores:
     """Answers of the model that our script trained, and their scores."""
     write(folder / "test.json", job.test)
     script(
-        log, "predict_squad", "--model_dir", folder / "run" / "last", "--file",
-        folder / "test.json", "--output_dir", folder / "said", "--overwrite", "--dtype", "bfloat16",
-        "--threads", args.threads,
-    )  # fmt: skip
+        log,
+        "predict_squad",
+        "--model_dir",
+        folder / "run" / "last",
+        "--file",
+        folder / "test.json",
+        "--output_dir",
+        folder / "said",
+        "--overwrite",
+        "--dtype",
+        "bfloat16",
+        "--threads",
+        args.threads,
+    )
     said = folder / "said"
     text: dict[str, str] = files.read_json(said / PREDICTIONS)
     if not job.version_2:
@@ -166,10 +193,12 @@ def interrupted(args: argparse.Namespace, job: Job, seed: int, lr: float, log: P
     files.write_json(note, before)
     seconds = script(log, "finetune_squad", *words, "--resume")
     return {
-        **predicted(args, job, folder, log), "resumed_from_step": before["saved"],
-        "killed_after_step": before["killed_after"], "resumed_times": before["resumed"],
+        **predicted(args, job, folder, log),
+        "resumed_from_step": before["saved"],
+        "killed_after_step": before["killed_after"],
+        "resumed_times": before["resumed"],
         "training_seconds": round(before["seconds"] + seconds, 1),
-    }  # fmt: skip
+    }
 
 
 def _steps(run: Path) -> tuple[int, int]:
@@ -208,9 +237,10 @@ def main(argv: Sequence[str] | None = None) -> None:
             settings["lr"] = args.lr
         works = {"ours": interrupted} if part == "full" else {key: SIDES[key] for key in args.sides}
         for seed, (side, work), lr in itertools.product(
-            args.seeds[:1] if part in ONCE else args.seeds, works.items(),
+            args.seeds[:1] if part in ONCE else args.seeds,
+            works.items(),
             RATES if part == "rates" else [args.lr],
-        ):  # fmt: skip
+        ):
             name = f"{side} {lr:g}" if part == "rates" else side
             log = report.RESULTS / "squad" / f"{part}-{name.replace(' ', '-')}-{seed}.log"
             results.run(part, name, seed, settings, partial(work, args, job, seed, lr, log))

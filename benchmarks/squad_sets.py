@@ -42,9 +42,10 @@ class Job:
     def size(self) -> dict[str, int]:
         """How large it is, for the results."""
         return {
-            "epochs": self.epochs, "train_questions": len(self.train),
+            "epochs": self.epochs,
+            "train_questions": len(self.train),
             "questions": len(self.test),
-        }  # fmt: skip
+        }
 
 
 def spread(questions: Sequence[Question], count: int) -> list[int]:

@@ -40,9 +40,12 @@ def median(command: list[str], repeats: int) -> float:
     for _ in range(repeats + 1):
         start = time.perf_counter()
         subprocess.run(
-            command, check=True, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)},
+            command,
+            check=True,
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
             stdout=subprocess.DEVNULL,
-        )  # fmt: skip
+        )
         times.append(time.perf_counter() - start)
     return statistics.median(times[1:])
 

@@ -149,9 +149,14 @@ class Model:
         """
         pooling = self.pooling(pooling_strategy, pooling_layer, mask_cls_sep)
         return encoding.encode_tokens(
-            self.body, self.tokenizer, _rows(texts), pooling, max_len=max_len or self.max_len,
-            device=self.device, bar=bar,
-        )[1]  # fmt: skip
+            self.body,
+            self.tokenizer,
+            _rows(texts),
+            pooling,
+            max_len=max_len or self.max_len,
+            device=self.device,
+            bar=bar,
+        )[1]
 
     @overload
     def predict(self, texts: Text, *, max_len: int | None = ..., bar: bool = ...) -> Prediction: ...
@@ -238,9 +243,12 @@ class Model:
     ) -> Features:
         """Texts as ids; a warning says how many were cut."""
         return tokenized(
-            self.tokenizer, texts, max_len or self.max_len,
-            self.model.config.max_position_embeddings, bar=bar,
-        )  # fmt: skip
+            self.tokenizer,
+            texts,
+            max_len or self.max_len,
+            self.model.config.max_position_embeddings,
+            bar=bar,
+        )
 
 
 def _is_one(texts: Text | Sequence[Text]) -> bool:

@@ -46,8 +46,9 @@ class Progress:
             self._last = now
             of = f" of {self.total:,}" if self.total else ""
             speed = self._done / (now - self._start)
-            log.info("%s: %s%s %s, %s/s", self.what, f"{self._done:,}", of, self.unit,
-                     f"{speed:,.0f}")  # fmt: skip
+            log.info(
+                "%s: %s%s %s, %s/s", self.what, f"{self._done:,}", of, self.unit, f"{speed:,.0f}"
+            )
 
     def __enter__(self) -> Progress:
         return self

@@ -69,12 +69,24 @@ def main(argv: Sequence[str] | None = None) -> dict[str, float]:
     say("2. Fine-tune a spam filter on 5,574 real messages")
     classifier = args.output_dir / "spam"
     script(
-        "finetune_classifier.py", "--model_dir", MODEL,
+        "finetune_classifier.py",
+        "--model_dir",
+        MODEL,
         *(f"--{split}_file={DATA / split}.tsv" for split in ("train", "dev", "test")),
-        "--text_columns", "text", "--label_column", "label",
-        "--epochs", "2", "--lr", "5e-5", "--max_len", "128",
-        "--output_dir", str(classifier), "--overwrite",
-    )  # fmt: skip
+        "--text_columns",
+        "text",
+        "--label_column",
+        "label",
+        "--epochs",
+        "2",
+        "--lr",
+        "5e-5",
+        "--max_len",
+        "128",
+        "--output_dir",
+        str(classifier),
+        "--overwrite",
+    )
     scores = json.loads((classifier / "eval_results.json").read_text())
 
     say("3. Judge new messages")
@@ -126,9 +138,13 @@ def heat_map(alike: np.ndarray, path: Path) -> None:
         for column in numbers:
             value = alike[row, column]
             axes.text(
-                column, row, f"{value:.2f}", ha="center", va="center",
+                column,
+                row,
+                f"{value:.2f}",
+                ha="center",
+                va="center",
                 color="black" if value > 0.6 else "white",
-            )  # fmt: skip
+            )
     axes.set_title(f"Cosine similarity of sentence vectors ({MODEL})")
     figure.colorbar(image, ax=axes)
     figure.savefig(path, dpi=120)

@@ -17,13 +17,13 @@ from plainbert import checkpoint
 from plainbert.errors import CheckpointError, UsageError
 from plainbert.files import read_json
 from plainbert.nn.bert import Bert
-from plainbert.nn.heads import Classifier, Tagger
+from plainbert.nn.heads import Classifier, TokenClassifier
 from tests.helpers.folders import CONFIG, FIXTURES, tiny, tokenizer
 
 OLD = FIXTURES / "checkpoints"
 HEADS = [
-    "encoder", "classification", "regression", "span", "tagging", "multiple_choice", "masked_lm",
-    "next_sentence", "pretraining",
+    "embedding", "classification", "regression", "question_answering", "token_classification",
+    "multiple_choice", "masked_lm", "next_sentence", "pretraining",
 ]  # fmt: skip
 
 
@@ -89,8 +89,8 @@ def test_torch_files_from_before_zip(name):
 
 def test_position_ids_and_prefix_of_a_published_tagger():
     found = checkpoint.read(OLD / "hf_camphr_ner_bert")
-    assert (found.head, found.config.num_labels) == ("tagging", 9)
-    report = checkpoint.load(Tagger(found.config), found.tensors())
+    assert (found.head, found.config.num_labels) == ("token_classification", 9)
+    report = checkpoint.load(TokenClassifier(found.config), found.tensors())
     assert report.ignored == ("bert.embeddings.position_ids",)
     assert report.fresh == ()
 
@@ -112,7 +112,7 @@ def test_gamma_beta_and_a_missing_prefix(folder):
 
 
 def test_prefix_is_dropped_for_a_body_alone(folder):
-    body = tiny("encoder")
+    body = tiny("embedding")
     report = checkpoint.load(body, checkpoint.read(folder).tensors())
     assert report.ignored == ("classifier.bias", "classifier.weight")
 
@@ -144,12 +144,14 @@ def test_optimizer_slots_and_other_heads_are_counted(folder):
     tensors["cls.seq_relationship.weight"] = torch.zeros(2, 16)
     report = checkpoint.load(tiny(), tensors)
     assert report.ignored == (
-        "bert.pooler.dense.weight/adam_m", "cls.seq_relationship.weight", "global_step",
-    )  # fmt: skip
+        "bert.pooler.dense.weight/adam_m",
+        "cls.seq_relationship.weight",
+        "global_step",
+    )
 
 
 def test_missing_head_is_drawn_new_only_when_allowed(tmp_path, caplog):
-    checkpoint.write(tmp_path / "body", tiny("encoder"), tokenizer())
+    checkpoint.write(tmp_path / "body", tiny("embedding"), tokenizer())
     tensors = checkpoint.read(tmp_path / "body").tensors()
     with pytest.raises(CheckpointError, match=r"has no 'classifier' \(classifier.weight, .*bias\)"):
         checkpoint.load(tiny(), tensors)
@@ -275,7 +277,7 @@ def test_links_are_followed_and_replaced(tmp_path):
 @pytest.mark.parametrize("normalize", [True, False])
 def test_own_pooling_comes_back(tmp_path, pooling, normalize):
     about = {"pooling": pooling, "normalize": normalize, "max_length": 17}
-    folder = checkpoint.write(tmp_path / "new", tiny("encoder"), tokenizer(), about=about)
+    folder = checkpoint.write(tmp_path / "new", tiny("embedding"), tokenizer(), about=about)
     (folder / "plainbert.json").unlink()  # what is left are sentence-transformers' files
     found = checkpoint.read(folder)
     assert (found.pooling, found.normalize, found.max_length) == (pooling, normalize, 17)

@@ -20,7 +20,15 @@ from tests.helpers.folders import CONFIG, FIXTURES, LABELS, TOKENS, batch, tiny,
 SCRIPTS = Path(__file__).resolve().parent.parent / "scripts" / "bert"
 GLUONNLP = FIXTURES / "gluonnlp"
 TARGETS = ("huggingface", "pytorch", "gluonnlp", "tensorflow")
-HEADS = ("encoder", "classification", "regression", "span", "tagging", "pretraining", "masked_lm")
+HEADS = (
+    "embedding",
+    "classification",
+    "regression",
+    "question_answering",
+    "token_classification",
+    "pretraining",
+    "masked_lm",
+)
 
 
 def script(name, *arguments):
@@ -49,7 +57,7 @@ def test_there_and_back(tmp_path, target, head):
     assert there.unused == ()
     assert there.dropped == ()
     opened = open_any(
-        there.folder, labels=LABELS if head in ("classification", "tagging") else None
+        there.folder, labels=LABELS if head in ("classification", "token_classification") else None
     )
     assert opened.head == head
     assert opened.tokenizer.vocab.tokens == tokenizer().vocab.tokens
@@ -108,10 +116,26 @@ def test_gluonnlp_order(tmp_path):
 
 def test_a_vocabulary_file_gives_the_order(tmp_path):
     source = checkpoint.write(tmp_path / "source", tiny("pretraining"), tokenizer())
-    script("convert_checkpoint", "--from", source, "--to", tmp_path / "uncased", "--format",
-           "gluonnlp", "--vocab_order", "gluonnlp")  # fmt: skip
-    script("convert_checkpoint", "--from", tmp_path / "uncased", "--to", tmp_path / "back",
-           "--vocab_order", source / "vocab.txt")  # fmt: skip
+    script(
+        "convert_checkpoint",
+        "--from",
+        source,
+        "--to",
+        tmp_path / "uncased",
+        "--format",
+        "gluonnlp",
+        "--vocab_order",
+        "gluonnlp",
+    )
+    script(
+        "convert_checkpoint",
+        "--from",
+        tmp_path / "uncased",
+        "--to",
+        tmp_path / "back",
+        "--vocab_order",
+        source / "vocab.txt",
+    )
     back = model_zoo.open_folder(tmp_path / "back")
     assert back.tokenizer.vocab.tokens == tuple(TOKENS)
     assert torch.equal(outputs(model_zoo.open_folder(source).model), outputs(back.model))
@@ -128,8 +152,12 @@ def test_the_prefix_of_a_tensorflow_checkpoint_is_a_path(tmp_path):
 def test_a_vocabulary_with_other_tokens_is_no_order(tmp_path):
     source = checkpoint.write(tmp_path / "source", tiny(), tokenizer())
     with pytest.raises(CheckpointError, match="only one of them has 'cat', 'dog'"):
-        convert(open_any(source), tmp_path / "new", "huggingface",
-                Vocab.from_tokens([*TOKENS[:-1], "dog"]))  # fmt: skip
+        convert(
+            open_any(source),
+            tmp_path / "new",
+            "huggingface",
+            Vocab.from_tokens([*TOKENS[:-1], "dog"]),
+        )
     assert not (tmp_path / "new").exists()
 
 
@@ -148,10 +176,19 @@ def test_nothing_half_written(tmp_path):
 
 def test_gluonnlps_own_outputs_from_a_converted_file(tmp_path):
     expected = np.load(GLUONNLP / "expected.npz")
-    result = script("convert_checkpoint", "--from", GLUONNLP / "bert_tiny.params", "--to",
-                    tmp_path / "hf", "--num_heads", 4, "--do_lower_case", "true")  # fmt: skip
+    result = script(
+        "convert_checkpoint",
+        "--from",
+        GLUONNLP / "bert_tiny.params",
+        "--to",
+        tmp_path / "hf",
+        "--num_heads",
+        4,
+        "--do_lower_case",
+        "true",
+    )
     assert result["unused"] == ()
-    model = model_zoo.open_folder(tmp_path / "hf", "encoder").model
+    model = model_zoo.open_folder(tmp_path / "hf", "embedding").model
     ids, types, lengths = (torch.from_numpy(expected[f"data{n}"]).long() for n in range(3))
     mask = (torch.arange(ids.shape[1]) < lengths[:, None]).long()
     with torch.no_grad():
@@ -196,8 +233,17 @@ def test_load_and_embed(unconverted, tmp_path):
         plainbert.load(path).encode(texts, pooling_strategy="mean") for path in (foreign, own)
     )
     assert np.abs(one - two).max() < 1e-6
-    script("embedding", "--model_dir", foreign, "--sentences", *texts, "--pooling_strategy", "mean",
-           "--output", tmp_path / "v.npz")  # fmt: skip
+    script(
+        "embedding",
+        "--model_dir",
+        foreign,
+        "--sentences",
+        *texts,
+        "--pooling_strategy",
+        "mean",
+        "--output",
+        tmp_path / "v.npz",
+    )
     assert np.abs(np.load(tmp_path / "v.npz")["vector"] - two).max() < 1e-6
 
 
@@ -206,10 +252,29 @@ def test_fine_tune_and_predict(unconverted, tmp_path):
     (tmp_path / "rows.tsv").write_text(
         "text\tlabel\n" + "the cat\tred\na b c\tgreen\nb b\tblue\n" * 4
     )
-    script("finetune_classifier", "--model_dir", foreign, "--train_file", tmp_path / "rows.tsv",
-           "--dev_file", tmp_path / "rows.tsv", "--text_columns", "text", "--label_column", "label",
-           "--epochs", 1, "--batch_size", 4, "--max_len", 16, "--dtype", "float32",
-           "--output_dir", tmp_path / "run")  # fmt: skip
+    script(
+        "finetune_classifier",
+        "--model_dir",
+        foreign,
+        "--train_file",
+        tmp_path / "rows.tsv",
+        "--dev_file",
+        tmp_path / "rows.tsv",
+        "--text_columns",
+        "text",
+        "--label_column",
+        "label",
+        "--epochs",
+        1,
+        "--batch_size",
+        4,
+        "--max_len",
+        16,
+        "--dtype",
+        "float32",
+        "--output_dir",
+        tmp_path / "run",
+    )
     assert (tmp_path / "run" / "best" / "model.safetensors").is_file()
     names = ["--labels", ",".join(LABELS)]
     one = script("predict_classifier", "--model_dir", foreign, "--sentences", "the cat", *names)

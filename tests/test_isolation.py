@@ -86,9 +86,11 @@ def test_tests_under_a_launcher(launcher: dict[str, str], tmp_path: Path) -> Non
     isolate(environ, tmp_path)
     assert World.current(environ).launcher == "single"
     assert environ == {
-        "PATH": "/bin", "PLAINBERT_MXNET": str(Path(".mx/bin/python").absolute()),
-        "HOME": str(tmp_path), "PYTHONPATH": str(CHECKOUT),
-    }  # fmt: skip
+        "PATH": "/bin",
+        "PLAINBERT_MXNET": str(Path(".mx/bin/python").absolute()),
+        "HOME": str(tmp_path),
+        "PYTHONPATH": str(CHECKOUT),
+    }
 
 
 def test_no_program_is_started_in_the_checkout() -> None:

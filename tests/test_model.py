@@ -84,6 +84,6 @@ def test_mistakes(
     odd = checkpoint.write(tmp_path / "o", bert, tokenizer, about={"pooling": "weightedmean"})
     with pytest.raises(UsageError, match="pools by 'weightedmean'"):
         plainbert.load(odd).encode("a")
-    tags = checkpoint.write(tmp_path / "t", MODELS["tagging"](config), tokenizer)
+    tags = checkpoint.write(tmp_path / "t", MODELS["token_classification"](config), tokenizer)
     with pytest.raises(UsageError, match="has a tagging head"):
         plainbert.load(tags).predict("a")

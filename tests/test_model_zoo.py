@@ -207,9 +207,14 @@ def test_missing_device():
 
 def test_overrides():
     model, _ = model_zoo.get_model(
-        TINY, **SCRATCH, dropout=0.3, embed_dropout=0.3, num_layers=1, hidden_size=40,
+        TINY,
+        **SCRATCH,
+        dropout=0.3,
+        embed_dropout=0.3,
+        num_layers=1,
+        hidden_size=40,
         hparam_allow_override=True,
-    )  # fmt: skip
+    )
     config = model.config
     assert (config.hidden_dropout_prob, config.attention_probs_dropout_prob) == (0.3, 0.3)
     assert (config.num_hidden_layers, config.intermediate_size, config.hidden_size) == (1, 40, 16)
@@ -249,7 +254,7 @@ def test_folder_opens_as_what_it_is(folder):
 
 
 def test_fresh_head_only_when_asked_for(tmp_path):
-    body = checkpoint.write(tmp_path / "body", tiny("encoder"), tokenizer())
+    body = checkpoint.write(tmp_path / "body", tiny("embedding"), tokenizer())
     with pytest.raises(CheckpointError, match=r"has no 'classifier'.*Fine-tune"):
         model_zoo.open_folder(body, "classification", labels=LABELS)
     opened = model_zoo.open_folder(body, "classification", labels=LABELS, fresh_head=True)
@@ -259,7 +264,7 @@ def test_fresh_head_only_when_asked_for(tmp_path):
 
 def test_last_layer_of_another_task_is_not_taken_for_ours(tmp_path):
     # Both call it classifier.weight, and the shapes agree.
-    tagger = checkpoint.write(tmp_path / "tagger", tiny("tagging"), tokenizer())
+    tagger = checkpoint.write(tmp_path / "tagger", tiny("token_classification"), tokenizer())
     with pytest.raises(CheckpointError, match="has no 'pooler'|of another task"):
         model_zoo.open_folder(tagger, "classification", labels=LABELS)
     opened = model_zoo.open_folder(tagger, "classification", labels=LABELS, fresh_head=True)
@@ -285,7 +290,7 @@ def test_placeholder_labels_get_names(tmp_path):
 
 
 def test_regression_from_a_body_has_one_output(tmp_path):
-    body = checkpoint.write(tmp_path / "body", tiny("encoder"), tokenizer())
+    body = checkpoint.write(tmp_path / "body", tiny("embedding"), tokenizer())
     opened = model_zoo.open_folder(body, "regression", fresh_head=True)
     assert opened.model(*batch()[:2]).shape == (4, 1)
     again = checkpoint.write(tmp_path / "again", opened.model, opened.tokenizer)
@@ -293,8 +298,10 @@ def test_regression_from_a_body_has_one_output(tmp_path):
 
 
 def test_body_without_pooler(tmp_path):
-    span = checkpoint.write(tmp_path / "span", tiny("span"), tokenizer())
-    opened = model_zoo.open_folder(span, "encoder")
+    span = checkpoint.write(
+        tmp_path / "question_answering", tiny("question_answering"), tokenizer()
+    )
+    opened = model_zoo.open_folder(span, "embedding")
     assert opened.model.pooler is None
     assert opened.report.ignored == ("qa_outputs.bias", "qa_outputs.weight")
 
@@ -354,7 +361,7 @@ def test_several_labels_per_text_stay_so(folder):
 def test_unknown_architecture_opens_as_a_body(folder):
     config = read_json(folder / "config.json")
     write_json(folder / "config.json", config | {"architectures": ["BertForSomething"]})
-    assert model_zoo.open_folder(folder).head == "encoder"
+    assert model_zoo.open_folder(folder).head == "embedding"
     with pytest.raises(CheckpointError, match="'classifier' of another task"):
         model_zoo.open_folder(folder, "classification")
 

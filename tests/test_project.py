@@ -153,12 +153,20 @@ def test_no_place_of_one_machine_is_named() -> None:
 @pytest.mark.parametrize(
     ("line", "hit"),
     [
-        ("see /work/x", True), ("cd /root/", True), ("'/home/ann/x'", True), ("/opt/wheels", True),
-        ("https://pypi.org/simple", True), ("pip install --index-url x", True),
-        ("data/work/x", False), ("./work/", False), ("~/work/", False), ("a/root/b", False),
-        ("/home/", False), ("$HOME/work/", False),
+        ("see /work/x", True),
+        ("cd /root/", True),
+        ("'/home/ann/x'", True),
+        ("/opt/wheels", True),
+        ("https://pypi.org/simple", True),
+        ("pip install --index-url x", True),
+        ("data/work/x", False),
+        ("./work/", False),
+        ("~/work/", False),
+        ("a/root/b", False),
+        ("/home/", False),
+        ("$HOME/work/", False),
     ],
-)  # fmt: skip
+)
 def test_the_check_for_places(line: str, hit: bool) -> None:
     assert bool(PLACES.search(line)) is hit
 
@@ -192,9 +200,17 @@ def names(place: PurePosixPath, word: str) -> bool:
 
 @pytest.mark.parametrize(
     ("word", "hit"),
-    [("a/b/c.txt", True), ("a/b/", True), ("a/", True), ("a/b/*.txt", True), ("a/x/", False),
-     ("b/", False), ("c.txt", False), ("a/*", True)],
-)  # fmt: skip
+    [
+        ("a/b/c.txt", True),
+        ("a/b/", True),
+        ("a/", True),
+        ("a/b/*.txt", True),
+        ("a/x/", False),
+        ("b/", False),
+        ("c.txt", False),
+        ("a/*", True),
+    ],
+)
 def test_the_check_for_listed_files(word: str, hit: bool) -> None:
     assert names(PurePosixPath("a/b/c.txt"), word) is hit
 
@@ -241,8 +257,11 @@ def test_no_skips_and_no_unsafe_reads() -> None:
                 if text == "torch.load" and not safe:
                     unsafe.append(f"{place}: torch.load without weights_only=True")
                 if path.is_relative_to(HERE / "plainbert") and text in (
-                    "pickle.load", "pickle.loads", "eval", "exec",
-                ):  # fmt: skip
+                    "pickle.load",
+                    "pickle.loads",
+                    "eval",
+                    "exec",
+                ):
                     unsafe.append(f"{place}: {text}")
                 if text == "np.load" and "allow_pickle=True" in ast.unparse(node):
                     unsafe.append(f"{place}: np.load(allow_pickle=True)")

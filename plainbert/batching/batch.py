@@ -49,7 +49,7 @@ def collate(
     features: Features,
     index: NDArray[np.int64],
     device: torch.device | str = "cpu",
-    few_sizes: bool = False,
+    bucket_lengths: bool = False,
 ) -> Batch:
     """Pack rows of features into one batch, sorted by length so that attention has few groups.
 
@@ -57,7 +57,7 @@ def collate(
         features: the data set.
         index: rows; (B,), at least one.
         device: where the tensors go.
-        few_sizes: see :class:`~plainbert.nn.layout.Packed`.
+        bucket_lengths: see :class:`~plainbert.nn.layout.Packed`.
     """
     lengths = features.lengths[index]
     order = np.argsort(lengths, kind="stable")
@@ -69,7 +69,7 @@ def collate(
     if features.labels is not None:
         chosen = features.labels[places if features.per_token else index]
         labels = torch.from_numpy(chosen).to(device)
-    return Batch(ids, types, Packed.of(lengths.tolist(), device, few_sizes), labels, index)
+    return Batch(ids, types, Packed.of(lengths.tolist(), device, bucket_lengths), labels, index)
 
 
 class Examples:
@@ -91,7 +91,7 @@ class Examples:
 
     def batch(self, index: NDArray[np.int64], epoch: int, device: torch.device) -> Batch:
         """Pack some rows; they are the same in every epoch."""
-        return collate(self.features, index, device, few_sizes=True)
+        return collate(self.features, index, device, bucket_lengths=True)
 
 
 def inference_batches(

@@ -256,6 +256,8 @@ def tokenized(
     if features.cut:
         log.warning(
             "%d of %d texts were longer than %d tokens and were cut; --max_len sets the limit.",
-            features.cut, len(features), limit,
-        )  # fmt: skip
+            features.cut,
+            len(features),
+            limit,
+        )
     return features

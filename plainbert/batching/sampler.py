@@ -57,8 +57,10 @@ class Sampler:
         global_size: int | None = None,
     ) -> None:
         for name, value in (
-            ("batch_size", batch_size), ("accumulate", accumulate), ("ranks", ranks),
-        ):  # fmt: skip
+            ("batch_size", batch_size),
+            ("accumulate", accumulate),
+            ("ranks", ranks),
+        ):
             if value < 1:
                 raise UsageError(f"{name}={value}: a whole number of at least 1 is expected.")
         if len(lengths) == 0:

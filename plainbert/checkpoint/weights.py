@@ -203,9 +203,10 @@ def _fresh(
     for head in HEADS:
         names = [name for name in wanted if head_of_name(name) == head]
         wrong = [
-            name for name in names
+            name
+            for name in names
             if name not in given or name in dropped or given[name][1].shape != wanted[name].shape
-        ]  # fmt: skip
+        ]
         if wrong and not allowed:
             raise CheckpointError(_no_head(head, wrong, given, wanted, dropped, source))
         fresh.update(names if wrong else ())

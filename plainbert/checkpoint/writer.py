@@ -169,7 +169,7 @@ def check_values(tensors: Mapping[str, Tensor]) -> None:
 
 def _described(model: nn.Module, config: BertConfig) -> BertConfig:
     """The config with the model's architecture and its loss."""
-    head = HEADS[getattr(model, "head", "encoder")]
+    head = HEADS[getattr(model, "head", "embedding")]
     # Several labels per text are trained by the same head; such a config keeps its problem type.
     several = config.problem_type == "multi_label_classification" and head.problem_type
     kind = config.problem_type if several else head.problem_type

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from plainbert.batching.features import Features, featurize
 from plainbert.errors import UsageError
-from plainbert.model_zoo import Opened
+from plainbert.model_zoo import LoadedModel
 from plainbert.text.samples import TEXTS
 from plainbert.text.vocab import Vocab
 
@@ -45,7 +45,7 @@ class Batch:
 
 
 def make(
-    models: Sequence[Opened], texts: Sequence[tuple[str, ...]], max_len: int | None = None
+    models: Sequence[LoadedModel], texts: Sequence[tuple[str, ...]], max_len: int | None = None
 ) -> list[list[Batch]]:
     """Tokenise texts for each model.
 
@@ -88,10 +88,12 @@ def make(
         log.warning("%d of %d texts were cut to %d tokens", found[0].cut, len(texts), max_len)
     segments = min(each.model.config.type_vocab_size for each in models)
     return [
-        [_batch(features, start, each.tokenizer.vocab, segments)
-         for start in range(0, len(texts), BATCH)]
+        [
+            _batch(features, start, each.tokenizer.vocab, segments)
+            for start in range(0, len(texts), BATCH)
+        ]
         for each, features in zip(models, found, strict=True)
-    ]  # fmt: skip
+    ]
 
 
 def unknown_share(features: Sequence[Batch], vocab: Vocab) -> float:
@@ -122,8 +124,9 @@ def _same_pieces(one: Features, two: Features, first: Vocab, second: Vocab) -> N
     Raises:
         UsageError: the first piece that differs.
     """
-    roles = ({token: f"({role})" for role, token in vocab.specials.items()}
-             for vocab in (first, second))  # fmt: skip
+    roles = (
+        {token: f"({role})" for role, token in vocab.specials.items()} for vocab in (first, second)
+    )
     named, other = (
         [role.get(vocab.tokens[row], vocab.tokens[row]) for row in features.ids]
         for features, vocab, role in zip((one, two), (first, second), roles, strict=True)

@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 from plainbert.compare.own import HEAD_OUTPUT
 from plainbert.errors import CheckpointError
-from plainbert.model_zoo import Opened
+from plainbert.model_zoo import LoadedModel
 
 Columns = tuple[NDArray[Any], NDArray[Any]]  # of the first and of the second model's logits
 
 
-def matching(one: Opened, other: Opened) -> tuple[dict[str, Columns], list[str]]:
+def matching(one: LoadedModel, other: LoadedModel) -> tuple[dict[str, Columns], list[str]]:
     """Columns to compare, by output, where they are not simply the same; and notes on that.
 
     Words are matched by token, so that vocabularies in another order, or with rows of no token,
@@ -31,7 +31,7 @@ def matching(one: Opened, other: Opened) -> tuple[dict[str, Columns], list[str]]
         common = len(columns["MLM logits"][0])
         if not common == one.model.config.vocab_size == other.model.config.vocab_size:
             notes.append(f"MLM logits: the {common} tokens that both vocabularies have")
-    if one.head == other.head and one.head in ("classification", "tagging"):
+    if one.head == other.head and one.head in ("classification", "token_classification"):
         name = HEAD_OUTPUT[one.head]
         found = _labels(one, other)
         if found is not None:
@@ -45,20 +45,23 @@ def matching(one: Opened, other: Opened) -> tuple[dict[str, Columns], list[str]]
     return columns, notes
 
 
-def _words(one: Opened, other: Opened) -> Columns:
+def _words(one: LoadedModel, other: LoadedModel) -> Columns:
     """Rows of the tokens that both vocabularies have; special tokens by what they are for."""
     first, second = one.tokenizer.vocab, other.tokenizer.vocab
     theirs = dict(second.rows)
-    theirs.update({
-        token: second.rows[second.specials[role]]
-        for role, token in first.specials.items() if role in second.specials
-    })  # fmt: skip
+    theirs.update(
+        {
+            token: second.rows[second.specials[role]]
+            for role, token in first.specials.items()
+            if role in second.specials
+        }
+    )
     both = [(row, theirs[token]) for token, row in first.rows.items() if token in theirs]
     pairs = np.array(both, dtype=np.int64).reshape(-1, 2)
     return pairs[:, 0], pairs[:, 1]
 
 
-def _labels(one: Opened, other: Opened) -> Columns | None:
+def _labels(one: LoadedModel, other: LoadedModel) -> Columns | None:
     """Columns by label where both have the same labels in another order.
 
     Raises:
@@ -78,6 +81,6 @@ def _labels(one: Opened, other: Opened) -> Columns | None:
     return np.arange(len(order)), order
 
 
-def _stated(opened: Opened) -> tuple[str, ...]:
+def _stated(opened: LoadedModel) -> tuple[str, ...]:
     config = opened.model.config
     return config.id2label or tuple(f"LABEL_{row}" for row in range(config.num_labels))

@@ -75,6 +75,10 @@ class Spread:
         """What was gathered."""
         count = max(self.values, 1)
         return Row(
-            name, self.values, self.total / count, self.max,
-            math.sqrt(self.squares / count), self.largest,
-        )  # fmt: skip
+            name,
+            self.values,
+            self.total / count,
+            self.max,
+            math.sqrt(self.squares / count),
+            self.largest,
+        )

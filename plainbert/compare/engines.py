@@ -18,7 +18,7 @@ from plainbert.compare.own import Outputs
 from plainbert.errors import UnknownNameError
 from plainbert.formats.gluonnlp import params
 from plainbert.formats.gluonnlp.flat import is_flat
-from plainbert.model_zoo import Opened
+from plainbert.model_zoo import LoadedModel
 from plainbert.model_zoo.convert import convert
 from plainbert.model_zoo.stored import ForeignCheckpoint
 from plainbert.runtimes.find import execute, find_python
@@ -28,7 +28,7 @@ PROGRAMS = Path(__file__).parent
 
 @contextlib.contextmanager
 def start(
-    opened: Opened,
+    opened: LoadedModel,
     name: str,
     batches: Sequence[Batch],
     dtype: str,
@@ -69,7 +69,7 @@ def start(
         yield (_read(folder / f"output-{number}.npz") for number in range(len(batches)))
 
 
-def _weights(opened: Opened, engine: Engine, scratch: Path) -> tuple[Path, str]:
+def _weights(opened: LoadedModel, engine: Engine, scratch: Path) -> tuple[Path, str]:
     """What the engine itself reads: the model's own file where it can, else a converted one.
 
     Returns:
@@ -84,7 +84,7 @@ def _weights(opened: Opened, engine: Engine, scratch: Path) -> tuple[Path, str]:
     # Pooling is not compared; the converter would warn that the format cannot say it.
     plain = dataclasses.replace(opened, checkpoint=dataclasses.replace(stored, pooling=None))
     done = convert(plain, scratch / "model", engine.format)
-    return _file(done.folder, engine), "encoder" if done.dropped else head
+    return _file(done.folder, engine), "embedding" if done.dropped else head
 
 
 def _file(place: Path, engine: Engine) -> Path:
@@ -95,7 +95,7 @@ def _file(place: Path, engine: Engine) -> Path:
 
 
 def _ask(
-    opened: Opened,
+    opened: LoadedModel,
     weights: Path,
     head: str,
     batches: Sequence[Batch],
@@ -103,20 +103,26 @@ def _ask(
     folder: Path,
 ) -> None:
     """Write what the program reads."""
-    files.write_json(folder / "request.json", {
-        "weights": str(weights.resolve()),
-        "head": head,
-        "pooler": any("pooler." in name for name in opened.model.state_dict()),
-        "classes": opened.model.config.num_labels,
-        "config": opened.model.config.to_dict(),
-        "dtype": dtype,
-        "batches": len(batches),
-    })  # fmt: skip
+    files.write_json(
+        folder / "request.json",
+        {
+            "weights": str(weights.resolve()),
+            "head": head,
+            "pooler": any("pooler." in name for name in opened.model.state_dict()),
+            "classes": opened.model.config.num_labels,
+            "config": opened.model.config.to_dict(),
+            "dtype": dtype,
+            "batches": len(batches),
+        },
+    )
     for number, each in enumerate(batches):
         np.savez(
             folder / f"batch-{number}.npz",
-            ids=each.ids, types=each.types, lengths=each.lengths, gold=each.gold,
-        )  # fmt: skip
+            ids=each.ids,
+            types=each.types,
+            lengths=each.lengths,
+            gold=each.gold,
+        )
 
 
 def _read(path: Path) -> Outputs:

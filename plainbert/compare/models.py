@@ -15,7 +15,7 @@ from plainbert.compare.difference import Row, Spread
 from plainbert.compare.names import ENGINES
 from plainbert.compare.own import Outputs
 from plainbert.errors import CheckpointError
-from plainbert.model_zoo import Opened
+from plainbert.model_zoo import LoadedModel
 from plainbert.text.samples import TEXTS
 
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
@@ -61,8 +61,8 @@ class Report:
 
 
 def two(
-    one: Opened,
-    other: Opened,
+    one: LoadedModel,
+    other: LoadedModel,
     texts: Sequence[tuple[str, ...]] = TEXTS,
     *,
     tolerance: float = 1e-5,
@@ -98,7 +98,7 @@ def two(
 
 
 def reference(
-    opened: Opened,
+    opened: LoadedModel,
     engine: str,
     texts: Sequence[tuple[str, ...]] = TEXTS,
     *,
@@ -157,7 +157,7 @@ def _gather(
     return tuple(spread.row(name) for name, spread in spreads.items()), list(only.values())
 
 
-def _check_sizes(one: Opened, other: Opened, names: tuple[str, str]) -> list[str]:
+def _check_sizes(one: LoadedModel, other: LoadedModel, names: tuple[str, str]) -> list[str]:
     """Notes on settings that differ.
 
     Raises:
@@ -177,7 +177,7 @@ def _check_sizes(one: Opened, other: Opened, names: tuple[str, str]) -> list[str
     return [f"{name} differs: {left} and {right}" for name, (left, right) in apart.items()]
 
 
-def _known(opened: Opened, engine: str) -> list[str]:
+def _known(opened: LoadedModel, engine: str) -> list[str]:
     """What an engine is known to do otherwise."""
     act = opened.model.config.hidden_act
     if engine != "mxnet" or act == "gelu" or opened.head not in ("masked_lm", "pretraining"):
@@ -185,7 +185,7 @@ def _known(opened: Opened, engine: str) -> list[str]:
     return [f"MLM logits: GluonNLP's decoder has the erf GELU whatever the model's ({act}) is"]
 
 
-def _unknown(batches: Sequence[batch.Batch], opened: Opened) -> list[str]:
+def _unknown(batches: Sequence[batch.Batch], opened: LoadedModel) -> list[str]:
     share = batch.unknown_share(batches, opened.tokenizer.vocab)
     if share < 0.25:
         return []

@@ -10,10 +10,10 @@ import torch
 from numpy.typing import NDArray
 
 from plainbert.compare.batch import Batch
-from plainbert.model_zoo import Opened
+from plainbert.model_zoo import LoadedModel
 from plainbert.nn.bert import Bert, Output
 from plainbert.nn.headed import Headed
-from plainbert.nn.heads import MultipleChoice, Span
+from plainbert.nn.heads import MultipleChoice, QuestionAnswering
 from plainbert.nn.layout import Packed
 
 # Of one batch, by the name of the output. The first axis is the tokens (T) or the texts (B);
@@ -25,14 +25,14 @@ Outputs = dict[str, NDArray[Any]]
 HEAD_OUTPUT = {
     "classification": "class logits",
     "regression": "regression",
-    "tagging": "tag logits",
+    "token_classification": "tag logits",
     "multiple_choice": "choice scores",
     "masked_lm": "MLM logits",
     "next_sentence": "NSP logits",
 }
 
 
-def run(opened: Opened, batches: Sequence[Batch], dtype: torch.dtype) -> Iterator[Outputs]:
+def run(opened: LoadedModel, batches: Sequence[Batch], dtype: torch.dtype) -> Iterator[Outputs]:
     """Outputs of each batch, computed on the CPU when they are asked for.
 
     Args:
@@ -87,14 +87,16 @@ def layer_name(number: int) -> str:
 def _head(model: Headed, logits: Any, batch: Batch) -> dict[str, torch.Tensor]:
     if model.head == "pretraining":
         return {"MLM logits": logits.words, "NSP logits": logits.sentences}
-    if isinstance(model, Span):
+    if isinstance(model, QuestionAnswering):
         losses = []
         for row, part in enumerate(logits.split(batch.lengths.tolist())):
             gold = torch.from_numpy(batch.gold[row : row + 1])
             losses.append(model.loss(part, gold, Packed([len(part)])).total)
         return {
-            "start logits": logits[:, 0], "end logits": logits[:, 1], "loss": torch.stack(losses),
-        }  # fmt: skip
+            "start logits": logits[:, 0],
+            "end logits": logits[:, 1],
+            "loss": torch.stack(losses),
+        }
     return {HEAD_OUTPUT[model.head]: logits}
 
 

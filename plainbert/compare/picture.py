@@ -56,22 +56,39 @@ def draw(report: Report, path: str | Path) -> None:
     axes.axhspan(limit, top, color=BAD, alpha=0.06, linewidth=0)
     axes.axhline(limit, color=BAD, linewidth=1.2)
     axes.annotate(
-        f"tolerance {report.tolerance:g}", (1, limit), (-4, 3),
-        xycoords=("axes fraction", "data"), textcoords="offset points", ha="right", color=BAD,
+        f"tolerance {report.tolerance:g}",
+        (1, limit),
+        (-4, 3),
+        xycoords=("axes fraction", "data"),
+        textcoords="offset points",
+        ha="right",
+        color=BAD,
         fontsize=9,
-    )  # fmt: skip
+    )
     body = sum(row.name == "embeddings" or row.name.startswith("layer ") for row in rows)
     for field, label, color, mark, line in SERIES:
         heights = [_height(getattr(row, field), floor, top) for row in rows]
         places = range(len(rows))
         axes.plot(
-            places[:body], heights[:body], color=color, marker=mark, linestyle=line,
-            markersize=5, linewidth=1.4, label=label, clip_on=False,
-        )  # fmt: skip
-        axes.plot(  # a head is no next layer: no line leads to it
-            places[body:], heights[body:], color=color, marker=mark, linestyle="", markersize=6,
+            places[:body],
+            heights[:body],
+            color=color,
+            marker=mark,
+            linestyle=line,
+            markersize=5,
+            linewidth=1.4,
+            label=label,
             clip_on=False,
-        )  # fmt: skip
+        )
+        axes.plot(  # a head is no next layer: no line leads to it
+            places[body:],
+            heights[body:],
+            color=color,
+            marker=mark,
+            linestyle="",
+            markersize=6,
+            clip_on=False,
+        )
     if 0 < body < len(rows):
         axes.axvline(body - 0.5, color="0.8", linewidth=1)
     _label(axes, report, floor)
@@ -98,9 +115,15 @@ def _label(axes: Any, report: Report, floor: float) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     if any(getattr(row, field) == 0 for row in rows for field, *_ in SERIES):
         axes.annotate(
-            "0 = exactly equal", (1, floor), (-4, 5), xycoords=("axes fraction", "data"),
-            textcoords="offset points", ha="right", color="0.45", fontsize=8,
-        )  # fmt: skip
+            "0 = exactly equal",
+            (1, floor),
+            (-4, 5),
+            xycoords=("axes fraction", "data"),
+            textcoords="offset points",
+            ha="right",
+            color="0.45",
+            fontsize=8,
+        )
         ticks = [tick for tick in axes.get_yticks() if floor * 5 < tick <= axes.get_ylim()[1]]
         axes.set_yticks(
             [floor, *ticks], ["0", *(f"$10^{{{round(math.log10(t))}}}$" for t in ticks)]

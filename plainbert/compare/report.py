@@ -27,12 +27,19 @@ def table(report: Report) -> str:
         + mark
         for line, mark in zip(cells, marks, strict=True)
     ]
-    return "\n".join([
-        f"first   {report.first}",
-        f"second  {report.second}",
-        f"on      {report.texts} texts of {report.tokens} tokens, computed in {report.dtype}",
-        "", *lines, "", *(f"note: {note}" for note in report.notes), verdict(report), "",
-    ])  # fmt: skip
+    return "\n".join(
+        [
+            f"first   {report.first}",
+            f"second  {report.second}",
+            f"on      {report.texts} texts of {report.tokens} tokens, computed in {report.dtype}",
+            "",
+            *lines,
+            "",
+            *(f"note: {note}" for note in report.notes),
+            verdict(report),
+            "",
+        ]
+    )
 
 
 def verdict(report: Report) -> str:

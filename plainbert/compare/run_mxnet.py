@@ -21,8 +21,8 @@ ACTIVATIONS = {
 HEAD = {  # output and, in GluonNLP's task files, the head's layer
     "classification": "class logits",
     "regression": "regression",
-    "span": "span",
-    "tagging": "tag logits",
+    "question_answering": "span",
+    "token_classification": "tag logits",
 }
 PREFIXES = ("bert.", "bert_model.")  # of the body in task files
 
@@ -44,24 +44,32 @@ def build(request: dict[str, Any]) -> tuple[Any, Any, list[Any]]:
 
     config, kind = request["config"], request["head"]
     encoder = BERTEncoder(
-        num_layers=config["num_hidden_layers"], units=config["hidden_size"],
-        hidden_size=config["intermediate_size"], num_heads=config["num_attention_heads"],
-        max_length=config["max_position_embeddings"], dropout=0.0,
-        activation=ACTIVATIONS[config["hidden_act"]], layer_norm_eps=config["layer_norm_eps"],
+        num_layers=config["num_hidden_layers"],
+        units=config["hidden_size"],
+        hidden_size=config["intermediate_size"],
+        num_heads=config["num_attention_heads"],
+        max_length=config["max_position_embeddings"],
+        dropout=0.0,
+        activation=ACTIVATIONS[config["hidden_act"]],
+        layer_norm_eps=config["layer_norm_eps"],
         output_all_encodings=True,
-    )  # fmt: skip
+    )
     model = BERTModel(
-        encoder, vocab_size=config["vocab_size"], embed_size=config["hidden_size"],
-        units=config["hidden_size"], token_type_vocab_size=config["type_vocab_size"],
-        use_pooler=request["pooler"], use_decoder=kind in ("masked_lm", "pretraining"),
+        encoder,
+        vocab_size=config["vocab_size"],
+        embed_size=config["hidden_size"],
+        units=config["hidden_size"],
+        token_type_vocab_size=config["type_vocab_size"],
+        use_pooler=request["pooler"],
+        use_decoder=kind in ("masked_lm", "pretraining"),
         use_classifier=kind in ("next_sentence", "pretraining"),
-    )  # fmt: skip
+    )
     model.initialize(ctx=mx.cpu())
     given = structural(mx.nd.load(request["weights"]), body=kind not in HEAD)
     fill(model, given)
     head = None
     if kind in HEAD:
-        classes = {"span": 2, "regression": 1}.get(kind, request["classes"])
+        classes = {"question_answering": 2, "regression": 1}.get(kind, request["classes"])
         head = mx.gluon.nn.Dense(classes, in_units=config["hidden_size"], flatten=False)
         head.initialize(ctx=mx.cpu())
         fill(head, {name[5:]: value for name, value in given.items() if name[:5] == "head."})
@@ -78,8 +86,11 @@ def structural(arrays: dict[str, Any], body: bool) -> dict[str, Any]:
         if prefix is not None:
             found[name[len(prefix) :]] = value
         elif not body and name.split(".")[0] in (
-            "classifier", "regression", "span_classifier", "tag_classifier",
-        ):  # fmt: skip
+            "classifier",
+            "regression",
+            "span_classifier",
+            "tag_classifier",
+        ):
             found["head." + name.split(".")[-1]] = value
         else:
             found[name] = value
@@ -130,9 +141,9 @@ def outputs(
         found["MLM logits"] = parts.pop(0).asnumpy()[mask]
     if kind in ("classification", "regression"):
         found[HEAD[kind]] = head(pooled).asnumpy()
-    elif kind == "tagging":
+    elif kind == "token_classification":
         found["tag logits"] = head(layers[-1]).asnumpy()[mask]
-    elif kind == "span":
+    elif kind == "question_answering":
         found.update(span(head(layers[-1]), batch, mask))
     return found
 

@@ -24,7 +24,7 @@ import numpy as np
 HEADS = {
     "classification": ("class logits", "output_weights", "output_bias"),
     "regression": ("regression", "output_weights", "output_bias"),
-    "span": ("span", "cls/squad/output_weights", "cls/squad/output_bias"),
+    "question_answering": ("span", "cls/squad/output_weights", "cls/squad/output_bias"),
     "next_sentence": (
         "NSP logits", "cls/seq_relationship/output_weights", "cls/seq_relationship/output_bias",
     ),
@@ -148,7 +148,7 @@ def outputs(bert: Bert, batch: dict[str, Any], request: dict[str, Any]) -> dict[
         found["MLM logits"] = bert.words(layers[-1]).numpy()[mask]
     if kind == "pretraining":
         kind = "next_sentence"
-    if kind == "span":
+    if kind == "question_answering":
         logits = bert.linear(layers[-1], *HEADS[kind][1:])
         found.update(span(tf, logits, batch, mask))
     elif kind in HEADS:

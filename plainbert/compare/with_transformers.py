@@ -12,7 +12,7 @@ from plainbert import checkpoint
 from plainbert.compare.batch import Batch
 from plainbert.compare.own import HEAD_OUTPUT, Outputs, layer_name, real_tokens
 from plainbert.errors import CheckpointError, MissingDependencyError
-from plainbert.model_zoo import Opened
+from plainbert.model_zoo import LoadedModel
 from plainbert.nn.names import HEADS
 
 # What transformers itself opens; anything else is written anew as such a folder.
@@ -20,7 +20,7 @@ WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 PER_TOKEN = ("MLM logits", "tag logits")
 
 
-def folder_for(opened: Opened, scratch: Path) -> Path:
+def folder_for(opened: LoadedModel, scratch: Path) -> Path:
     """A folder that transformers opens: the model's own where it can, else one in ``scratch``."""
     folder = opened.checkpoint.folder
     wanted = HEADS[opened.head].architecture
@@ -31,7 +31,9 @@ def folder_for(opened: Opened, scratch: Path) -> Path:
     return checkpoint.write(scratch / "model", opened.model, opened.tokenizer)
 
 
-def run(opened: Opened, folder: Path, batches: Sequence[Batch], dtype: str) -> Iterator[Outputs]:
+def run(
+    opened: LoadedModel, folder: Path, batches: Sequence[Batch], dtype: str
+) -> Iterator[Outputs]:
     """Outputs of each batch, by the names of :mod:`plainbert.compare.own`.
 
     Args:
@@ -50,7 +52,7 @@ def run(opened: Opened, folder: Path, batches: Sequence[Batch], dtype: str) -> I
             yield _outputs(model, opened.head, batch)
 
 
-def open_model(opened: Opened, folder: Path) -> Any:
+def open_model(opened: LoadedModel, folder: Path) -> Any:
     """The folder as transformers' class for the head."""
     try:
         import transformers
@@ -65,11 +67,14 @@ def open_model(opened: Opened, folder: Path) -> Any:
     quiet.disable_progress_bar()
     try:
         kind = getattr(transformers, HEADS[opened.head].architecture)
-        more = {} if opened.head != "encoder" else {"add_pooling_layer": _has_pooler(opened)}
+        more = {} if opened.head != "embedding" else {"add_pooling_layer": _has_pooler(opened)}
         model, info = kind.from_pretrained(
-            str(folder), output_loading_info=True, attn_implementation="eager",
-            local_files_only=True, **more,
-        )  # fmt: skip
+            str(folder),
+            output_loading_info=True,
+            attn_implementation="eager",
+            local_files_only=True,
+            **more,
+        )
     finally:
         quiet.set_verbosity(before)
         quiet.enable_progress_bar()
@@ -82,7 +87,7 @@ def open_model(opened: Opened, folder: Path) -> Any:
     return model
 
 
-def _has_pooler(opened: Opened) -> bool:
+def _has_pooler(opened: LoadedModel) -> bool:
     return getattr(opened.model, "pooler", None) is not None
 
 
@@ -92,7 +97,7 @@ def _outputs(model: Any, head: str, batch: Batch) -> Outputs:
         "token_type_ids": torch.from_numpy(batch.types),
         "attention_mask": torch.from_numpy(batch.mask).long(),
     }
-    body = model if head == "encoder" else model.bert
+    body = model if head == "embedding" else model.bert
     output = body(**inputs, output_hidden_states=True)
     found: Outputs = {
         layer_name(number): real_tokens(layer.numpy(), batch)
@@ -100,11 +105,11 @@ def _outputs(model: Any, head: str, batch: Batch) -> Outputs:
     }
     if output.pooler_output is not None:
         found["pooled"] = output.pooler_output.numpy()
-    if head == "encoder":
+    if head == "embedding":
         return found
     if head == "multiple_choice":
         inputs = {name: value[:, None] for name, value in inputs.items()}  # (B, 1, L)
-    if head == "span":
+    if head == "question_answering":
         return found | _span(model, inputs, batch)
     logits = model(**inputs)
     if head == "pretraining":

@@ -52,8 +52,10 @@ def lines(path: str | Path) -> Iterator[tuple[int, str]]:
             raise DataError(
                 "holds a NUL byte. The file is damaged or UTF-16; make it UTF-8 text, for example "
                 "with: iconv -f UTF-16 -t UTF-8",
-                path, number, line,
-            )  # fmt: skip
+                path,
+                number,
+                line,
+            )
         yield number, line
 
 
@@ -78,8 +80,9 @@ def cells(path: str | Path, form: str = "tsv") -> Iterator[tuple[int, list[str]]
         raise DataError(
             f"is not CSV as RFC 4180 has it ({error}). A field with quotation marks is quoted and "
             'doubles them: "he said ""no"""',
-            path, start,
-        ) from None  # fmt: skip
+            path,
+            start,
+        ) from None
 
 
 def objects(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:

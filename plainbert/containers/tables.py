@@ -27,8 +27,14 @@ def table(rows: Sequence[dict[str, Any]], suffix: str) -> str:
     if suffix != ".tsv":
         raise UsageError(f"no form is named {suffix!r}; .tsv and .jsonl are.")
     text = io.StringIO()
-    writer = csv.writer(text, delimiter="\t", quoting=csv.QUOTE_NONE, quotechar=None,
-                        escapechar=None, lineterminator="\n")  # fmt: skip
+    writer = csv.writer(
+        text,
+        delimiter="\t",
+        quoting=csv.QUOTE_NONE,
+        quotechar=None,
+        escapechar=None,
+        lineterminator="\n",
+    )
     writer.writerow(rows[0])
     for row in rows:
         writer.writerow([_cell(value) for value in row.values()])

@@ -111,8 +111,11 @@ def _zipped(path: Path, mapped: mmap.mmap) -> tuple[dict[str, Call], Places]:
         if info.flag_bits & 1 or name in members:
             raise ValueError(f"its member {name!r} is encrypted or there twice")
         members[name] = (_start(info, mapped), info.file_size)
-    roots = [name.removesuffix("data.pkl") for name in members if name.count("/") == 1
-             and name.endswith("/data.pkl")]  # fmt: skip
+    roots = [
+        name.removesuffix("data.pkl")
+        for name in members
+        if name.count("/") == 1 and name.endswith("/data.pkl")
+    ]
     if len(roots) != 1:
         raise ValueError("the archive has no data.pkl, or several")
     root = roots[0]

@@ -103,8 +103,9 @@ def pieces(paths: Sequence[Path], whole_blocks: bool = False) -> Iterator[Piece]
                         raise DataError(
                             f"this line has more than {LONGEST_LINE >> 20} MiB. One sentence per "
                             "line is expected, or --split_sentences with line ends somewhere.",
-                            path, line,
-                        )  # fmt: skip
+                            path,
+                            line,
+                        )
                     if end or not read:
                         yield Piece(number, path, line, data[:end], not read)
                         number += 1

@@ -151,8 +151,10 @@ def _wordpiece(path: Path, size: int, characters: Counter[str], lower: bool) -> 
     if missing:
         log.warning(
             "%d of the text's %d characters, the rarest ones, are not in the vocabulary: words "
-            "with them become [UNK]. A larger vocabulary holds them.", missing, len(characters),
-        )  # fmt: skip
+            "with them become [UNK]. A larger vocabulary holds them.",
+            missing,
+            len(characters),
+        )
     backend = Backend(models.WordPiece(unk_token=SPECIALS[1]))
     backend.pre_tokenizer = split
     trainer = trainers.WordPieceTrainer(
@@ -185,11 +187,21 @@ def _sentencepiece(path: Path, size: int, characters: Counter[str], algorithm: s
     model = io.BytesIO()
     try:
         sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=_thinned(path), model_writer=model, vocab_size=size,
-            model_type=algorithm, character_coverage=0.9995 if len(characters) > 1000 else 1.0,
-            pad_id=0, unk_id=1, bos_id=-1, eos_id=-1, pad_piece=SPECIALS[0], unk_piece=SPECIALS[1],
-            control_symbols=list(SPECIALS[2:]), num_threads=THREADS, minloglevel=2,
-        )  # fmt: skip
+            sentence_iterator=_thinned(path),
+            model_writer=model,
+            vocab_size=size,
+            model_type=algorithm,
+            character_coverage=0.9995 if len(characters) > 1000 else 1.0,
+            pad_id=0,
+            unk_id=1,
+            bos_id=-1,
+            eos_id=-1,
+            pad_piece=SPECIALS[0],
+            unk_piece=SPECIALS[1],
+            control_symbols=list(SPECIALS[2:]),
+            num_threads=THREADS,
+            minloglevel=2,
+        )
     except RuntimeError as error:
         limit = re.search(r"set it to a value <= (\d+)", str(error))
         least = re.search(r"too small|smaller than required_chars", str(error))

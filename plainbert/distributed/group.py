@@ -131,9 +131,13 @@ class Group:
                 watch.connect(store.get("door").decode(), wait_s)
             ending.begin()
             torch_dist.init_process_group(
-                backend, store=store, rank=world.rank, world_size=world.size,
-                timeout=timedelta(seconds=timeout_s), **options,
-            )  # fmt: skip
+                backend,
+                store=store,
+                rank=world.rank,
+                world_size=world.size,
+                timeout=timedelta(seconds=timeout_s),
+                **options,
+            )
         except RuntimeError as error:
             if isinstance(error, DistributedError):
                 ending.fail(error)

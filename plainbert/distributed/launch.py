@@ -134,9 +134,13 @@ def _torchrun(plan: Plan) -> list[list[str]]:
         flags = [f"--nnodes={len(plan.hosts)}", f"--nproc-per-node={count}"]
         if plan.max_restarts:
             # Only this rendezvous lets the hosts agree on starting again.
-            flags += [f"--max-restarts={plan.max_restarts}", "--rdzv-backend=c10d",
-                      f"--rdzv-endpoint={first}:{port}", f"--rdzv-id=plainbert-{port}",
-                      f"--local-addr={name}"]  # fmt: skip
+            flags += [
+                f"--max-restarts={plan.max_restarts}",
+                "--rdzv-backend=c10d",
+                f"--rdzv-endpoint={first}:{port}",
+                f"--rdzv-id=plainbert-{port}",
+                f"--local-addr={name}",
+            ]
         else:
             flags += [f"--node-rank={number}", f"--master-addr={first}", f"--master-port={port}"]
         if plan.node in (None, number):

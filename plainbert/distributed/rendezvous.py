@@ -152,9 +152,14 @@ def open_store(world: World, wait_s: float) -> Store:
     options: dict[str, Any] = {"multi_tenant": True} if not world.agent_store else {}
     try:
         store = TCPStore(
-            world.address, world.port, world.size, is_master=master,
-            timeout=timedelta(seconds=wait_s), wait_for_workers=False, **options,
-        )  # fmt: skip
+            world.address,
+            world.port,
+            world.size,
+            is_master=master,
+            timeout=timedelta(seconds=wait_s),
+            wait_for_workers=False,
+            **options,
+        )
     except (RuntimeError, OSError) as error:  # torch's DistNetworkError is a RuntimeError
         raise _no_store(world, wait_s, master, error) from error
     # Another run that meets this one at the same port by accident shares no keys with it.

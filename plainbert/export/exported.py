@@ -56,9 +56,10 @@ class Exported(Headed):
 
         with self._one_at_a_time:
             found = self._runner.run(
-                spread(ids.long()), spread(None if types is None else types.long()),
+                spread(ids.long()),
+                spread(None if types is None else types.long()),
                 real.numpy().astype(np.int64),
-            )  # fmt: skip
+            )
         outputs = torch.from_numpy(np.ascontiguousarray(found, np.float32))
         per_token = outputs.dim() == 3
         return outputs[real] if per_token else outputs

@@ -94,6 +94,15 @@ def describe(source: Source, format: str, options: Options, check: Check) -> Man
     pooling = source.pooling
     made = None if pooling is None else {**asdict(pooling), "layers": list(pooling.layers)}
     return Manifest(
-        format, source.task, source.name, source.max_length, source.tokenizer.lower, source.labels,
-        output, made, options.int8, dict(source.about), asdict(check),
-    )  # fmt: skip
+        format,
+        source.task,
+        source.name,
+        source.max_length,
+        source.tokenizer.lower,
+        source.labels,
+        output,
+        made,
+        options.int8,
+        dict(source.about),
+        asdict(check),
+    )

@@ -47,9 +47,9 @@ FORMATS = {
 TASKS = {
     "classification": "classification",
     "regression": "regression",
-    "question_answering": "span",
-    "ner": "tagging",
-    "embedding": "encoder",
+    "question_answering": "question_answering",
+    "ner": "token_classification",
+    "embedding": "embedding",
 }
 INPUTS = ("input_ids", "token_type_ids", "attention_mask")  # each (B, L), whole numbers
 

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from plainbert.config import BertConfig
 from plainbert.errors import CheckpointError, UsageError
 from plainbert.export.names import TASKS, task_of
-from plainbert.model_zoo import Opened
+from plainbert.model_zoo import LoadedModel
 from plainbert.nn.bert import Bert
 from plainbert.nn.headed import Headed
 from plainbert.nn.layout import Padded
@@ -74,7 +74,7 @@ class Source:
 
 
 def source_of(
-    opened: Opened, name: str, pooling: Pooling | None = None, max_length: int | None = None
+    opened: LoadedModel, name: str, pooling: Pooling | None = None, max_length: int | None = None
 ) -> Source:
     """Take a model that was opened.
 
@@ -108,10 +108,15 @@ def source_of(
         labels = model.config.id2label or tuple(f"LABEL_{row}" for row in range(count))
     about = {key: value for key, value in stored.about.items() if key != "base"}
     return Source(
-        model.float().cpu().eval(), task, opened.tokenizer,
-        max_length or min(stored.max_length or most, most), labels,
-        pooling if task == "embedding" else None, name, about,
-    )  # fmt: skip
+        model.float().cpu().eval(),
+        task,
+        opened.tokenizer,
+        max_length or min(stored.max_length or most, most),
+        labels,
+        pooling if task == "embedding" else None,
+        name,
+        about,
+    )
 
 
 class _Scores(nn.Module):
@@ -137,9 +142,13 @@ class _Vectors(nn.Module):
     def forward(self, input_ids: Tensor, token_type_ids: Tensor, attention_mask: Tensor) -> Tensor:
         kind = self.pooling.kind
         output = self.model(
-            input_ids, token_type_ids, layout=Padded(attention_mask),
-            every_layer=self.pooling.layers != (-1,), depth=self.depth, pool=kind == "pooled",
-        )  # fmt: skip
+            input_ids,
+            token_type_ids,
+            layout=Padded(attention_mask),
+            every_layer=self.pooling.layers != (-1,),
+            depth=self.depth,
+            pool=kind == "pooled",
+        )
         if kind == "pooled":
             vectors = output.pooled
         else:

@@ -159,14 +159,18 @@ _LATER = (
 
 _WHOLE_WORD = tuple(
     Record(
-        LARGE, f"book_corpus_wiki_en_wwm_{casing}",
+        LARGE,
+        f"book_corpus_wiki_en_wwm_{casing}",
         f"google-bert/bert-large-{casing}-whole-word-masking",
-        casing == "uncased", size, _APACHE, _BERT,
+        casing == "uncased",
+        size,
+        _APACHE,
+        _BERT,
         aliases=(f"bert-large-{casing}-whole-word-masking",),
         source=f"{_GOOGLE}/2019_05_30/wwm_{casing}_L-24_H-1024_A-16.zip",
     )
     for casing, size in (("uncased", 30522), ("cased", 28996))
-)  # fmt: skip
+)
 
 _SHORT = {(2, 128): "bert-tiny", (4, 256): "bert-mini", (4, 512): "bert-small",
           (8, 512): "bert-medium"}  # fmt: skip
@@ -180,13 +184,17 @@ def _miniature(layers: int, units: int) -> Record:
     short = _SHORT.get((layers, units))
     return Record(
         # Google trained its base size again, so that name is taken.
-        model, "book_corpus_wiki_en_2020_uncased" if model == BASE
-        else "book_corpus_wiki_en_uncased",
+        model,
+        "book_corpus_wiki_en_2020_uncased" if model == BASE else "book_corpus_wiki_en_uncased",
         f"google/bert_uncased_L-{layers}_H-{units}_A-{heads}",
-        True, 30522, _APACHE, _MINIATURE, _COMMITS.get((layers, units), "main"),
+        True,
+        30522,
+        _APACHE,
+        _MINIATURE,
+        _COMMITS.get((layers, units), "main"),
         aliases=(short,) if short else (),
         source=f"{_GOOGLE}/2020_02_20/uncased_L-{layers}_H-{units}_A-{heads}.zip",
-    )  # fmt: skip
+    )
 
 
 _MINIATURES = tuple(

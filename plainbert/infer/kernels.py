@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 ROWS = 1024
 
 
-class Map(nn.Module):
+class FrozenLinear(nn.Module):
     """``x @ weight.T + bias`` in the weight's number format, with weights that are not trained.
 
     Args:
@@ -47,7 +47,7 @@ class Map(nn.Module):
         return mapped + other
 
 
-class PrepackedMap(Map):
+class PrepackedLinear(FrozenLinear):
     """The same through oneDNN, from a weight in oneDNN's own layout."""
 
     def __init__(self, weight: Tensor, bias: Tensor) -> None:
@@ -66,10 +66,10 @@ class PrepackedMap(Map):
         return mapped
 
 
-def linear(weight: Tensor, bias: Tensor) -> Map:
+def linear(weight: Tensor, bias: Tensor) -> FrozenLinear:
     """The fastest map for this weight's device and number format."""
     packs = weight.device.type == "cpu" and prepacks(weight.dtype)
-    return (PrepackedMap if packs else Map)(weight, bias)
+    return (PrepackedLinear if packs else FrozenLinear)(weight, bias)
 
 
 @functools.cache
@@ -95,7 +95,7 @@ def _self_check(dtype: torch.dtype) -> bool:
     random = torch.Generator().manual_seed(0)
     weight, bias = torch.randn(48, 32, generator=random), torch.randn(48, generator=random)
     weight, bias = weight.to(dtype), bias.to(dtype)
-    packed = PrepackedMap(weight, bias)
+    packed = PrepackedLinear(weight, bias)
     for rows in (1, 37):
         x = torch.randn(rows, 32, generator=random).to(dtype)
         other = torch.randn(rows, 48, generator=random).to(dtype)

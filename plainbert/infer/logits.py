@@ -17,7 +17,7 @@ from plainbert.infer.prepare import is_narrow, prepare, prepared
 from plainbert.nn.headed import Headed
 
 PER_SEQUENCE = ("classification", "regression", "next_sentence")
-PER_TOKEN = ("span", "tagging")
+PER_TOKEN = ("question_answering", "token_classification")
 
 
 def run(
@@ -85,7 +85,7 @@ def run_tokens(
     """
     if model.head not in PER_TOKEN:
         raise UsageError(f"a {model.head} head has no logits per token.")
-    classes = 2 if model.head == "span" else model.config.num_labels
+    classes = 2 if model.head == "question_answering" else model.config.num_labels
     found = np.zeros((len(features.ids), classes), np.float32)
 
     def keep(batch: Batch, logits: NDArray[np.float32]) -> None:

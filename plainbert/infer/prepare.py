@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from plainbert.infer.kernels import Map, linear
+from plainbert.infer.kernels import FrozenLinear, linear
 from plainbert.nn.bert import Embeddings, Intermediate, Residual, SelfAttention
 
 Model = TypeVar("Model", bound=nn.Module)
@@ -63,7 +63,7 @@ def _replace(module: nn.Module, dtype: torch.dtype, device: torch.device) -> Non
         setattr(module, name, buffer.to(device))
 
 
-def _map(layers: list[nn.Linear], dtype: torch.dtype, device: torch.device) -> Map:
+def _map(layers: list[nn.Linear], dtype: torch.dtype, device: torch.device) -> FrozenLinear:
     """Several linear layers of one input as one map; their outputs lie side by side."""
     weights = [layer.weight.detach().to(device, dtype) for layer in layers]
     biases = [layer.bias.detach().to(device, dtype) for layer in layers]
@@ -145,5 +145,5 @@ def prepared(model: nn.Module) -> bool:
 
 def is_narrow(model: nn.Module) -> bool:
     """Whether a prepared model multiplies in 16 bits."""
-    maps = (part for part in model.modules() if isinstance(part, Map))
+    maps = (part for part in model.modules() if isinstance(part, FrozenLinear))
     return any(part.bias.element_size() == 2 for part in maps)

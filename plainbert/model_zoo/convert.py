@@ -24,7 +24,7 @@ from plainbert.formats.pytorch import folder as pytorch
 from plainbert.formats.tensorflow import reader as tensorflow
 from plainbert.hub import records
 from plainbert.model_zoo.find import record_of, resolve
-from plainbert.model_zoo.folder import Opened, open_stored
+from plainbert.model_zoo.folder import LoadedModel, open_stored
 from plainbert.model_zoo.stored import ForeignCheckpoint, read_stored, tokenizer_of
 from plainbert.text.gluonnlp_vocab import Rows, gluonnlp_order, reordered
 from plainbert.text.tokenizer import Tokenizer
@@ -44,7 +44,7 @@ class Conversion:
         source: format that was read.
         target: format that was written.
         folder: the new folder.
-        head: name of the head in :data:`plainbert.nn.names.HEADS`; "encoder" for none.
+        head: name of the head in :data:`plainbert.nn.names.HEADS`; "embedding" for none.
         tensors: weights written.
         unused: names in the source that were not used, optimizer slots among them.
         dropped: weights that the target format has no place for.
@@ -83,7 +83,7 @@ def open_any(
     dataset_name: str | None = None,
     root: str | Path | None = None,
     head: str | None = None,
-) -> Opened:
+) -> LoadedModel:
     """Open a source with every weight it has, whatever its format.
 
     Args:
@@ -117,7 +117,7 @@ def _every_head(stored: Checkpoint) -> str:
     Published folders call themselves masked language models and hold the next-sentence head too.
     """
     names = stored.tensors()
-    if stored.head not in (None, "encoder", "masked_lm", "next_sentence", "pretraining"):
+    if stored.head not in (None, "embedding", "masked_lm", "next_sentence", "pretraining"):
         return stored.head
     words = any("cls.predictions.transform." in name for name in names)
     sentences = any("cls.seq_relationship." in name for name in names)
@@ -126,11 +126,11 @@ def _every_head(stored: Checkpoint) -> str:
         (True, False): "masked_lm",
         (False, True): "next_sentence",
     }
-    return found.get((words, sentences), "encoder")
+    return found.get((words, sentences), "embedding")
 
 
 def convert(
-    opened: Opened,
+    opened: LoadedModel,
     folder: str | Path,
     target: str,
     order: Vocab | str | Path | None = None,
@@ -193,13 +193,13 @@ def _about(stored: Checkpoint) -> dict[str, Any]:
 
 
 def _write(
-    folder: str | Path, target: str, opened: Opened, config: BertConfig, tokenizer: Tokenizer
+    folder: str | Path, target: str, opened: LoadedModel, config: BertConfig, tokenizer: Tokenizer
 ) -> tuple[str, ...]:
     """Write one of the foreign formats; returns what it has no place for."""
     pieces = tokenizer.vocab if isinstance(tokenizer, WordPiece) else None
     if pieces is None and target != "gluonnlp":
         raise UsageError(f"the {target} format has no place for a SentencePiece vocabulary.")
-    prefix = "bert." if opened.head == "encoder" else ""
+    prefix = "bert." if opened.head == "embedding" else ""
     tensors = {f"{prefix}{name}": tensor for name, tensor in state(opened.model).items()}
     with files.new_folder(folder) as partial:
         if target == "gluonnlp":

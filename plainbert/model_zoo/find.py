@@ -46,9 +46,11 @@ def resolve(
     if record is None:
         records.refuse_others(str(name_or_folder))
         raise UnknownNameError(
-            "folder or model", str(name_or_folder), records.short_names(),
+            "folder or model",
+            str(name_or_folder),
+            records.short_names(),
             "Or pass a folder with --model_dir FOLDER.",
-        )  # fmt: skip
+        )
     return resolve_record(record, root, weights)
 
 

@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Opened:
+class LoadedModel:
     """A model from a folder, ready to use.
 
     Attributes:
@@ -48,7 +48,7 @@ class Opened:
     report: LoadReport
 
     @classmethod
-    def untrained(cls, model: Bert | Headed, tokenizer: Tokenizer, head: str) -> Opened:
+    def untrained(cls, model: Bert | Headed, tokenizer: Tokenizer, head: str) -> LoadedModel:
         """A model with random weights, of no folder."""
         nothing = Checkpoint(Path(), model.config, {}, ())
         return cls(model.eval(), tokenizer, nothing, head, LoadReport(0, (), ()))
@@ -77,7 +77,7 @@ def open_folder(
     root: str | Path | None = None,
     dataset_name: str | None = None,
     **changes: Any,
-) -> Opened:
+) -> LoadedModel:
     """Open a folder or file of any format, or a name, as the model that is wanted.
 
     Args:
@@ -111,9 +111,9 @@ def open_stored(
     labels: Sequence[str] | None = None,
     fresh_head: bool = False,
     **changes: Any,
-) -> Opened:
+) -> LoadedModel:
     """Make the model of a checkpoint that was read; arguments as for :func:`open_folder`."""
-    head = head or stored.head or "encoder"
+    head = head or stored.head or "embedding"
     if head not in HEADS:
         raise UnknownNameError("head", head, HEADS)
     config, skip = _config_for(stored, head, labels, fresh_head)
@@ -122,7 +122,7 @@ def open_stored(
     pooler = any(name.endswith("pooler.dense.weight") for name in tensors)
     model = unfilled(config.replace(**changes), head, pooler, stored.about)
     report = checkpoint.load(model, tensors, fresh_head, skip, str(stored.folder))
-    return Opened(model.eval(), tokenizer, stored, head, report)
+    return LoadedModel(model.eval(), tokenizer, stored, head, report)
 
 
 def labels_of(name_or_folder: str | Path, root: str | Path | None = None) -> tuple[str, ...] | None:
@@ -192,7 +192,7 @@ def unfilled(config: BertConfig, head: str, pooler: bool, about: dict[str, Any])
     """A model whose parameters have no memory: loading gives each of them its stored tensor."""
     with checkpoint.Blank():
         model: Bert | Headed
-        if head == "encoder":
+        if head == "embedding":
             model = Bert(config, pooler=pooler)
         elif head == "multiple_choice" and "num_choices" in about:
             model = MultipleChoice(config, _choices(about["num_choices"]))

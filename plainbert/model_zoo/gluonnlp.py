@@ -160,7 +160,7 @@ def _zoo_model(
 ) -> Bert | Headed:
     if published and not every_layer:
         return unfilled(config, head, pooler, {})
-    if head == "encoder":
+    if head == "embedding":
         return (_AllEncodings if every_layer else Bert)(config, pooler=pooler)
     made: Headed = cast(Any, MODELS[head])(config)
     return made
@@ -197,7 +197,7 @@ def _head_for(use_pooler: bool, use_decoder: bool, use_classifier: bool) -> str:
         (True, False): "masked_lm",
         (False, True): "next_sentence",
     }
-    return names.get((use_decoder, use_classifier), "encoder")
+    return names.get((use_decoder, use_classifier), "embedding")
 
 
 def _check_outputs(head: str, attention: bool, every_layer: bool) -> None:
@@ -206,7 +206,7 @@ def _check_outputs(head: str, attention: bool, every_layer: bool) -> None:
             "output_attention=True is not supported: the attention kernels never form the "
             "weights. Open the same folder with transformers and attn_implementation='eager'."
         )
-    if every_layer and head != "encoder":
+    if every_layer and head != "embedding":
         raise UsageError(
             "output_all_encodings=True goes with use_decoder=False and use_classifier=False."
         )

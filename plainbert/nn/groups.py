@@ -56,18 +56,18 @@ class Group:
     bias: Tensor | None
 
 
-def split(lengths: list[int], device: torch.device, few_sizes: bool = False) -> list[Group]:
+def split(lengths: list[int], device: torch.device, bucket_lengths: bool = False) -> list[Group]:
     """Cut a batch into groups of neighbours that may be padded to their longest.
 
     Args:
         lengths: tokens of each sequence of the batch, in order.
         device: where the groups' indices live.
-        few_sizes: pad to the lengths of ``GRID`` alone; else not at all where lengths are equal.
+        bucket_lengths: pad to the lengths of ``GRID`` alone; else equal lengths are not padded.
     """
     groups, start = [], 0
-    parts = _neighbours(lengths, on_grid, math.inf) if few_sizes else _neighbours(lengths)
+    parts = _neighbours(lengths, on_grid, math.inf) if bucket_lengths else _neighbours(lengths)
     for part in parts:
-        groups.append(_group(start, part, device, few_sizes))
+        groups.append(_group(start, part, device, bucket_lengths))
         start = groups[-1].stop
     return groups
 
@@ -98,9 +98,9 @@ def on_grid(length: int) -> int:
     return -(-length // step) * step
 
 
-def _group(start: int, lengths: list[int], device: torch.device, few_sizes: bool) -> Group:
+def _group(start: int, lengths: list[int], device: torch.device, bucket_lengths: bool) -> Group:
     stop, size, longest = start + sum(lengths), len(lengths), max(lengths)
-    length = on_grid(longest) if few_sizes else longest
+    length = on_grid(longest) if bucket_lengths else longest
     if min(lengths) == length:
         return Group(start, stop, size, length, None, None)
     length = -(-length // ALIGN) * ALIGN

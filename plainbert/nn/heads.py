@@ -58,7 +58,7 @@ class Regressor(Classifier):
         return Loss(0.5 * error.square().sum(), torch.tensor(len(labels), device=labels.device))
 
 
-class Span(Headed):
+class QuestionAnswering(Headed):
     """Start and end of an answer: a linear map of every token to two logits.
 
     Shape:
@@ -66,7 +66,7 @@ class Span(Headed):
         - labels: (B, 2), positions in the sequence; ``IGNORE`` for an answer outside it.
     """
 
-    head = "span"
+    head = "question_answering"
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__(config, pooler=False)
@@ -92,7 +92,7 @@ class Span(Headed):
         return Loss(loss.total / 2, (labels != IGNORE).any(1).sum())
 
 
-class Tagger(Headed):
+class TokenClassifier(Headed):
     """One of C tags per token.
 
     Shape:
@@ -100,7 +100,7 @@ class Tagger(Headed):
         - labels: (...), tag ids; ``IGNORE`` where there is none.
     """
 
-    head = "tagging"
+    head = "token_classification"
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__(config, pooler=False)

@@ -121,12 +121,15 @@ class Packed(Layout):
     Args:
         lengths: tokens of each sequence, each at least 1.
         device: where the indices live.
-        few_sizes: give groups few different sizes, for training: each is compiled, too. Else a
+        bucket_lengths: give groups few different sizes, for training: each is compiled, too. Else a
             long run of equal lengths attends by itself, without padding.
     """
 
     def __init__(
-        self, lengths: Sequence[int], device: torch.device | str = "cpu", few_sizes: bool = False
+        self,
+        lengths: Sequence[int],
+        device: torch.device | str = "cpu",
+        bucket_lengths: bool = False,
     ) -> None:
         self.num_sequences = len(lengths)
         self.device = torch.device(device)
@@ -135,17 +138,20 @@ class Packed(Layout):
         ends = self._lengths.cumsum(0)
         self.num_tokens = int(ends[-1])
         self.starts = (ends - self._lengths).to(device)  # (B,)
-        self._groups = split(list(lengths), self.device, few_sizes)
+        self._groups = split(list(lengths), self.device, bucket_lengths)
         if self.device.type == "cpu":
             self.fill = -self.num_tokens % next(n for most, n in STEPS if self.num_tokens <= most)
 
     @classmethod
     def of(
-        cls, lengths: Sequence[int], device: torch.device | str = "cpu", few_sizes: bool = False
+        cls,
+        lengths: Sequence[int],
+        device: torch.device | str = "cpu",
+        bucket_lengths: bool = False,
     ) -> Packed:
         """The fastest packed layout that this device has."""
         return (Varlen if torch.device(device).type == "cuda" else Packed)(
-            lengths, device, few_sizes
+            lengths, device, bucket_lengths
         )
 
     def positions(self) -> Tensor:
@@ -185,9 +191,12 @@ class Varlen(Packed):
     """
 
     def __init__(
-        self, lengths: Sequence[int], device: torch.device | str = "cuda", few_sizes: bool = False
+        self,
+        lengths: Sequence[int],
+        device: torch.device | str = "cuda",
+        bucket_lengths: bool = False,
     ) -> None:
-        super().__init__(lengths, device, few_sizes)
+        super().__init__(lengths, device, bucket_lengths)
         self.bounds = F.pad(self.starts, (0, 1), value=self.num_tokens).int()  # (B + 1,)
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, dropout: float = 0.0) -> Tensor:

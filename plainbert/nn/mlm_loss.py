@@ -10,7 +10,7 @@ from torch import Tensor
 ROWS = 8  # at once: their float32 copy stays in the cache
 
 
-def word_loss(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+def mlm_loss(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """Sum of the cross entropies, and how many labels had the highest logit.
 
     The gradient is computed in the forward pass, into the memory of the logits, which are garbage

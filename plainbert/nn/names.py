@@ -27,16 +27,23 @@ class Head:
 HEADS = {
     head.name: head
     for head in (
-        Head("encoder", "BertModel"),
+        Head("embedding", "BertModel"),
         Head("classification", "BertForSequenceClassification", "single_label_classification"),
         Head("regression", "BertForSequenceClassification", "regression"),
-        Head("span", "BertForQuestionAnswering"),
-        Head("tagging", "BertForTokenClassification"),
+        Head("question_answering", "BertForQuestionAnswering"),
+        Head("token_classification", "BertForTokenClassification"),
         Head("multiple_choice", "BertForMultipleChoice"),
         Head("masked_lm", "BertForMaskedLM"),
         Head("next_sentence", "BertForNextSentencePrediction"),
         Head("pretraining", "BertForPreTraining"),
     )
+}
+
+# What --head called some of them before, and still takes.
+OLD_NAMES = {
+    "encoder": "embedding",
+    "span": "question_answering",
+    "tagging": "token_classification",
 }
 
 # Classes of Hugging Face's with BERT's weights that look only at the words before: no encoders.

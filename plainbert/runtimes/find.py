@@ -33,15 +33,19 @@ class Runtime:
 
 MXNET = Runtime(
     "mxnet",
-    ("python3.11 -m venv .mx && .mx/bin/pip install numpy==1.23.5 mxnet==1.9.1",
-     ".mx/bin/pip install gluonnlp==0.10.0"),
-    "PLAINBERT_MXNET", ".mx",
-)  # fmt: skip
+    (
+        "python3.11 -m venv .mx && .mx/bin/pip install numpy==1.23.5 mxnet==1.9.1",
+        ".mx/bin/pip install gluonnlp==0.10.0",
+    ),
+    "PLAINBERT_MXNET",
+    ".mx",
+)
 TENSORFLOW = Runtime(
     "tensorflow",
     ("python3 -m venv .tf && .tf/bin/pip install tensorflow-cpu",),
-    "PLAINBERT_TENSORFLOW", ".tf",
-)  # fmt: skip
+    "PLAINBERT_TENSORFLOW",
+    ".tf",
+)
 
 
 def find_python(runtime: Runtime, given: str | Path | None = None) -> Path:
@@ -58,9 +62,10 @@ def find_python(runtime: Runtime, given: str | Path | None = None) -> Path:
     named = given or os.environ.get(runtime.variable)
     home = Path(__file__).parent.parent
     places = (
-        [Path(named).expanduser()] if named
+        [Path(named).expanduser()]
+        if named
         else [root / runtime.folder / "bin" / "python" for root in (Path(), home)]
-    )  # fmt: skip
+    )
     for place in places:
         if place.is_file():
             return place.absolute()  # not resolved: a virtual environment is known by its link

@@ -52,9 +52,12 @@ class Remote:
         variables = {**os.environ, **(environment or {})}
         try:
             self._process = subprocess.Popen(
-                command(interpreter, program, *words), env=variables,
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said,
-            )  # fmt: skip
+                command(interpreter, program, *words),
+                env=variables,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._said,
+            )
         except OSError as error:
             self._said.close()
             raise UsageError(f"{interpreter} cannot be started: {error.strerror}.") from None

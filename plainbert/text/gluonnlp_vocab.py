@@ -52,13 +52,15 @@ def to_json(vocab: Vocab) -> str:
     reserved = list(dict.fromkeys(token for token in special.values() if token is not None))
     # GluonNLP puts the special tokens first and sorts the others, before it sets their rows.
     order = dict.fromkeys([unknown, *reserved, *sorted(tokens)])
-    return json.dumps({
-        "idx_to_token": list(tokens),
-        "token_to_idx": {token: vocab.rows[token] for token in order},
-        "reserved_tokens": reserved or None,
-        "unknown_token": unknown,
-        "identifiers_to_tokens": special,
-    })  # fmt: skip
+    return json.dumps(
+        {
+            "idx_to_token": list(tokens),
+            "token_to_idx": {token: vocab.rows[token] for token in order},
+            "reserved_tokens": reserved or None,
+            "unknown_token": unknown,
+            "identifiers_to_tokens": special,
+        }
+    )
 
 
 def write(path: str | Path, vocab: Vocab) -> None:

@@ -64,9 +64,15 @@ class SentencePiece(Tokenizer):
         self._set_up(path.read_bytes(), vocab, lower, nbest, alpha, seed, cache_words)
 
     def _set_up(
-        self, data: bytes, vocab: Vocab, lower: bool, nbest: int, alpha: float, seed: int,
+        self,
+        data: bytes,
+        vocab: Vocab,
+        lower: bool,
+        nbest: int,
+        alpha: float,
+        seed: int,
         cache_words: int,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._state = (data, vocab, lower, nbest, alpha, seed, cache_words)
         self._data, self.vocab, self.lower = data, vocab, lower
         self.nbest, self.alpha = nbest, alpha

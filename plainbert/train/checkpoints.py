@@ -26,7 +26,7 @@ from plainbert.train import earlier, run_folder
 from plainbert.train.background import Background
 from plainbert.train.optim import Optimizer
 from plainbert.train.optimizer_state import read_slots, write_slots
-from plainbert.train.parallel.strategy import ALONE, Ranks
+from plainbert.train.parallel.strategy import ALONE, ParallelStrategy
 from plainbert.train.run_folder import STATE
 from plainbert.train.settings import Settings
 from plainbert.train.step import Scaler
@@ -83,7 +83,7 @@ class Checkpoints:
         tokenizer: Tokenizer,
         about: dict[str, Any] | None = None,
         settings: Settings | None = None,
-        ranks: Ranks = ALONE,
+        ranks: ParallelStrategy = ALONE,
     ) -> None:
         self.folder, self.model, self.tokenizer = folder, model, tokenizer
         self.about, self.ranks = dict(about or {}), ranks
@@ -248,9 +248,12 @@ class Checkpoints:
         self, partial: Path, weights: Mapping[str, Tensor], progress: Progress
     ) -> None:
         inner = checkpoint.write(
-            partial / "model", self.model, self.tokenizer,
-            about={**self.about, "step": progress.step}, tensors=weights,
-        )  # fmt: skip
+            partial / "model",
+            self.model,
+            self.tokenizer,
+            about={**self.about, "step": progress.step},
+            tensors=weights,
+        )
         for item in inner.iterdir():
             item.rename(partial / item.name)
         inner.rmdir()

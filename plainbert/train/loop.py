@@ -18,10 +18,10 @@ from plainbert.infer.evaluation import Evaluation, Scores
 from plainbert.nn.headed import Headed
 from plainbert.text.tokenizer import Tokenizer
 from plainbert.train.checkpoints import Checkpoints, Progress, check_order
-from plainbert.train.monitor import Line, Monitor, by_epoch
+from plainbert.train.monitor import LogFormatter, Monitor, by_epoch
 from plainbert.train.objective import Objective
 from plainbert.train.optim import Optimizer
-from plainbert.train.parallel.strategy import ALONE, Ranks
+from plainbert.train.parallel.strategy import ALONE, ParallelStrategy
 from plainbert.train.schedules import schedule
 from plainbert.train.settings import Settings
 from plainbert.train.step import Scaler, Stepper, sparse_words
@@ -75,9 +75,9 @@ def fit(
     folder: str | Path | None = None,
     about: dict[str, Any] | None = None,
     resume: bool = False,
-    ranks: Ranks = ALONE,
+    ranks: ParallelStrategy = ALONE,
     objective: Objective | None = None,
-    line: Line = by_epoch,
+    line: LogFormatter = by_epoch,
 ) -> Result:
     """Train a model.
 
@@ -124,7 +124,7 @@ class _Run:
         evaluation: Evaluation | None,
         folder: str | Path | None,
         about: dict[str, Any] | None,
-        ranks: Ranks,
+        ranks: ParallelStrategy,
     ) -> None:
         self.model, self.train, self.settings, self.evaluation = model, train, settings, evaluation
         self.folder = None if folder is None else Path(folder)
@@ -135,7 +135,7 @@ class _Run:
         self.history: list[tuple[int, Scores]] = []
         self.saved = -1  # step of the last checkpoint
 
-    def begin(self, resume: bool, objective: Objective | None, line: Line) -> None:
+    def begin(self, resume: bool, objective: Objective | None, line: LogFormatter) -> None:
         """Make the parts, and load the state of a run to be continued."""
         settings, ranks = self.settings, self.ranks
         first = settings.first_step if settings.start_step is None else settings.start_step
@@ -151,9 +151,13 @@ class _Run:
         self.mixed = ranks.prepare(self.model, settings.dtype)
         named = ranks.parameters(self.model)
         self.optimizer = Optimizer(
-            settings.optimizer, named, settings.weight_decay, settings.epsilon,
-            owned=ranks.owned(named), norms=ranks.norms,
-        )  # fmt: skip
+            settings.optimizer,
+            named,
+            settings.weight_decay,
+            settings.epsilon,
+            owned=ranks.owned(named),
+            norms=ranks.norms,
+        )
         if self.checkpoints is not None and self.saved >= 0:
             self.checkpoints.load_slots(self.optimizer, self.saved)
         if self.progress.step < settings.first_step:
@@ -166,35 +170,58 @@ class _Run:
             settings.training_steps or settings.epochs * self.sampler.steps_per_epoch
         )
         self.schedule = schedule(
-            settings.schedule, self.total - settings.first_step, settings.warmup_ratio,
+            settings.schedule,
+            self.total - settings.first_step,
+            settings.warmup_ratio,
             settings.end_lr / settings.lr if settings.lr else 0.0,
-            settings.schedule_power, settings.schedule_cycles,
-        )  # fmt: skip
+            settings.schedule_power,
+            settings.schedule_cycles,
+        )
         check_order(
             self.progress,
             {
-                **self.train.identity, "seed": settings.seed,
-                "bucket": settings.group_by_length, "by_tokens": settings.use_avg_len,
-                "per_step": self.sampler.global_size, "first_step": settings.first_step,
+                **self.train.identity,
+                "seed": settings.seed,
+                "bucket": settings.group_by_length,
+                "by_tokens": settings.use_avg_len,
+                "per_step": self.sampler.global_size,
+                "first_step": settings.first_step,
             },
-        )  # fmt: skip
+        )
         if self.checkpoints:
             self.checkpoints.tidy()
         self.progress.ranks = ranks.size
         self.stepper = Stepper(
-            self.model, self.optimizer, self.mixed, self.progress.scaler, settings.max_grad_norm,
-            settings.seed, ranks, objective,
-        )  # fmt: skip
+            self.model,
+            self.optimizer,
+            self.mixed,
+            self.progress.scaler,
+            settings.max_grad_norm,
+            settings.seed,
+            ranks,
+            objective,
+        )
         self.monitor = Monitor(
-            self.folder, self.total, self.sampler.steps_per_epoch, settings.log_interval,
-            self.progress.step, settings.first_step, line, enabled=ranks.rank == 0,
-        )  # fmt: skip
+            self.folder,
+            self.total,
+            self.sampler.steps_per_epoch,
+            settings.log_interval,
+            self.progress.step,
+            settings.first_step,
+            line,
+            enabled=ranks.rank == 0,
+        )
         log.info(
             "%d examples, %d %s per step (%d per forward pass, %d forward passes, %d ranks), "
-            "%d steps", len(self.train.lengths), self.sampler.global_size,
-            "tokens" if settings.use_avg_len else "examples", settings.batch_size,
-            self.sampler.accumulate, ranks.size, self.total - settings.first_step,
-        )  # fmt: skip
+            "%d steps",
+            len(self.train.lengths),
+            self.sampler.global_size,
+            "tokens" if settings.use_avg_len else "examples",
+            settings.batch_size,
+            self.sampler.accumulate,
+            ranks.size,
+            self.total - settings.first_step,
+        )
 
     def _sampler(self) -> Sampler:
         """The order of the data; on another number of ranks, the global batch stays."""
@@ -207,12 +234,21 @@ class _Run:
             log.warning(
                 "the run began with %d ranks and goes on with %d: to keep %d per step, each takes "
                 "%d forward passes.",
-                self.progress.ranks, ranks, size, accumulate,
-            )  # fmt: skip
+                self.progress.ranks,
+                ranks,
+                size,
+                accumulate,
+            )
         return Sampler(
-            self.train.lengths, settings.batch_size, settings.seed, accumulate, ranks,
-            settings.group_by_length, settings.use_avg_len, size,
-        )  # fmt: skip
+            self.train.lengths,
+            settings.batch_size,
+            settings.seed,
+            accumulate,
+            ranks,
+            settings.group_by_length,
+            settings.use_avg_len,
+            size,
+        )
 
     def go(self) -> Result:
         """Step until the end, or until patience runs out."""

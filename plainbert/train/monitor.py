@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Moment:
+class StepLog:
     """What one line of the log is about: the steps since the line before.
 
     Attributes:
@@ -53,10 +53,10 @@ class Moment:
 
 
 # What a line says, and what ``metrics.jsonl`` gets of it beside the losses.
-Line = Callable[[Moment], tuple[str, dict[str, float]]]
+LogFormatter = Callable[[StepLog], tuple[str, dict[str, float]]]
 
 
-def by_epoch(now: Moment) -> tuple[str, dict[str, float]]:
+def by_epoch(now: StepLog) -> tuple[str, dict[str, float]]:
     """The line of GluonNLP's fine-tuning scripts."""
     shown = "".join(f"{name}={value:.4f}, " for name, value in now.losses.items())
     speed = now.examples / now.seconds
@@ -89,7 +89,7 @@ class Monitor:
         interval: int,
         start: int = 0,
         first: int = 0,
-        line: Line = by_epoch,
+        line: LogFormatter = by_epoch,
         enabled: bool = True,
     ) -> None:
         self.steps_per_epoch, self.interval, self.first = steps_per_epoch, interval, first
@@ -117,10 +117,19 @@ class Monitor:
             return
         seconds = max(time.perf_counter() - self._since, 1e-9)
         losses = {name: sum_ / progress.steps for name, sum_ in progress.losses.items()}
-        now = Moment(
-            progress.step, epoch, place + 1, self.steps_per_epoch, self._steps, losses, lr,
-            result.norm, seconds, self._examples, self._tokens,
-        )  # fmt: skip
+        now = StepLog(
+            progress.step,
+            epoch,
+            place + 1,
+            self.steps_per_epoch,
+            self._steps,
+            losses,
+            lr,
+            result.norm,
+            seconds,
+            self._examples,
+            self._tokens,
+        )
         line, numbers = self.line(now)
         if self.enabled:
             log.info("%s", line)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from plainbert.nn.headed import Headed, cross_entropy
-from plainbert.nn.mlm_loss import word_loss
+from plainbert.nn.mlm_loss import mlm_loss
 from plainbert.nn.names import IGNORE
 
 
@@ -93,7 +93,7 @@ class Pretraining(Objective):
     def sums(self, model: Headed, batch: Any) -> Sums:
         logits = model(batch.ids, batch.types, batch.layout, batch.masked)
         words = logits if len(self.names) == 1 else logits.words
-        loss, hit = word_loss(words, batch.words)
+        loss, hit = mlm_loss(words, batch.words)
         losses, hits = [loss], [hit]
         if len(self.names) == 2:
             losses.append(cross_entropy(logits.sentences, batch.sentences).total)

@@ -58,9 +58,12 @@ def write_parts(folder: Path, parts: Mapping[str, Part], group: Any) -> None:
     try:
         with _alone():
             save(
-                dict(parts), storage_writer=writer, planner=_SavePlanner(), process_group=group,
+                dict(parts),
+                storage_writer=writer,
+                planner=_SavePlanner(),
+                process_group=group,
                 no_dist=group is None,
-            )  # fmt: skip
+            )
     except CheckpointException as error:
         rank, (reason, _) = next(iter(sorted(error.failures.items(), key=lambda item: item[0])))
         raise CheckpointError(
@@ -95,9 +98,11 @@ def read_parts(folder: Path, parts: Mapping[str, Part]) -> None:
     try:
         with _alone():
             load(
-                dict(parts), storage_reader=HuggingFaceStorageReader(str(folder)),
-                planner=_LoadPlanner(), no_dist=True,
-            )  # fmt: skip
+                dict(parts),
+                storage_reader=HuggingFaceStorageReader(str(folder)),
+                planner=_LoadPlanner(),
+                no_dist=True,
+            )
     except (Exception, CheckpointException) as error:  # safetensors' classes are undocumented
         raise FormatError(f"{folder} cannot be read: {_reason(error)}.") from None
 

@@ -19,7 +19,7 @@ from plainbert.train.memory import keep_freed
 from plainbert.train.mixed import Mixed
 from plainbert.train.objective import Labels, Objective, divided
 from plainbert.train.optim import Optimizer
-from plainbert.train.parallel.strategy import ALONE, Ranks
+from plainbert.train.parallel.strategy import ALONE, ParallelStrategy
 
 PATIENCE = 10  # steps in a row without finite gradients, after which a run is given up
 
@@ -108,7 +108,7 @@ class Stepper:
         scaler: Scaler,
         max_grad_norm: float = 1.0,
         seed: int = 0,
-        ranks: Ranks = ALONE,
+        ranks: ParallelStrategy = ALONE,
         objective: Objective | None = None,
     ) -> None:
         self.model, self.optimizer, self.mixed, self.scaler = model, optimizer, mixed, scaler

@@ -33,7 +33,7 @@ from typing import Any
 from plainbert.cli import values
 from plainbert.cli.run import run
 from plainbert.compare.names import ENGINES
-from plainbert.nn.names import HEADS
+from plainbert.nn.names import HEADS, OLD_NAMES
 from plainbert.recipes.shared import flags, texts
 from plainbert.text.samples import TEXTS
 
@@ -44,8 +44,9 @@ FLAGS = (
     (flags.Flag("reference_python", str, "Python that has the engine; else $PLAINBERT_MXNET or "
                 "$PLAINBERT_TENSORFLOW, then .mx/bin/python or .tf/bin/python.", metavar="FILE"),
      None),
-    (flags.Flag("head", values.one_of("head", lambda: HEADS), "Open the checkpoints with this "
-                "head; the one that has all their weights when not given.", metavar="NAME"), None),
+    (flags.Flag("head", values.one_of("head", lambda: [*HEADS, *OLD_NAMES]), "Open the "
+                "checkpoints with this head; the one that has all their weights when not given.",
+                metavar="NAME"), None),
     (flags.Flag("tolerance", values.not_negative, "Largest absolute difference that is still "
                 "called equal.", metavar="X"), 1e-5),
     (flags.Flag("dtype", values.one_of("dtype", lambda: ("float64", "float32")), "Numbers to "
@@ -105,8 +106,8 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
             labels=args.labels,
             lower=args.do_lower_case,
             dataset_name=args.bert_dataset,
-            head=args.head,
-        )  # fmt: skip
+            head=OLD_NAMES.get(args.head, args.head),
+        )
         for name in args.checkpoints
     ]
     common = {"tolerance": args.tolerance, "dtype": args.dtype, "max_len": args.max_len}
@@ -114,9 +115,13 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
         found = models.two(opened[0], opened[1], rows, names=tuple(args.checkpoints), **common)
     else:
         found = models.reference(
-            opened[0], args.reference, rows, python=args.reference_python,
-            name=args.checkpoints[0], **common,
-        )  # fmt: skip
+            opened[0],
+            args.reference,
+            rows,
+            python=args.reference_python,
+            name=args.checkpoints[0],
+            **common,
+        )
     print(report.table(found), end="")
     result = report.as_json(found)
     if args.output is not None:

@@ -24,20 +24,36 @@ from plainbert.recipes.shared import flags
 
 FORMAT_HELP = "; ".join(f"{name} ({what})" for name, what in FORMATS.items())
 
-SOURCE = flags.Flag("from", str, "Folder, file or published name to read.", ("source",),
-                    "conversion", "PATH")  # fmt: skip
-TARGET = flags.Flag("to", str, "Folder to write; must not exist.", ("target",), "conversion",
-                    "DIR")  # fmt: skip
-FORMAT = flags.Flag("format", values.one_of("format", lambda: FORMATS),
-                    f"Format to write: {FORMAT_HELP}.", ("to_format",), "conversion",
-                    "NAME")  # fmt: skip
-FROM_FORMAT = flags.Flag("from_format", values.one_of("format", lambda: FORMATS),
-                         "Format to read, where a folder holds several.", (), "conversion",
-                         "NAME")  # fmt: skip
-ORDER = flags.Flag("vocab_order", str, "Put the rows of the word vectors into the order of this "
-                   "vocabulary file, which holds the same tokens; or 'gluonnlp' for the order of "
-                   "GluonNLP's own ([UNK] 0, [PAD] 1, [CLS] 2 ...).", (), "conversion",
-                   "FILE")  # fmt: skip
+SOURCE = flags.Flag(
+    "from", str, "Folder, file or published name to read.", ("source",), "conversion", "PATH"
+)
+TARGET = flags.Flag("to", str, "Folder to write; must not exist.", ("target",), "conversion", "DIR")
+FORMAT = flags.Flag(
+    "format",
+    values.one_of("format", lambda: FORMATS),
+    f"Format to write: {FORMAT_HELP}.",
+    ("to_format",),
+    "conversion",
+    "NAME",
+)
+FROM_FORMAT = flags.Flag(
+    "from_format",
+    values.one_of("format", lambda: FORMATS),
+    "Format to read, where a folder holds several.",
+    (),
+    "conversion",
+    "NAME",
+)
+ORDER = flags.Flag(
+    "vocab_order",
+    str,
+    "Put the rows of the word vectors into the order of this "
+    "vocabulary file, which holds the same tokens; or 'gluonnlp' for the order of "
+    "GluonNLP's own ([UNK] 0, [PAD] 1, [CLS] 2 ...).",
+    (),
+    "conversion",
+    "FILE",
+)
 REPAIR = flags.Flag(
     "repair_bias",
     None,
@@ -67,10 +83,15 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
 
     ready = start(args)
     opened = convert.open_any(
-        getattr(args, "from"), format=args.from_format, vocabulary=args.vocab,
-        num_heads=args.num_heads, labels=args.labels, repair_bias=args.repair_bias,
-        lower=args.do_lower_case, dataset_name=args.bert_dataset,
-    )  # fmt: skip
+        getattr(args, "from"),
+        format=args.from_format,
+        vocabulary=args.vocab,
+        num_heads=args.num_heads,
+        labels=args.labels,
+        repair_bias=args.repair_bias,
+        lower=args.do_lower_case,
+        dataset_name=args.bert_dataset,
+    )
     done = convert.convert(opened, args.to, args.format, args.vocab_order)
     for line in done.report():
         ready.log.info("%s", line)

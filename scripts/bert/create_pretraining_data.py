@@ -75,8 +75,10 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.exclusive(args, "cased", "do_lower_case")
     given = {"bert_dataset", "vocab", "sentencepiece", "model_dir", "train_vocab"}
     if not given.intersection(args.given):
-        parser.error("no vocabulary: give --dataset_name, --vocab, --sentencepiece, --model_dir or "
-                     "--train_vocab.")  # fmt: skip
+        parser.error(
+            "no vocabulary: give --dataset_name, --vocab, --sentencepiece, --model_dir or "
+            "--train_vocab."
+        )
     return args
 
 
@@ -89,9 +91,14 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     from plainbert.tasks.pretraining.plan import Settings
 
     settings = Settings(
-        args.max_len, args.short_seq_prob, args.masked_lm_prob, args.max_predictions_per_seq,
-        args.whole_word_mask, args.dupe_factor, args.seed,
-    )  # fmt: skip
+        args.max_len,
+        args.short_seq_prob,
+        args.masked_lm_prob,
+        args.max_predictions_per_seq,
+        args.whole_word_mask,
+        args.dupe_factor,
+        args.seed,
+    )
     build.check_folder(args.output_dir, args.overwrite)
     paths = documents.find_files(args.input_file)
     args.gpus = ()  # nothing here computes on one
@@ -119,10 +126,14 @@ def make(
             tokenizer = train_vocabulary(texts, args.train_vocab, trained, args.vocab_kind, lower)
     assert tokenizer is not None
     summary = build.build(
-        paths, Reading(tokenizer, args.split_sentences, args.seed), settings, args.output_dir,
-        args.num_outputs, cores() if args.num_workers is None else args.num_workers,
+        paths,
+        Reading(tokenizer, args.split_sentences, args.seed),
+        settings,
+        args.output_dir,
+        args.num_outputs,
+        cores() if args.num_workers is None else args.num_workers,
         args.overwrite,
-    )  # fmt: skip
+    )
     for line in summary.lines():
         log.info("%s", line)
     folder = Path(args.output_dir)

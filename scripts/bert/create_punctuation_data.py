@@ -41,11 +41,16 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         parser.add(flag, default)
     flags.add(parser, output_dir=flags.REQUIRED, overwrite=False, verbose=False, seed=12345)
     args = flags.parse(parser, argv)
-    there = [name for name in ("train.tsv", "dev.tsv", "test.tsv")
-             if (Path(args.output_dir) / name).exists()]  # fmt: skip
+    there = [
+        name
+        for name in ("train.tsv", "dev.tsv", "test.tsv")
+        if (Path(args.output_dir) / name).exists()
+    ]
     if there and not args.overwrite:
-        parser.error(f"--output_dir {args.output_dir} holds {there[0]}. Add --overwrite, or choose "
-                     "another folder.")  # fmt: skip
+        parser.error(
+            f"--output_dir {args.output_dir} holds {there[0]}. Add --overwrite, or choose "
+            "another folder."
+        )
     return args
 
 
@@ -56,9 +61,13 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     from plainbert.tasks.ner import punctuation
 
     found = punctuation.write(
-        documents.find_files(args.input_file), args.output_dir, args.words, args.dev_share,
-        args.test_share, args.seed,
-    )  # fmt: skip
+        documents.find_files(args.input_file),
+        args.output_dir,
+        args.words,
+        args.dev_share,
+        args.test_share,
+        args.seed,
+    )
     for split, rows in found.rows.items():
         shown = ", ".join(f"{label} {count}" for label, count in found.labels[split].items())
         print(f"{split}: {rows} rows; {shown}")

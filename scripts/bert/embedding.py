@@ -67,9 +67,14 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
         tokenizer = SentencePiece(args.sentencepiece, lower=args.do_lower_case is not False)
     if not set(POOLING) & set(args.given):
         embedding = BertEmbedding(
-            ready.device, args.dtype, params_path=folder, max_seq_length=args.max_len or 25,
-            batch_size=args.batch_size, tokenizer=tokenizer, lower=args.do_lower_case,
-        )  # fmt: skip
+            ready.device,
+            args.dtype,
+            params_path=folder,
+            max_seq_length=args.max_len or 25,
+            batch_size=args.batch_size,
+            tokenizer=tokenizer,
+            lower=args.do_lower_case,
+        )
         words = embedding(lines, oov_way=args.oov_way)
         for line, (_, arrays) in zip(lines, words, strict=True):
             print(f"Text: {line}")
@@ -80,10 +85,13 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     )
     encode = model.encode_tokens if args.pooling_strategy == "NONE" else model.encode
     vectors = encode(
-        rows, pooling_strategy=args.pooling_strategy,
-        pooling_layer=args.pooling_layer, mask_cls_sep=args.mask_cls_sep, max_len=args.max_len,
+        rows,
+        pooling_strategy=args.pooling_strategy,
+        pooling_layer=args.pooling_layer,
+        mask_cls_sep=args.mask_cls_sep,
+        max_len=args.max_len,
         bar=True,
-    )  # fmt: skip
+    )
     if args.output is not None:
         write_vectors(args.output, lines, vectors)
         ready.log.info("%d vectors in %s", len(lines), args.output)

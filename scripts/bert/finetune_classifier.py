@@ -37,10 +37,19 @@ if TYPE_CHECKING:
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = flags.parser(__doc__)
     flags.add(
-        parser, task_name=None, data_dir=None, train_file=None, dev_file=None, test_file=None,
-        text_columns=None, label_column="label", regression=False, max_len=128, metric=None,
+        parser,
+        task_name=None,
+        data_dir=None,
+        train_file=None,
+        dev_file=None,
+        test_file=None,
+        text_columns=None,
+        label_column="label",
+        regression=False,
+        max_len=128,
+        metric=None,
         pad=False,
-    )  # fmt: skip
+    )
     flags.add_training(parser)
     flags.refuse_quantization(parser)
     args = flags.parse(parser, argv)
@@ -67,9 +76,13 @@ def find_task(args: argparse.Namespace) -> Task:
     # Without training rows the labels are the model's.
     labels = labels_of(name_of(args)) if args.train_file is None else None
     return TableTask(
-        args.train_file, args.dev_file, args.test_file, args.text_columns, args.label_column,
+        args.train_file,
+        args.dev_file,
+        args.test_file,
+        args.text_columns,
+        args.label_column,
         labels=REGRESSION if args.regression else labels,
-    )  # fmt: skip
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> dict[str, dict[str, float]]:
@@ -95,10 +108,12 @@ def main(argv: Sequence[str] | None = None) -> dict[str, dict[str, float]]:
         if run.trains:
             dev = {split: part.features for split, part in data.items()}
             model, chosen = run.train(
-                opened, load("train", args.max_train_samples).features,
+                opened,
+                load("train", args.max_train_samples).features,
                 Predictions(dev, names, run.ready.dtype, run.ranks) if dev else None,
-                about={"task": task.name, "max_length": max_len}, labels=task.labels,
-            )  # fmt: skip
+                about={"task": task.name, "max_length": max_len},
+                labels=task.labels,
+            )
         data |= {split: load(split) for split in task.test_splits if task.has(split)}
         scores = evaluate.judge(model, task, data, run.ready.dtype, run.folder, names, run.sharing)
         if run.first:

@@ -123,7 +123,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, dict[str, float]]:
     with session(args, __file__, argv) as run:
         for each in (*([train] if train else ()), *sets.values()):
             evaluate.describe(each)
-        opened = run.open("tagging", tags.labels if tags else None)
+        opened = run.open("token_classification", tags.labels if tags else None)
         model, max_len = opened.headed, run.max_len(opened.headed)
         if tags is None:
             about = opened.checkpoint.about
@@ -139,11 +139,12 @@ def main(argv: Sequence[str] | None = None) -> dict[str, dict[str, float]]:
         if train is not None:
             dev = {split: part for split, part in data.items() if split == "dev"}
             model, chosen = run.train(
-                opened, load("train", train).words.features,
+                opened,
+                load("train", train).words.features,
                 evaluate.Tags(dev, tags, run.ready.dtype, run.ranks, args.metric) if dev else None,
                 about={"task": "tagging", "max_length": max_len, "tag_scheme": tags.scheme},
                 labels=tags.labels,
-            )  # fmt: skip
+            )
         scores = evaluate.judge(model, data, tags, run.ready.dtype, run.folder, run.sharing)
         if run.first:
             for split, found in scores.items():

@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, dict[str, float]]:
                 each.report()
         if args.sentencepiece is not None:
             squad.start_untrained(args, run)
-        opened = run.open("span")
+        opened = run.open("question_answering")
         model, typed = opened.headed, THRESHOLD in args.given
         limits = squad.limits_of(args, run.max_len(model))
         check_positions(limits, model)
@@ -66,9 +66,15 @@ def main(argv: Sequence[str] | None = None) -> dict[str, dict[str, float]]:
 
         def cut(name: str, questions: list[Question], labelled: bool = False) -> Windows:
             made = cache.windows(
-                args.cache_dir or run.folder / "cache", opened.tokenizer, questions, limits,
-                labelled, args.num_workers, run.first, run.group,
-            )  # fmt: skip
+                args.cache_dir or run.folder / "cache",
+                opened.tokenizer,
+                questions,
+                limits,
+                labelled,
+                args.num_workers,
+                run.first,
+                run.group,
+            )
             if run.first:
                 made.report(name)
             return made
@@ -83,18 +89,27 @@ def main(argv: Sequence[str] | None = None) -> dict[str, dict[str, float]]:
         }  # fmt: skip
         if train is not None:
             model, chosen = run.train(
-                opened, cut("train", train.trainable(args.version_2), labelled=True).features,
+                opened,
+                cut("train", train.trainable(args.version_2), labelled=True).features,
                 evaluate.Answers(chooses, search, run.ready.dtype, run.ranks) if chooses else None,
                 about={
-                    "task": "squad", "max_length": limits.max_len, "doc_stride": limits.doc_stride,
-                    "max_query_length": limits.max_query_length, "version_2": args.version_2,
+                    "task": "squad",
+                    "max_length": limits.max_len,
+                    "doc_stride": limits.doc_stride,
+                    "max_query_length": limits.max_query_length,
+                    "version_2": args.version_2,
                 },
                 objective=Spans(),
-            )  # fmt: skip
+            )
         scores = evaluate.judge(
-            model, asked, search, run.ready.dtype, run.folder,
-            tune=run.trains and not typed, ranks=run.sharing,
-        )  # fmt: skip
+            model,
+            asked,
+            search,
+            run.ready.dtype,
+            run.folder,
+            tune=run.trains and not typed,
+            ranks=run.sharing,
+        )
         if run.first:
             for split, found in scores.items():
                 print(f"{split}: " + ", ".join(f"{key} {each:.4f}" for key, each in found.items()))

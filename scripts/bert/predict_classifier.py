@@ -54,9 +54,13 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
         rows = [tuple(row) for row in shared(group, lambda: texts.read(args))]
         ready = start(args, group=group)
         model = load(
-            args.model_dir, dtype=args.dtype, device=ready.device, lower=args.do_lower_case,
-            labels=args.labels, dataset_name=args.bert_dataset,
-        )  # fmt: skip
+            args.model_dir,
+            dtype=args.dtype,
+            device=ready.device,
+            lower=args.do_lower_case,
+            labels=args.labels,
+            dataset_name=args.bert_dataset,
+        )
 
         def predict(part: list[tuple[str, ...]]) -> list[Any]:
             found = model.predict(part, max_len=args.max_len, bar=group.rank == 0)

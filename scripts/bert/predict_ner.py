@@ -75,8 +75,10 @@ def read(args: argparse.Namespace) -> dict[str, list[Any]]:
     if args.test_file is not None:
         data = evaluate.read(args.test_file, tagged=False)
         evaluate.describe(data)
-        return {"texts": [each.words for each in data.sentences],
-                "tags": [each.tags for each in data.sentences]}  # fmt: skip
+        return {
+            "texts": [each.words for each in data.sentences],
+            "tags": [each.tags for each in data.sentences],
+        }
     texts = args.sentences or [row[0] for row in read_texts(args.file)]
     return {"texts": list(texts), "tags": [None] * len(texts)}
 

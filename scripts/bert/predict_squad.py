@@ -48,24 +48,39 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
         asked = squad.told(group, lambda: squad.asked(args))
         asked.report()
         model = load(
-            args.model_dir, dtype=args.dtype, device=ready.device, lower=args.do_lower_case,
+            args.model_dir,
+            dtype=args.dtype,
+            device=ready.device,
+            lower=args.do_lower_case,
             dataset_name=args.bert_dataset,
-        )  # fmt: skip
+        )
         about = model.checkpoint.about
         limits = predict.limits_of(
-            about, model.max_len, max_len=args.max_len, doc_stride=args.doc_stride,
+            about,
+            model.max_len,
+            max_len=args.max_len,
+            doc_stride=args.doc_stride,
             max_query_length=args.max_query_length,
-        )  # fmt: skip
+        )
         search = predict.search_of(
-            about, n_best=args.n_best_size, max_answer_length=args.max_answer_length,
-            null=args.version_2 or None, null_threshold=args.null_score_diff_threshold,
-        )  # fmt: skip
+            about,
+            n_best=args.n_best_size,
+            max_answer_length=args.max_answer_length,
+            null=args.version_2 or None,
+            null_threshold=args.null_score_diff_threshold,
+        )
 
         def work(part: list[Question]) -> list[Any]:
             found = predict.ask(
-                model.model, model.tokenizer, part, limits, search, device=model.device,
-                num_workers=args.num_workers, bar=group.rank == 0,
-            )  # fmt: skip
+                model.model,
+                model.tokenizer,
+                part,
+                limits,
+                search,
+                device=model.device,
+                num_workers=args.num_workers,
+                bar=group.rank == 0,
+            )
             return [dataclasses.asdict(each) for each in found]
 
         found = [Answer.of(each) for each in deal(group, asked.questions, work)]

@@ -62,13 +62,33 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     for flag, default in OWN:
         parser.add(flag, default)
     flags.add(
-        parser, model_dir=None, model_parameters=None, bert_model="bert_12_768_12",
-        bert_dataset="book_corpus_wiki_en_uncased", vocab=None, sentencepiece=None, labels=None,
-        do_lower_case=None, pooling_strategy=None, dropout=0.0, max_len=None,
-        file=None, sentences=None, text_columns=None, label_column="label", dev_file=None,
-        task_name=None, data_dir=None, max_eval_samples=None, num_workers=0, dev_batch_size=None,
-        output_dir="./output_dir", overwrite=False, verbose=False, seed=2,
-    )  # fmt: skip
+        parser,
+        model_dir=None,
+        model_parameters=None,
+        bert_model="bert_12_768_12",
+        bert_dataset="book_corpus_wiki_en_uncased",
+        vocab=None,
+        sentencepiece=None,
+        labels=None,
+        do_lower_case=None,
+        pooling_strategy=None,
+        dropout=0.0,
+        max_len=None,
+        file=None,
+        sentences=None,
+        text_columns=None,
+        label_column="label",
+        dev_file=None,
+        task_name=None,
+        data_dir=None,
+        max_eval_samples=None,
+        num_workers=0,
+        dev_batch_size=None,
+        output_dir="./output_dir",
+        overwrite=False,
+        verbose=False,
+        seed=2,
+    )
     flags.add_device(parser, dtype="float32")
     refuse_deploy(parser)
     args = flags.parse(parser, argv)
@@ -85,18 +105,25 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def refuse_deploy(parser: flags.Parser) -> None:
     """Let flags of GluonNLP's deploy.py that have no place here say what has."""
     parser.refuse(
-        "--only_infer", "--max_iters", "--check_accuracy",
+        "--only_infer",
+        "--max_iters",
+        "--check_accuracy",
         reason="an export is always checked and timed; --evaluate FOLDER --dev_file FILE scores.",
-    )  # fmt: skip
+    )
     parser.refuse(
-        "--custom_pass_lib", "--custom_passes",
+        "--custom_pass_lib",
+        "--custom_passes",
         reason="graph passes belonged to MXNet. --format onnx --int8 makes a model small and fast.",
-    )  # fmt: skip
+    )
     parser.refuse(
-        "--QA_version_2", "--QA_n_best_size", "--QA_max_answer_length", "--QA_doc_stride",
-        "--QA_max_query_length", "--QA_null_score_diff_threshold",
+        "--QA_version_2",
+        "--QA_n_best_size",
+        "--QA_max_answer_length",
+        "--QA_doc_stride",
+        "--QA_max_query_length",
+        "--QA_null_score_diff_threshold",
         reason="an export keeps how finetune_squad.py cut windows and looks for answers as it did.",
-    )  # fmt: skip
+    )
     parser.refuse("--oov_way", reason="vectors of words are made by scripts/bert/embedding.py.")
 
 

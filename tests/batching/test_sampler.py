@@ -172,9 +172,12 @@ def test_a_budget_below_the_shortest_example_takes_one_at_a_time():
 
 
 @given(
-    count=st.integers(1, 400), size=st.integers(1, 30), accumulate=st.integers(1, 4),
-    ranks=st.integers(1, 4), tokens=st.booleans(),
-)  # fmt: skip
+    count=st.integers(1, 400),
+    size=st.integers(1, 30),
+    accumulate=st.integers(1, 4),
+    ranks=st.integers(1, 4),
+    tokens=st.booleans(),
+)
 def test_a_given_global_size_is_dealt_out_to_all_parts(count, size, accumulate, ranks, tokens):
     """A run that goes on with other ranks keeps its global batches."""
     lengths = np.random.default_rng(count).integers(1, 60, count)

@@ -52,11 +52,24 @@ def entry(dtype="F32", shape=(2,), offsets=(0, 8)):
         header(x=entry()) + b"\0" * 12,
     ],
     ids=[
-        "no header", "2**63", "2**64", "longer than the file", "deep", "no data", "huge",
-        "backwards", "overflow", "negative", "twice the same", "overlap", "unknown type", "4 bits",
-        "metadata", "too much data",
+        "no header",
+        "2**63",
+        "2**64",
+        "longer than the file",
+        "deep",
+        "no data",
+        "huge",
+        "backwards",
+        "overflow",
+        "negative",
+        "twice the same",
+        "overlap",
+        "unknown type",
+        "4 bits",
+        "metadata",
+        "too much data",
     ],
-)  # fmt: skip
+)
 def test_headers_that_lie(folder, content):
     (folder / "model.safetensors").write_bytes(content)
     with pytest.raises(PlainBertError, match=r"model.safetensors|lacks embeddings"):
@@ -83,12 +96,24 @@ def test_value_that_is_finite_only_in_the_file(folder):
 @pytest.mark.parametrize(
     "name",
     [
-        "../model.safetensors", "/etc/passwd.safetensors", "a/../b.safetensors", "..", "",
-        "a\0.safetensors", "a\n.safetensors", "x" * 300 + ".safetensors", ".safetensors",
-        "..\\model.safetensors", "https://x.safetensors", "a.bin", None, 3, ["a.safetensors"],
+        "../model.safetensors",
+        "/etc/passwd.safetensors",
+        "a/../b.safetensors",
+        "..",
+        "",
+        "a\0.safetensors",
+        "a\n.safetensors",
+        "x" * 300 + ".safetensors",
+        ".safetensors",
+        "..\\model.safetensors",
+        "https://x.safetensors",
+        "a.bin",
+        None,
+        3,
+        ["a.safetensors"],
     ],
     ids=repr,
-)  # fmt: skip
+)
 def test_index_that_leads_elsewhere(folder, name):
     shard(folder, checkpoint.read(folder).tensors(), **{"classifier.bias": name})
     with pytest.raises(FormatError, match="names the file"):

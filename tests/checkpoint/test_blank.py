@@ -16,23 +16,23 @@ from tests.helpers.folders import batch, tiny, tokenizer
 
 def blank(head, config):
     with checkpoint.Blank():
-        return Bert(config) if head == "encoder" else MODELS[head](config)
+        return Bert(config) if head == "embedding" else MODELS[head](config)
 
 
 @pytest.fixture
 def folder(tmp_path):
-    return checkpoint.write(tmp_path / "model", tiny("encoder"), tokenizer())
+    return checkpoint.write(tmp_path / "model", tiny("embedding"), tokenizer())
 
 
 def opened(folder):
     stored = checkpoint.read(folder)
     tensors = stored.tensors()
-    model = blank("encoder", stored.config)
+    model = blank("embedding", stored.config)
     checkpoint.load(model, tensors)
     return model.eval(), tensors
 
 
-@pytest.mark.parametrize("head", ["encoder", *MODELS])
+@pytest.mark.parametrize("head", ["embedding", *MODELS])
 def test_blank_models_are_the_same_models(head):
     """Made blank or not, a model has the same parts; none of a blank one has memory."""
     model = tiny(head)
@@ -75,7 +75,7 @@ def test_nothing_is_drawn_for_nothing():
         Bert(config)
     assert len(drawn.names) > 20
     with Drawn() as drawn:
-        blank("encoder", config)
+        blank("embedding", config)
     assert drawn.names == []
 
 
@@ -102,14 +102,14 @@ def test_folder_replaced_while_in_use(folder):
     with torch.no_grad():
         before = model(ids, types, mask).hidden
     shutil.rmtree(folder)
-    checkpoint.write(folder, tiny("encoder"), tokenizer())
+    checkpoint.write(folder, tiny("embedding"), tokenizer())
     with torch.no_grad():
         assert torch.equal(model(ids, types, mask).hidden, before)
 
 
 def test_models_with_memory_keep_it(folder):
     """An optimizer's references stay good when a run is resumed."""
-    model = tiny("encoder")
+    model = tiny("embedding")
     places = {name: each.data_ptr() for name, each in model.named_parameters()}
     checkpoint.load(model, checkpoint.read(folder).tensors())
     assert {name: each.data_ptr() for name, each in model.named_parameters()} == places
@@ -117,7 +117,7 @@ def test_models_with_memory_keep_it(folder):
 
 def test_another_type_is_converted(folder):
     half = {name: each.half() for name, each in checkpoint.read(folder).tensors().items()}
-    model = blank("encoder", tiny().config)
+    model = blank("embedding", tiny().config)
     checkpoint.load(model, half)
     for name, each in model.named_parameters():
         assert each.dtype == torch.float32
@@ -131,7 +131,7 @@ def test_weights_that_share_memory_in_the_file(folder, shift):
     memory = torch.randn(16 + 3)
     one, other = "pooler.dense.bias", "encoder.layer.0.output.dense.bias"
     tensors[one], tensors[other] = memory[:16], memory[shift : shift + 16]
-    model = blank("encoder", tiny().config)
+    model = blank("embedding", tiny().config)
     checkpoint.load(model, tensors)
     with torch.no_grad():
         model.get_parameter(one).zero_()
@@ -142,7 +142,7 @@ def test_weights_that_share_memory_in_the_file(folder, shift):
 def test_transposed_tensors_become_contiguous(folder):
     tensors = dict(checkpoint.read(folder).tensors())
     tensors["pooler.dense.weight"] = tensors["pooler.dense.weight"].t().contiguous().t()
-    model = blank("encoder", tiny().config)
+    model = blank("embedding", tiny().config)
     checkpoint.load(model, tensors)
     assert model.pooler.dense.weight.is_contiguous()
     assert torch.equal(model.pooler.dense.weight, tensors["pooler.dense.weight"])

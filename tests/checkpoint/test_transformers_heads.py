@@ -44,8 +44,11 @@ def same_logits(ours, theirs):
 @pytest.mark.parametrize(
     ("changes", "head", "labels"),
     [
-        ({"id2label": dict(enumerate(LABELS)), "problem_type": "multi_label_classification"},
-         "classification", LABELS),
+        (
+            {"id2label": dict(enumerate(LABELS)), "problem_type": "multi_label_classification"},
+            "classification",
+            LABELS,
+        ),
         ({"id2label": dict(enumerate(LABELS))}, "classification", LABELS),
         ({"num_labels": 1}, "regression", ("LABEL_0",)),
         ({"num_labels": 1, "problem_type": "regression"}, "regression", ("LABEL_0",)),
@@ -53,7 +56,7 @@ def same_logits(ours, theirs):
         ({"num_labels": 7}, "classification", tuple(f"LABEL_{row}" for row in range(7))),
     ],
     ids=["several", "one of 3", "one number", "regression", "default", "unnamed"],
-)  # fmt: skip
+)
 def test_sequence_classifiers(tmp_path, changes, head, labels):
     theirs = saved(tmp_path, "BertForSequenceClassification", **changes)
     stored, model = opened(tmp_path)

@@ -12,7 +12,7 @@ from plainbert.compare import engines, models
 from plainbert.compare.names import ENGINES
 from plainbert.errors import CheckpointError, UnknownNameError, UsageError
 from plainbert.formats.names import FORMATS
-from plainbert.model_zoo import Opened
+from plainbert.model_zoo import LoadedModel
 from plainbert.model_zoo.convert import convert, open_any
 from plainbert.nn.names import HEADS
 from tests.helpers import folders
@@ -24,12 +24,12 @@ MARKED = [
 ]
 LACKING = {  # heads that an engine's format has no place for
     "mxnet": {"multiple_choice": "choice scores"},
-    "tensorflow": {"multiple_choice": "choice scores", "tagging": "tag logits"},
+    "tensorflow": {"multiple_choice": "choice scores", "token_classification": "tag logits"},
 }
 
 
 @pytest.fixture
-def opened(tmp_path: Path) -> Opened:
+def opened(tmp_path: Path) -> LoadedModel:
     """A pre-trained model, opened from a folder of ours."""
     return open_any(
         checkpoint.write(tmp_path / "ours", folders.tiny("pretraining"), folders.tokenizer())
@@ -51,13 +51,13 @@ def test_the_programs_import_nothing_of_ours() -> None:
         assert "plainbert" not in code
 
 
-def test_an_unknown_engine(opened: Opened) -> None:
+def test_an_unknown_engine(opened: LoadedModel) -> None:
     with pytest.raises(UnknownNameError, match="no engine is named 'mxnet2'. Did you mean 'mxnet'"):
         models.reference(opened, "mxnet2", TEXTS)
 
 
 @pytest.mark.parametrize("engine", ["mxnet", "tensorflow"])
-def test_the_very_file_is_handed_over(opened: Opened, tmp_path: Path, engine: str) -> None:
+def test_the_very_file_is_handed_over(opened: LoadedModel, tmp_path: Path, engine: str) -> None:
     target = ENGINES[engine].format
     again = open_any(convert(opened, tmp_path / "uncased_theirs", target).folder)
     path, head = engines._weights(again, ENGINES[engine], tmp_path)
@@ -67,7 +67,7 @@ def test_the_very_file_is_handed_over(opened: Opened, tmp_path: Path, engine: st
     assert path.parent == tmp_path / "model"
 
 
-def test_a_program_that_fails(opened: Opened, tmp_path: Path) -> None:
+def test_a_program_that_fails(opened: LoadedModel, tmp_path: Path) -> None:
     broken = tmp_path / "python"
     broken.write_text("#!/bin/sh\necho 'ValueError: no such layer' >&2\nexit 1\n")
     broken.chmod(0o755)
@@ -97,7 +97,7 @@ def test_the_engine_agrees(tmp_path: Path, engine: str, head: str) -> None:
 
 
 @pytest.mark.parametrize("engine", MARKED)
-def test_the_engine_reads_its_own_format(opened: Opened, tmp_path: Path, engine: str) -> None:
+def test_the_engine_reads_its_own_format(opened: LoadedModel, tmp_path: Path, engine: str) -> None:
     theirs = convert(opened, tmp_path / "uncased_theirs", ENGINES[engine].format).folder
     report = models.reference(open_any(theirs), engine, TEXTS)
     assert report.equal, report.above
@@ -105,7 +105,7 @@ def test_the_engine_reads_its_own_format(opened: Opened, tmp_path: Path, engine:
 
 
 @pytest.mark.parametrize("engine", MARKED)
-def test_a_difference_is_seen(opened: Opened, tmp_path: Path, engine: str) -> None:
+def test_a_difference_is_seen(opened: LoadedModel, tmp_path: Path, engine: str) -> None:
     theirs = open_any(convert(opened, tmp_path / "uncased_theirs", ENGINES[engine].format).folder)
     with torch.no_grad():  # of our side only: the engine reads the file
         theirs.model.bert.encoder.layer[1].attention.self.key.weight[0, 0] += 0.5
@@ -116,7 +116,7 @@ def test_a_difference_is_seen(opened: Opened, tmp_path: Path, engine: str) -> No
 @pytest.mark.parametrize("engine", MARKED)
 @pytest.mark.parametrize("activation", ["relu", "gelu_new"])
 def test_other_activations(tmp_path: Path, engine: str, activation: str) -> None:
-    model = folders.tiny("encoder", hidden_act=activation)
+    model = folders.tiny("embedding", hidden_act=activation)
     opened = open_any(checkpoint.write(tmp_path / "ours", model, folders.tokenizer()))
     assert models.reference(opened, engine, TEXTS).equal
 
@@ -150,7 +150,9 @@ def test_a_checkpoint_that_tensorflow_wrote() -> None:
 
 
 @pytest.mark.parametrize("one", ["gluonnlp", "tensorflow", "pytorch"])
-def test_formats_are_compared_with_each_other(opened: Opened, tmp_path: Path, one: str) -> None:
+def test_formats_are_compared_with_each_other(
+    opened: LoadedModel, tmp_path: Path, one: str
+) -> None:
     theirs = open_any(convert(opened, tmp_path / "uncased_theirs", one).folder)
     report = models.two(opened, theirs, TEXTS, tolerance=0.0)
     assert report.equal, report.above

@@ -15,7 +15,7 @@ from plainbert import checkpoint, model_zoo
 from plainbert.compare import models
 from plainbert.compare.models import Report
 from plainbert.errors import CheckpointError
-from plainbert.model_zoo import Opened
+from plainbert.model_zoo import LoadedModel
 from plainbert.nn.models import MODELS
 from plainbert.nn.names import HEADS
 from plainbert.text.vocab import Vocab
@@ -24,25 +24,25 @@ from tests.helpers import folders
 
 TEXTS = [("the cat",), ("a cab cat", "the b"), ("c",), ("cat the cat", "a")]
 EXTRA = {
-    "encoder": ["pooled"],
+    "embedding": ["pooled"],
     "classification": ["pooled", "class logits"],
     "regression": ["pooled", "regression"],
-    "span": ["start logits", "end logits", "loss"],
-    "tagging": ["tag logits"],
+    "question_answering": ["start logits", "end logits", "loss"],
+    "token_classification": ["tag logits"],
     "multiple_choice": ["pooled", "choice scores"],
     "masked_lm": ["MLM logits"],
     "next_sentence": ["pooled", "NSP logits"],
     "pretraining": ["pooled", "MLM logits", "NSP logits"],
 }
 BODY = ["embeddings", "layer 1", "layer 2"]
-Write = Callable[..., Opened]
+Write = Callable[..., LoadedModel]
 
 
 @pytest.fixture
 def write(tmp_path: Path) -> Write:
     """Write a model as a folder and open it."""
 
-    def do(model: nn.Module, tokenizer: Any = None) -> Opened:
+    def do(model: nn.Module, tokenizer: Any = None) -> LoadedModel:
         place = tmp_path / f"model{len(list(tmp_path.iterdir()))}"
         return model_zoo.open_folder(
             checkpoint.write(place, model, tokenizer or folders.tokenizer())
@@ -156,7 +156,7 @@ def test_labels_in_another_order(write: Write) -> None:
 
 def test_other_labels_are_named(write: Write) -> None:
     torch.manual_seed(1)
-    model = folders.tiny("tagging")
+    model = folders.tiny("token_classification")
     one = write(model)
     model.config = model.config.replace(id2label=("O", "B", "I"))
     report = models.two(one, write(model), TEXTS)
@@ -175,15 +175,15 @@ def test_other_numbers_of_classes(write: Write) -> None:
 
 
 def test_other_sizes(write: Write) -> None:
-    one = write(folders.tiny("encoder"))
-    two = write(folders.tiny("encoder", num_hidden_layers=3, hidden_size=32))
+    one = write(folders.tiny("embedding"))
+    two = write(folders.tiny("embedding", num_hidden_layers=3, hidden_size=32))
     with pytest.raises(CheckpointError, match="num_hidden_layers 2 and 3, hidden_size 16 and 32"):
         models.two(one, two, TEXTS)
 
 
 def test_settings_that_are_no_weights(write: Write) -> None:
     torch.manual_seed(1)
-    model = folders.tiny("encoder")
+    model = folders.tiny("embedding")
     one = write(model)
     model.config = model.config.replace(num_attention_heads=4)
     report = models.two(one, write(model), TEXTS)
@@ -226,6 +226,6 @@ def test_transformers_with_a_head_that_the_folder_does_not_state(write: Write) -
 
 
 def test_unknown_tokens_are_mentioned(write: Write) -> None:
-    opened = write(folders.tiny("encoder"))
+    opened = write(folders.tiny("embedding"))
     report = models.reference(opened, "transformers", [("dog fox hen",)])
     assert report.notes[0].startswith("60% of the tokens are unknown")

@@ -53,9 +53,14 @@ def test_json_is_json() -> None:
     assert read["equal"] is False
     assert read["tolerance"] == 1e-5
     assert read["outputs"][1] == {
-        "name": "layer 1", "values": 64, "mean": 2e-7, "max": 9e-7, "std": 3e-7, "largest": 2.5,
+        "name": "layer 1",
+        "values": 64,
+        "mean": 2e-7,
+        "max": 9e-7,
+        "std": 3e-7,
+        "largest": 2.5,
         "equal": True,
-    }  # fmt: skip
+    }
     assert read["outputs"][-1]["max"] is None
     assert read["outputs"][-1]["equal"] is False
 

@@ -24,9 +24,13 @@ ARRAYS = {
     "one": np.array(3, "<i8"), "name": np.array(b"abc", "S64"),
 }  # fmt: skip
 kinds = st.one_of(
-    hnp.integer_dtypes(), hnp.unsigned_integer_dtypes(), hnp.floating_dtypes(),
-    hnp.boolean_dtypes(), hnp.byte_string_dtypes(min_len=1), hnp.unicode_string_dtypes(min_len=1),
-)  # fmt: skip
+    hnp.integer_dtypes(),
+    hnp.unsigned_integer_dtypes(),
+    hnp.floating_dtypes(),
+    hnp.boolean_dtypes(),
+    hnp.byte_string_dtypes(min_len=1),
+    hnp.unicode_string_dtypes(min_len=1),
+)
 tables = st.dictionaries(
     st.from_regex(r"\A[a-z_]{1,40}\Z"),
     kinds.flatmap(lambda kind: hnp.arrays(kind, hnp.array_shapes(min_dims=0, min_side=0))),

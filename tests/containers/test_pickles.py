@@ -123,9 +123,14 @@ def tensor(numel=16, first=0, size=(16,), stride=(1,), view=b"", function=b"_reb
     storage = b"(X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00"
     storage += b"cpu" + integer(numel) + view + b"tQ"
     return (
-        b"ctorch._utils\n" + function + b"\n(" + storage + integer(first) + b"".join(whole)
+        b"ctorch._utils\n"
+        + function
+        + b"\n("
+        + storage
+        + integer(first)
+        + b"".join(whole)
         + b"\x89ccollections\nOrderedDict\n)RtR"
-    )  # fmt: skip
+    )
 
 
 @LAYOUTS

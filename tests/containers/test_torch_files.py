@@ -182,9 +182,9 @@ def test_parallel_prefix_and_shards(tmp_path):
         folder / "pytorch_model.bin.index.json", {"weight_map": table}
     )
     found = checkpoint.read(folder)
-    from plainbert.nn.heads import Tagger
+    from plainbert.nn.heads import TokenClassifier
 
-    model = Tagger(found.config)
+    model = TokenClassifier(found.config)
     report = checkpoint.load(model, found.tensors())
     assert report.ignored == ("module.bert.embeddings.position_ids",)
     for name, weight in model.state_dict().items():

@@ -49,7 +49,7 @@ LINES = st.lists(st.text(st.sampled_from("ab é中\t\u2028\r"), max_size=6), max
 )
 def test_pieces_are_the_file(
     tmp_path_factory: pytest.TempPathFactory, lines: list[str], size: int, ending: str, end: bool
-) -> None:  # fmt: skip
+) -> None:
     path = tmp_path_factory.mktemp("t") / "t.txt"
     text = ending.join(lines) + (ending if end else "")
     path.write_bytes(text.encode())

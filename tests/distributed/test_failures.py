@@ -196,9 +196,7 @@ def test_restarts(launcher: str, tmp_path: Path) -> None:
 def failed(exitcode: int, report: str = "") -> Any:
     """What torch notes down about a rank."""
     file, data = ("reply.json", {"message": {"message": report}}) if report else ("<N/A>", {})
-    return SimpleNamespace(
-        exitcode=exitcode, timestamp=0, error_file=file, error_file_data=data
-    )  # fmt: skip
+    return SimpleNamespace(exitcode=exitcode, timestamp=0, error_file=file, error_file_data=data)
 
 
 @pytest.mark.parametrize(

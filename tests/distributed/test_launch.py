@@ -48,8 +48,14 @@ def test_hosts() -> None:
 
 @pytest.mark.parametrize(("version", "option"), [(4, "--mca"), (5, "--prtemca")])
 def test_mpirun_gets_what_a_bare_one_lacks(version: int, option: str) -> None:
-    wanted = plan(launcher="mpirun", timeout_min=90, port=4000, remote_shell="rsh",
-                  env={"OMP_NUM_THREADS": "4", "HOME": "x"}, options=["--verbose"])  # fmt: skip
+    wanted = plan(
+        launcher="mpirun",
+        timeout_min=90,
+        port=4000,
+        remote_shell="rsh",
+        env={"OMP_NUM_THREADS": "4", "HOME": "x"},
+        options=["--verbose"],
+    )
     words = launch._mpirun(wanted, version)
 
     assert words[:7] == ["timeout", "-k", "30", "90m", "mpirun", "-np", "3"]
@@ -61,8 +67,10 @@ def test_mpirun_gets_what_a_bare_one_lacks(version: int, option: str) -> None:
     assert "HOME" not in exported
     settings = pairs(words, option)
     assert [each for each in settings if "keepalive" in each] == [
-        "oob_tcp_keepalive_time", "oob_tcp_keepalive_intvl", "oob_tcp_keepalive_probes",
-    ]  # fmt: skip
+        "oob_tcp_keepalive_time",
+        "oob_tcp_keepalive_intvl",
+        "oob_tcp_keepalive_probes",
+    ]
     assert pairs(words, "--bind-to") == ["none"]
     assert words[-5:] == ["--verbose", sys.executable, *SCRIPT]
 

@@ -85,9 +85,15 @@ class Wrong:
 
 @pytest.mark.parametrize(
     ("off", "quantized", "passes"),
-    [(0, False, True), (3e-4, False, False), (3e-4, True, True), (3.0, True, False),
-     (np.nan, False, False), (np.nan, True, False)],
-)  # fmt: skip
+    [
+        (0, False, True),
+        (3e-4, False, False),
+        (3e-4, True, True),
+        (3.0, True, False),
+        (np.nan, False, False),
+        (np.nan, True, False),
+    ],
+)
 def test_the_check(tmp_path: Path, off: float, quantized: bool, passes: bool) -> None:
     given = source(tmp_path)
     runner: Any = Wrong(given, off)
@@ -161,11 +167,12 @@ def test_pooling_of_padded_batches(kind: str) -> None:
 
 
 def test_layers_and_normalising(tmp_path: Path) -> None:
-    checkpoint.write(tmp_path / "body", folders.tiny("encoder"), folders.tokenizer())
+    checkpoint.write(tmp_path / "body", folders.tiny("embedding"), folders.tokenizer())
     opened = open_folder(tmp_path / "body")
     given = source_of(opened, "body", Pooling("mean", (-1, -2), normalize=True))
-    ids, types, mask = map(torch.from_numpy, check.batches(
-        check.featurize(given.tokenizer, TEXTS, 32))[0])  # fmt: skip
+    ids, types, mask = map(
+        torch.from_numpy, check.batches(check.featurize(given.tokenizer, TEXTS, 32))[0]
+    )
     with torch.inference_mode():
         found = given.module()(ids, types, mask)
         layers = opened.model(ids, types, mask, every_layer=True).layers

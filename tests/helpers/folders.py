@@ -34,9 +34,13 @@ def tokenizer() -> WordPiece:
 
 def tiny(head: str = "classification", **changes: Any) -> nn.Module:
     """A random model with a head; biases and norms are random too, which would hide mix-ups."""
-    labels = {"classification": LABELS, "tagging": LABELS, "regression": ("LABEL_0",)}.get(head)
+    labels = {
+        "classification": LABELS,
+        "token_classification": LABELS,
+        "regression": ("LABEL_0",),
+    }.get(head)
     config = CONFIG.replace(**{"id2label": labels, **changes})
-    model = Bert(config) if head == "encoder" else MODELS[head](config)
+    model = Bert(config) if head == "embedding" else MODELS[head](config)
     for name, weight in model.named_parameters():
         if weight.dim() == 1:
             nn.init.normal_(weight, mean=float("LayerNorm.weight" in name), std=0.3)

@@ -27,9 +27,13 @@ from plainbert.nn.bert import Bert
 from tests.helpers.folders import tokenizer
 
 CONFIG = BertConfig(
-    vocab_size=12, hidden_size=2, num_hidden_layers=1, num_attention_heads=1,
-    intermediate_size=2, max_position_embeddings=2,
-)  # fmt: skip
+    vocab_size=12,
+    hidden_size=2,
+    num_hidden_layers=1,
+    num_attention_heads=1,
+    intermediate_size=2,
+    max_position_embeddings=2,
+)
 KINDS = {
     "safetensors": ("model.safetensors",),
     "zip": ("pytorch_model.bin",),

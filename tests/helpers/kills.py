@@ -14,6 +14,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ def before_each_change(
     while True:
         number += 1
         prepare()
-        if _ended(_forked(lambda: _counted(action, counts, number))):
+        if _ended(_forked(partial(_counted, action, counts, number))):
             return number - 1
         check(number)
 

@@ -29,10 +29,15 @@ def instances(number: int, seed: int = 0, vocab: Vocab = VOCAB) -> list[dict[str
         ids[[0, A + 1, A + B + 2]] = vocab.cls_id, vocab.sep_id, vocab.sep_id
         places = np.sort(rng.choice(np.arange(1, A + 1), rng.integers(0, min(A, 5) + 1), False))
         labels = rng.integers(0, len(vocab), len(places))
-        made.append({
-            "ids": ids.tolist(), "split": int(A) + 2, "places": places.tolist(),
-            "labels": labels.tolist(), "random": int(rng.integers(0, 2)),
-        })  # fmt: skip
+        made.append(
+            {
+                "ids": ids.tolist(),
+                "split": int(A) + 2,
+                "places": places.tolist(),
+                "labels": labels.tolist(),
+                "random": int(rng.integers(0, 2)),
+            }
+        )
     return made
 
 
@@ -46,10 +51,14 @@ def columns(made: list[dict[str, Any]]) -> Columns:
         return np.cumsum([0, *(len(one[name]) for one in made)])
 
     return Columns(
-        flat("ids"), offsets("ids"), np.array([one["split"] for one in made], np.int64),
-        flat("places"), flat("labels"), offsets("places"),
+        flat("ids"),
+        offsets("ids"),
+        np.array([one["split"] for one in made], np.int64),
+        flat("places"),
+        flat("labels"),
+        offsets("places"),
         np.array([one["random"] for one in made], np.int64),
-    )  # fmt: skip
+    )
 
 
 def plain(rows: Rows) -> list[dict[str, Any]]:
@@ -58,11 +67,15 @@ def plain(rows: Rows) -> list[dict[str, Any]]:
     for number in range(len(rows)):
         begin, end = rows.offsets[number], rows.offsets[number + 1]
         mine = rows.masked_sequence == number
-        made.append({
-            "ids": rows.ids[begin:end].tolist(), "split": int((rows.types[begin:end] == 0).sum()),
-            "places": rows.masked_positions[mine].tolist(),
-            "labels": rows.masked_ids[mine].tolist(), "random": int(rows.next_sentence[number]),
-        })  # fmt: skip
+        made.append(
+            {
+                "ids": rows.ids[begin:end].tolist(),
+                "split": int((rows.types[begin:end] == 0).sum()),
+                "places": rows.masked_positions[mine].tolist(),
+                "labels": rows.masked_ids[mine].tolist(),
+                "random": int(rows.next_sentence[number]),
+            }
+        )
         assert np.all(np.diff(rows.types[begin:end].astype(int)) >= 0)
     return made
 

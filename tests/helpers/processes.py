@@ -35,9 +35,14 @@ class Command:
         self._output = tempfile.TemporaryFile("w+")  # noqa: SIM115
         self.began = time.monotonic()
         self.process = subprocess.Popen(
-            words, env=dict(env), stdin=subprocess.DEVNULL, stdout=self._output,
-            stderr=subprocess.STDOUT, text=True, start_new_session=True,
-        )  # fmt: skip
+            words,
+            env=dict(env),
+            stdin=subprocess.DEVNULL,
+            stdout=self._output,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
 
     def wait(self, seconds: float) -> Done:
         """Its end; after ``seconds`` that is a failure of the test."""

@@ -60,9 +60,13 @@ def pairs(
 
 
 def masks(
-    tokens: list[int], share: float, most: int, vocab: int, rng: random.Random,
+    tokens: list[int],
+    share: float,
+    most: int,
+    vocab: int,
+    rng: random.Random,
     inner: set[int] | None = None,
-) -> tuple[list[int], dict[int, int]]:  # fmt: skip
+) -> tuple[list[int], dict[int, int]]:
     """Tokens after masking, and {place: what was there}; ``inner``: tokens inside of words."""
     words: list[list[int]] = []
     for place, token in enumerate(tokens):

@@ -32,9 +32,14 @@ def tokenizer() -> WordPiece:
 @pytest.fixture(scope="session")
 def config() -> BertConfig:
     return BertConfig(
-        vocab_size=len(TOKENS), hidden_size=32, num_hidden_layers=3, num_attention_heads=4,
-        intermediate_size=64, max_position_embeddings=32, initializer_range=0.3,
-    )  # fmt: skip
+        vocab_size=len(TOKENS),
+        hidden_size=32,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        intermediate_size=64,
+        max_position_embeddings=32,
+        initializer_range=0.3,
+    )
 
 
 @pytest.fixture

@@ -46,9 +46,13 @@ def store(made: list[Document]) -> Store:
 
 def text(made: list[Document]) -> str:
     """As a file would hold it; sub-words from inside of words become letters of their own."""
-    return "\n\n".join(
-        "\n".join(" ".join(TOKENS[t].strip("#") for t in s) for s in document) for document in made
-    ) + "\n"  # fmt: skip
+    return (
+        "\n\n".join(
+            "\n".join(" ".join(TOKENS[t].strip("#") for t in s) for s in document)
+            for document in made
+        )
+        + "\n"
+    )
 
 
 def write(folder: Path, number: int = 40, seed: int = 1, name: str = "text.txt") -> Path:

@@ -81,9 +81,13 @@ def launch(hosts: Hosts, way: str, flags: Sequence[str], restarts: int = 0) -> C
 @pytest.mark.parametrize("strategy", ["ddp", "zero1", "fsdp", "hsdp"])
 @pytest.mark.parametrize("way", ["torchrun", "mpirun"])
 def test_two_hosts_are_one_process(
-    way: str, strategy: str, hosts: Hosts, shards: str, alone: dict[str, np.ndarray],
+    way: str,
+    strategy: str,
+    hosts: Hosts,
+    shards: str,
+    alone: dict[str, np.ndarray],
     tmp_path: Path,
-) -> None:  # fmt: skip
+) -> None:
     flags = [*FLAGS, "--data", shards, "--ckpt_dir", str(tmp_path / "run")]
     done = launch(hosts, way, [*flags, "--dist_strategy", strategy]).wait(120)
     assert done.status == 0, done.text

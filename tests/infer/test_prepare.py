@@ -44,7 +44,9 @@ def packs(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bo
 def test_equals_the_plain_model(bert: Bert, config: BertConfig, packs: bool) -> None:
     ready = prepare(bert)
     joined = ready.encoder.layer[0].attention.self.joined
-    assert isinstance(joined, kernels.PrepackedMap) == (packs and kernels.prepacks(torch.float32))
+    assert isinstance(joined, kernels.PrepackedLinear) == (
+        packs and kernels.prepacks(torch.float32)
+    )
     for got, right in zip(outputs(ready, config), outputs(bert, config), strict=True):
         torch.testing.assert_close(got, right, rtol=0, atol=1e-5)
 
@@ -113,7 +115,7 @@ def test_the_probe_refuses_a_torch_without_the_operations(monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-@pytest.mark.parametrize("maker", [kernels.Map, kernels.linear], ids=["plain", "fastest"])
+@pytest.mark.parametrize("maker", [kernels.FrozenLinear, kernels.linear], ids=["plain", "fastest"])
 def test_maps(maker: type[nn.Module], dtype: torch.dtype) -> None:
     weight, bias = torch.randn(24, 16).to(dtype), torch.randn(24).to(dtype)
     x, other = torch.randn(7, 16), torch.randn(7, 24)

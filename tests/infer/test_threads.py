@@ -69,8 +69,12 @@ def test_few_tokens_in_16_bits_take_one_thread() -> None:
     for narrow in (True, False):
         streams.run(
             lambda batch: counts.append(torch.get_num_threads()),
-            features([4, 4]), "cpu", 100, False, narrow,
-        )  # fmt: skip
+            features([4, 4]),
+            "cpu",
+            100,
+            False,
+            narrow,
+        )
     assert counts == [1, 3]
     assert torch.get_num_threads() == 3
 
@@ -79,6 +83,9 @@ def test_one_batch_stays_in_this_thread() -> None:
     names = []
     streams.run(
         lambda batch: names.append(threading.current_thread().name),
-        features([4, 4]), "cpu", 100, False,
-    )  # fmt: skip
+        features([4, 4]),
+        "cpu",
+        100,
+        False,
+    )
     assert names == [threading.current_thread().name]

@@ -43,10 +43,18 @@ NETS = {
     "classification": 4, "regression": 1, "question_answering": 2, "ner": 7, "embedding": 0,
 }  # fmt: skip
 SIZES = BertConfig(
-    vocab_size=57, hidden_size=48, num_hidden_layers=3, num_attention_heads=6,
-    intermediate_size=80, max_position_embeddings=20,
-)  # fmt: skip
-NAMES = {"question_answering": "span", "ner": "tagging", "embedding": "pooled"}
+    vocab_size=57,
+    hidden_size=48,
+    num_hidden_layers=3,
+    num_attention_heads=6,
+    intermediate_size=80,
+    max_position_embeddings=20,
+)
+NAMES = {
+    "question_answering": "question_answering",
+    "ner": "token_classification",
+    "embedding": "pooled",
+}
 
 
 def cases() -> dict[str, tuple[Source, dict[str, Any]]]:
@@ -224,11 +232,21 @@ def test_convert_checkpoint_makes_what_load_parameters_reads(
     tmp_path: Path, run_there: Callable[..., None]
 ) -> None:
     """MXNet's own load_parameters wants names with dots, which no export has."""
-    source = sources.tiny("classification", id2label=tuple("abcd"), **{
-        name: getattr(SIZES, name)
-        for name in ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads",
-                     "intermediate_size", "max_position_embeddings")
-    })  # fmt: skip
+    source = sources.tiny(
+        "classification",
+        id2label=tuple("abcd"),
+        **{
+            name: getattr(SIZES, name)
+            for name in (
+                "vocab_size",
+                "hidden_size",
+                "num_hidden_layers",
+                "num_attention_heads",
+                "intermediate_size",
+                "max_position_embeddings",
+            )
+        },
+    )
     folder = sources.export(source, tmp_path / "export")
     (tmp_path / "there").mkdir()
     done = convert(open_any(folder), tmp_path / "there" / "classification", "gluonnlp")

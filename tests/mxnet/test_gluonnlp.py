@@ -24,13 +24,17 @@ pytestmark = pytest.mark.mxnet
 
 # As in programs/nets.py.
 CONFIG = BertConfig(
-    vocab_size=57, hidden_size=48, num_hidden_layers=3, num_attention_heads=6,
-    intermediate_size=80, max_position_embeddings=20,
-)  # fmt: skip
+    vocab_size=57,
+    hidden_size=48,
+    num_hidden_layers=3,
+    num_attention_heads=6,
+    intermediate_size=80,
+    max_position_embeddings=20,
+)
 HEAD_OF_NET = {
-    "bert": "pretraining", "encoder": "encoder", "classification": "classification",
-    "regression": "regression", "old_regression": "regression", "span": "span",
-    "tagging": "tagging",
+    "bert": "pretraining", "encoder": "embedding", "classification": "classification",
+    "regression": "regression", "old_regression": "regression", "span": "question_answering",
+    "tagging": "token_classification",
 }  # fmt: skip
 CLASSES = {"classification": 4, "regression": 1, "old_regression": 1, "tagging": 7}
 LENGTHS = [20, 11, 1, 7]
@@ -73,10 +77,11 @@ def fresh(name: str) -> Any:
     head = HEAD_OF_NET[name]
     labels = tuple(f"l{row}" for row in range(CLASSES[name])) if name in CLASSES else None
     config = CONFIG.replace(
-        id2label=labels, architectures=(HEADS[head].architecture,),
+        id2label=labels,
+        architectures=(HEADS[head].architecture,),
         problem_type=HEADS[head].problem_type,
-    )  # fmt: skip
-    model = Bert(config, pooler=False) if head == "encoder" else MODELS[head](config)
+    )
+    model = Bert(config, pooler=False) if head == "embedding" else MODELS[head](config)
     with torch.no_grad():
         for key, tensor in model.state_dict().items():
             tensor.normal_(std=0.2).add_(1 if "LayerNorm.weight" in key else 0)
@@ -111,7 +116,7 @@ def test_their_models_open_here(there: Path, name: str, layout: str) -> None:
     config = found.config
     head = head_of(config.architectures[0], config.problem_type, config.num_labels)
     assert head == HEAD_OF_NET[name]
-    model = Bert(config, pooler=False) if head == "encoder" else MODELS[head](config)
+    model = Bert(config, pooler=False) if head == "embedding" else MODELS[head](config)
     checkpoint.load(model, found.tensors)
     data, wanted = dict(np.load(there / "inputs.npz")), dict(np.load(there / "outputs.npz"))
     assert worst(outputs(model.eval(), name, data), wanted, name) <= 1e-5

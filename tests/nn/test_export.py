@@ -25,9 +25,13 @@ class PaddedClassifier(torch.nn.Module):
 def test_exports_with_dynamic_batch_and_length() -> None:
     torch.manual_seed(0)
     config = BertConfig(
-        vocab_size=60, hidden_size=24, num_hidden_layers=2, num_attention_heads=4,
-        intermediate_size=48, max_position_embeddings=32,
-    )  # fmt: skip
+        vocab_size=60,
+        hidden_size=24,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=48,
+        max_position_embeddings=32,
+    )
     model = Classifier(config).eval()
     example = tuple(torch.ones(3, 8, dtype=torch.long) for _ in range(3))
     batch, length = Dim("batch", min=1, max=512), Dim("length", min=2, max=32)

@@ -11,9 +11,15 @@ from plainbert.nn.bert import Bert
 from plainbert.nn.layout import Packed
 
 CONFIG = BertConfig(
-    vocab_size=30, hidden_size=8, num_hidden_layers=2, num_attention_heads=2, intermediate_size=16,
-    max_position_embeddings=20, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
-)  # fmt: skip
+    vocab_size=30,
+    hidden_size=8,
+    num_hidden_layers=2,
+    num_attention_heads=2,
+    intermediate_size=16,
+    max_position_embeddings=20,
+    hidden_dropout_prob=0.0,
+    attention_probs_dropout_prob=0.0,
+)
 LENGTHS = [2, 5, 5, 9, 17]  # 38 tokens: filled up to 40
 
 

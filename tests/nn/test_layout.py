@@ -42,12 +42,12 @@ def draw(lengths: list[int]) -> list[Tensor]:
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=12), st.booleans())
 def test_packed_attention_and_its_gradient_match_the_formula(
-    lengths: list[int], few_sizes: bool
+    lengths: list[int], bucket_lengths: bool
 ) -> None:
     q, k, v = draw(lengths)
     weight = torch.randn(sum(lengths), HEADS, WIDTH, dtype=torch.float64)
 
-    ours = Packed(lengths, few_sizes=few_sizes).attend(q, k, v)
+    ours = Packed(lengths, bucket_lengths=bucket_lengths).attend(q, k, v)
     got = torch.autograd.grad((ours * weight).sum(), [q, k, v])
     theirs = by_the_formula(q, k, v, lengths)
     want = torch.autograd.grad((theirs * weight).sum(), [q, k, v])
@@ -132,7 +132,7 @@ def test_varlen_falls_back_to_groups_where_the_kernel_does_not_apply() -> None:
 def test_training_has_few_sizes_and_the_same_result() -> None:
     lengths = [3] * 50 + [4] * 40 + [5] * 30
     q, k, v = draw(lengths)
-    many, few = Packed(lengths), Packed(lengths, few_sizes=True)
+    many, few = Packed(lengths), Packed(lengths, bucket_lengths=True)
     assert [(group.size, group.length) for group in many._groups] == [(50, 3), (40, 4), (30, 5)]
     assert [(group.size, group.length) for group in few._groups] == [(120, 8)]
     expected = by_the_formula(q, k, v, lengths)
@@ -145,10 +145,14 @@ def test_sizes_of_training_repeat() -> None:
     drawn = [sorted(rng.randint(20, 384) for _ in range(16)) for _ in range(300)]
 
     def sizes(few: bool) -> set[tuple[int, int]]:
-        cut = [Packed(lengths, few_sizes=few)._groups for lengths in drawn]
+        cut = [Packed(lengths, bucket_lengths=few)._groups for lengths in drawn]
         return {(group.size, group.length) for groups in cut for group in groups}
 
     assert 2 * len(sizes(True)) < len(sizes(False))
     assert {length for _, length in sizes(True)} <= set(range(8, 64, 8)) | {
-        64, 80, 96, 112, *range(128, 385, 32)
-    }  # fmt: skip
+        64,
+        80,
+        96,
+        112,
+        *range(128, 385, 32),
+    }

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from plainbert.nn.linear import ROWS as SINK_ROWS
 from plainbert.nn.linear import product
-from plainbert.nn.mlm_loss import ROWS, word_loss
+from plainbert.nn.mlm_loss import ROWS, mlm_loss
 
 
 def case(rows, words, dtype=torch.float64):
@@ -19,7 +19,7 @@ def case(rows, words, dtype=torch.float64):
 
 def found(logits, labels, scale):
     """Loss, hits and gradient; the logits pass through a map, as their memory is used up."""
-    total, hits = word_loss(logits * 1, labels)
+    total, hits = mlm_loss(logits * 1, labels)
     (gradient,) = torch.autograd.grad(total * scale, logits)
     return total.detach(), hits, gradient
 
@@ -82,10 +82,10 @@ def test_16_bits_are_close_and_sums_are_not_in_16_bits():
 
 def test_hits_have_no_gradient_and_nothing_is_needed_without_one():
     logits, labels = case(5, 6)
-    total, hits = word_loss(logits * 1, labels)
+    total, hits = mlm_loss(logits * 1, labels)
     assert not hits.requires_grad
     with torch.inference_mode():
-        again, same = word_loss(logits * 1, labels)
+        again, same = mlm_loss(logits * 1, labels)
     assert float(again) == float(total.detach())
     assert int(same) == int(hits)
 

@@ -71,5 +71,6 @@ def test_layers() -> None:
 
 def test_a_zero_vector_has_no_direction() -> None:
     assert normalize(torch.tensor([[3.0, 4.0], [0.0, 0.0]])).tolist() == [
-        pytest.approx([0.6, 0.8]), [0, 0],
-    ]  # fmt: skip
+        pytest.approx([0.6, 0.8]),
+        [0, 0],
+    ]

@@ -17,11 +17,16 @@ from tests.helpers.folders import CONFIG, FIXTURES, LABELS, TOKENS, batch, tiny,
 
 # Head, the Auto class that must find it, its own class, and the name of its logits.
 KINDS = [
-    ("encoder", "AutoModel", "BertModel", "last_hidden_state"),
+    ("embedding", "AutoModel", "BertModel", "last_hidden_state"),
     ("classification", "AutoModelForSequenceClassification", "BertForSequenceClassification", ""),
     ("regression", "AutoModelForSequenceClassification", "BertForSequenceClassification", ""),
-    ("span", "AutoModelForQuestionAnswering", "BertForQuestionAnswering", "start_logits"),
-    ("tagging", "AutoModelForTokenClassification", "BertForTokenClassification", ""),
+    (
+        "question_answering",
+        "AutoModelForQuestionAnswering",
+        "BertForQuestionAnswering",
+        "start_logits",
+    ),
+    ("token_classification", "AutoModelForTokenClassification", "BertForTokenClassification", ""),
     ("multiple_choice", "AutoModelForMultipleChoice", "BertForMultipleChoice", ""),
     ("masked_lm", "AutoModelForMaskedLM", "BertForMaskedLM", ""),
     ("next_sentence", "AutoModelForNextSentencePrediction", "BertForNextSentencePrediction", ""),
@@ -33,11 +38,11 @@ def ours_says(model, head):
     ids, types, mask = batch()
     layout = Padded(mask)
     with torch.no_grad():
-        if head == "encoder":
+        if head == "embedding":
             outputs = model(ids, types, mask)
             return {"last_hidden_state": outputs.hidden, "pooler_output": outputs.pooled}
         logits = model(ids, types, layout)
-    if head == "span":
+    if head == "question_answering":
         return {"start_logits": logits[..., 0], "end_logits": logits[..., 1]}
     if head == "pretraining":
         return {"prediction_logits": logits.words, "seq_relationship_logits": logits.sentences}
@@ -70,7 +75,7 @@ def test_our_folder_in_transformers(tmp_path, head, auto, kind, _):
     )
     assert type(theirs).__name__ == kind
     assert not any(info[key] for key in ("missing_keys", "unexpected_keys", "mismatched_keys"))
-    if head in ("classification", "tagging"):
+    if head in ("classification", "token_classification"):
         assert theirs.config.id2label == dict(enumerate(LABELS))
     compare(ours_says(model, head), theirs_says(theirs, head), batch()[2])
 
@@ -78,7 +83,11 @@ def test_our_folder_in_transformers(tmp_path, head, auto, kind, _):
 @pytest.mark.parametrize("safe", [True, False], ids=["safetensors", "bin"])
 @pytest.mark.parametrize(("head", "auto", "kind", "_"), KINDS, ids=[each[0] for each in KINDS])
 def test_transformers_folder_here(tmp_path, head, auto, kind, _, safe):
-    labels = {"classification": LABELS, "tagging": LABELS, "regression": ("LABEL_0",)}.get(head)
+    labels = {
+        "classification": LABELS,
+        "token_classification": LABELS,
+        "regression": ("LABEL_0",),
+    }.get(head)
     values = CONFIG.replace(id2label=labels).to_dict()
     theirs = getattr(transformers, kind)(transformers.BertConfig(**values))
     for name, weight in theirs.named_parameters():
@@ -105,7 +114,7 @@ def test_published_old_folders(name):
     lower = True if name == "hf_bert-xsmall-dummy" else None  # that one does not say
     opened = model_zoo.open_folder(folder, lower=lower)
     theirs = transformers.BertModel.from_pretrained(folder)
-    compare(ours_says(opened.model, "encoder"), theirs_says(theirs, "encoder"), batch()[2])
+    compare(ours_says(opened.model, "embedding"), theirs_says(theirs, "embedding"), batch()[2])
 
 
 def test_our_tokenizer_in_transformers(tmp_path):
@@ -143,13 +152,13 @@ def our_vectors(opened, texts):
 
 @pytest.mark.parametrize("pooling", ["mean", "cls", "max"])
 @pytest.mark.parametrize("normalize", [True, False])
-@pytest.mark.parametrize("head", ["encoder", "classification"])
+@pytest.mark.parametrize("head", ["embedding", "classification"])
 def test_sentence_vectors_cross_over(tmp_path, pooling, normalize, head):
     about = {"pooling": pooling, "normalize": normalize, "max_length": 9}
     checkpoint.write(tmp_path / "ours", tiny(head), tokenizer(), about=about)
     theirs = SentenceTransformer(str(tmp_path / "ours"), device="cpu")
     assert theirs.max_seq_length == 9
-    opened = model_zoo.open_folder(tmp_path / "ours", head="encoder")
+    opened = model_zoo.open_folder(tmp_path / "ours", head="embedding")
     assert isinstance(opened.model, Bert)
     ours = our_vectors(opened, TEXTS)
     np.testing.assert_allclose(ours, theirs.encode(TEXTS), atol=1e-5)
@@ -163,7 +172,7 @@ def test_sentence_vectors_cross_over(tmp_path, pooling, normalize, head):
 
 def test_pooling_that_sentence_transformers_lacks_is_kept_for_us_alone(tmp_path):
     about = {"pooling": "mean_max", "max_length": 9}
-    folder = checkpoint.write(tmp_path / "ours", tiny("encoder"), tokenizer(), about=about)
+    folder = checkpoint.write(tmp_path / "ours", tiny("embedding"), tokenizer(), about=about)
     assert not (folder / "modules.json").exists()
     assert checkpoint.read(folder).pooling == "mean_max"
 
@@ -185,7 +194,7 @@ class TestRealModel:
     def test_folder_settings(self, opened):
         found = opened.checkpoint
         assert (found.pooling, found.normalize, found.max_length) == ("mean", True, 256)
-        assert (opened.head, opened.report.fresh) == ("encoder", ())
+        assert (opened.head, opened.report.fresh) == ("embedding", ())
         assert opened.tokenizer.lower
 
     def test_forward_equals_transformers(self, opened):

@@ -153,9 +153,11 @@ def test_sequence_heads(
 @both
 def test_regression(packed: bool) -> None:
     reference = theirs(
-        "BertForSequenceClassification", id2label={0: "score"}, label2id={"score": 0},
+        "BertForSequenceClassification",
+        id2label={0: "score"},
+        label2id={"score": 0},
         problem_type="regression",
-    )  # fmt: skip
+    )
     model = ours(heads.Regressor(CONFIG.replace(id2label=("score",))), reference)
     labels = torch.tensor([0.5, -1.0, 2.0, 0.0], dtype=torch.float64)
     logits, _, _ = run(model, packed)
@@ -173,7 +175,7 @@ def test_regression(packed: bool) -> None:
 @both
 def test_tagging(packed: bool) -> None:
     reference = theirs("BertForTokenClassification")
-    model = ours(heads.Tagger(CONFIG), reference)
+    model = ours(heads.TokenClassifier(CONFIG), reference)
     logits, _, real = run(model, packed)
     ids, types, mask = padded_batch()
     labels = torch.randint(0, LABELS, ids.shape)
@@ -193,7 +195,7 @@ def test_tagging(packed: bool) -> None:
 @both
 def test_span(packed: bool) -> None:
     reference = theirs("BertForQuestionAnswering", id2label={0: "0", 1: "1"})
-    model = ours(heads.Span(CONFIG), reference)
+    model = ours(heads.QuestionAnswering(CONFIG), reference)
     logits, layout, real = run(model, packed)
     ids, types, mask = padded_batch()
     want = reference(input_ids=ids, token_type_ids=types, attention_mask=mask)
@@ -243,9 +245,12 @@ def test_pretraining_heads(packed: bool) -> None:
     labels = torch.full_like(ids, headed.IGNORE)
     labels[index[:, 0], index[:, 1]] = words
     want = reference(
-        input_ids=ids, token_type_ids=types, attention_mask=mask, labels=labels,
+        input_ids=ids,
+        token_type_ids=types,
+        attention_mask=mask,
+        labels=labels,
         next_sentence_label=sentences,
-    )  # fmt: skip
+    )
     real = mask.bool()
     layout: Layout = Packed(LENGTHS) if packed else Padded(mask)
     got = model(ids[real] if packed else ids, types[real] if packed else types, layout, index=index)

@@ -33,7 +33,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str, str]:
     """A span model, the same again, and one whose layer 1 has another weight."""
     place = tmp_path_factory.mktemp("models")
     torch.manual_seed(1)
-    model = folders.tiny("span")
+    model = folders.tiny("question_answering")
     first = checkpoint.write(place / "first", model, folders.tokenizer())
     second = checkpoint.write(place / "second", model, folders.tokenizer())
     with torch.no_grad():
@@ -45,9 +45,12 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str, str]:
 def ended(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """The script as a process of its own."""
     return subprocess.run(
-        [sys.executable, str(SCRIPT), *words], capture_output=True, text=True, check=False,
+        [sys.executable, str(SCRIPT), *words],
+        capture_output=True,
+        text=True,
+        check=False,
         env={**os.environ, "PYTHONPATH": str(HERE), **variables},
-    )  # fmt: skip
+    )
 
 
 def test_status_0_for_equal_models(pair: tuple[str, str, str]) -> None:
@@ -55,16 +58,28 @@ def test_status_0_for_equal_models(pair: tuple[str, str, str]) -> None:
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert [line.split("  ")[0] for line in lines[5:11]] == [
-        "embeddings", "layer 1", "layer 2", "start logits", "end logits", "loss",
-    ]  # fmt: skip
+        "embeddings",
+        "layer 1",
+        "layer 2",
+        "start logits",
+        "end logits",
+        "loss",
+    ]
     assert lines[-1].startswith("equal within 1e-05: the largest difference is 0.0e+00")
 
 
 def test_status_1_names_the_layer(pair: tuple[str, str, str], tmp_path: Path) -> None:
     done = ended(
-        pair[0], pair[2], "--sentences", "the cat", "a cab ||| the cat",
-        "--output", str(tmp_path / "r.json"), "--plot", str(tmp_path / "p.png"),
-    )  # fmt: skip
+        pair[0],
+        pair[2],
+        "--sentences",
+        "the cat",
+        "a cab ||| the cat",
+        "--output",
+        str(tmp_path / "r.json"),
+        "--plot",
+        str(tmp_path / "p.png"),
+    )
     assert done.returncode == 1, done.stderr
     assert done.stdout.splitlines()[-1].endswith("the first is layer 1")
     read = json.loads((tmp_path / "r.json").read_text("utf-8"))

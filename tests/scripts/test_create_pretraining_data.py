@@ -51,10 +51,22 @@ def test_the_sample_with_a_vocabulary_of_its_own(
 ) -> None:
     caplog.set_level(logging.DEBUG, "plainbert")
     folder = tmp_path / "out"
-    found = main(argv(
-        SAMPLE, folder, "--train_vocab", "1500", "--max_seq_length", "128",
-        "--max_predictions_per_seq", "20", "--dupe_factor", "2", "--whole_word_mask", "--verbose",
-    ))  # fmt: skip
+    found = main(
+        argv(
+            SAMPLE,
+            folder,
+            "--train_vocab",
+            "1500",
+            "--max_seq_length",
+            "128",
+            "--max_predictions_per_seq",
+            "20",
+            "--dupe_factor",
+            "2",
+            "--whole_word_mask",
+            "--verbose",
+        )
+    )
     said, last = caplog.text, caplog.messages[-1]
     assert (found["files"], found["documents"], found["sentences"]) == (1, 75, 14614)
     assert found["shards"] == 64
@@ -113,8 +125,16 @@ def test_published_vocabularies(
     source = texts.write(tmp_path)
     main(argv(source, tmp_path / "1", "--model_dir", "all-MiniLM-L6-v2"))
     assert len(read_tokenizer(tmp_path / "1").vocab) == 30522
-    main(argv(source, tmp_path / "2", "--dataset_name", "book_corpus_wiki_en_uncased",
-              "--sentencepiece", str(MODEL)))  # fmt: skip
+    main(
+        argv(
+            source,
+            tmp_path / "2",
+            "--dataset_name",
+            "book_corpus_wiki_en_uncased",
+            "--sentencepiece",
+            str(MODEL),
+        )
+    )
     assert "--sentencepiece is used; --dataset_name is not" in caplog.text
 
 
@@ -123,10 +143,16 @@ def test_packed_globs_and_prose(main: Main, tmp_path: Path, vocab: str) -> None:
     (tmp_path / "a.prose.gz").write_bytes(gzip.compress(prose.encode()))
     (tmp_path / "b.prose.xz").write_bytes(lzma.compress(prose.encode()))
     (tmp_path / "c.prose").write_text("", "utf-8")
-    found = main(argv(
-        f"{tmp_path}/a*,{tmp_path}/?.prose*,", tmp_path / "out", "--split_sentences", "--vocab",
-        vocab, "--do_lower_case",
-    ))  # fmt: skip
+    found = main(
+        argv(
+            f"{tmp_path}/a*,{tmp_path}/?.prose*,",
+            tmp_path / "out",
+            "--split_sentences",
+            "--vocab",
+            vocab,
+            "--do_lower_case",
+        )
+    )
     assert (found["files"], found["documents"], found["sentences"]) == (3, 40, 120)
 
 
@@ -175,12 +201,26 @@ def test_mistakes(main: Main, tmp_path: Path, vocab: str) -> None:
 def test_as_a_program_with_processes(tmp_path: Path, vocab: str) -> None:
     def run(folder: str, workers: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, str(SCRIPT), "--input_file", str(texts.write(tmp_path)),
-             "--output_dir", str(tmp_path / folder), "--vocab", vocab, "--do_lower_case",
-             "--num_workers", workers, "--max_seq_length", "32"],
-            env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
+            [
+                sys.executable,
+                str(SCRIPT),
+                "--input_file",
+                str(texts.write(tmp_path)),
+                "--output_dir",
+                str(tmp_path / folder),
+                "--vocab",
+                vocab,
+                "--do_lower_case",
+                "--num_workers",
+                workers,
+                "--max_seq_length",
+                "32",
+            ],
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
             check=False,
-        )  # fmt: skip
+        )
 
     for folder, workers in (("one", "1"), ("two", "2")):
         done = run(folder, workers)

@@ -30,7 +30,7 @@ def main() -> Callable[[list[str]], dict[str, Any]]:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> str:
     path = tmp_path_factory.mktemp("m") / "model"
-    return str(checkpoint.write(path, folders.tiny("encoder"), folders.tokenizer()))
+    return str(checkpoint.write(path, folders.tiny("embedding"), folders.tokenizer()))
 
 
 def test_words_as_gluonnlp_prints_them(
@@ -52,10 +52,22 @@ def test_sentence_vectors_in_row_order(
 ) -> None:
     source, output = tmp_path / "texts.txt", tmp_path / f"x{suffix}"
     source.write_text("\n".join(TEXTS) + "\n", "utf-8")
-    main([
-        "--model_dir", folder, "--file", str(source), "--output", str(output),
-        "--pooling_strategy", "reduce_mean_max", "--pooling_layer", "-2", "-1", "--mask_cls_sep",
-    ])  # fmt: skip
+    main(
+        [
+            "--model_dir",
+            folder,
+            "--file",
+            str(source),
+            "--output",
+            str(output),
+            "--pooling_strategy",
+            "reduce_mean_max",
+            "--pooling_layer",
+            "-2",
+            "-1",
+            "--mask_cls_sep",
+        ]
+    )
     if suffix == ".npz":
         read = np.load(output)
         texts, vectors = read["text"].tolist(), read["vector"]
@@ -77,8 +89,18 @@ def test_standard_input_and_every_token(
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"the cat\na\n")))
     output = tmp_path / "x.npz"
-    main(["--model_dir", folder, "--file", "-", "--output", str(output),
-          "--pooling_strategy", "NONE"])  # fmt: skip
+    main(
+        [
+            "--model_dir",
+            folder,
+            "--file",
+            "-",
+            "--output",
+            str(output),
+            "--pooling_strategy",
+            "NONE",
+        ]
+    )
     with np.load(output) as read:
         assert read["offsets"].tolist() == [0, 4, 7]
 

@@ -44,8 +44,10 @@ def export(folder: str, out: Path, *words: str) -> dict[str, Any]:
 
 
 def test_exported_and_evaluated_rows(tmp_path: Path) -> None:
-    rows = [f"{word} {other}\t{label}" for word, other, label in zip(
-        WORDS * 5, WORDS[1:] * 6, folders.LABELS * 10, strict=False)]  # fmt: skip
+    rows = [
+        f"{word} {other}\t{label}"
+        for word, other, label in zip(WORDS * 5, WORDS[1:] * 6, folders.LABELS * 10, strict=False)
+    ]
     data = tmp_path / "dev.tsv"
     data.write_text("\n".join(["text\tlabel", *rows]) + "\n")
     folder, out = model(tmp_path, "classification"), tmp_path / "out"
@@ -65,7 +67,7 @@ def test_exported_and_evaluated_rows(tmp_path: Path) -> None:
 
 def test_evaluated_sentences(tmp_path: Path) -> None:
     lines = ["the O", "cat O", "", "b O", "a O", "aba O", ""]
-    folder = model(tmp_path, "tagging")
+    folder = model(tmp_path, "token_classification")
     tags = json.loads((Path(folder) / "config.json").read_text())["id2label"].values()
     data = tmp_path / "dev.conll"
     data.write_text("\n".join(lines).replace("b O", f"b {list(tags)[1]}"))
@@ -81,17 +83,24 @@ def test_evaluated_sentences(tmp_path: Path) -> None:
 def test_evaluated_questions(tmp_path: Path) -> None:
     context = "the cat a b c the aba " * 9
     qas = [
-        {"id": str(row), "question": f"{word} ?", "answers": [
-            {"text": word, "answer_start": context.index(word)}]}
+        {
+            "id": str(row),
+            "question": f"{word} ?",
+            "answers": [{"text": word, "answer_start": context.index(word)}],
+        }
         for row, word in enumerate(WORDS)
-    ]  # fmt: skip
+    ]
     data = tmp_path / "dev.json"
-    data.write_text(json.dumps(
-        {"version": "1.1", "data": [{"title": "t", "paragraphs": [
-            {"context": context, "qas": qas}]}]}
-    ))  # fmt: skip
+    data.write_text(
+        json.dumps(
+            {
+                "version": "1.1",
+                "data": [{"title": "t", "paragraphs": [{"context": context, "qas": qas}]}],
+            }
+        )
+    )
     about = {"max_length": 24, "doc_stride": 8, "max_query_length": 8}
-    folder = model(tmp_path, "span", **about)
+    folder = model(tmp_path, "question_answering", **about)
     export(folder, tmp_path / "out")
     scores = script.main(["--evaluate", str(tmp_path / "out"), "--dev_file", str(data)])
     wanted = of("predict_squad").main(["--model_dir", folder, "--file", str(data)])
@@ -102,12 +111,25 @@ def test_at_the_end_of_training(tmp_path: Path) -> None:
     data = tmp_path / "train.tsv"
     data.write_text("text\tlabel\n" + "the cat\tyes\nb a\tno\n" * 4)
     torch.manual_seed(1)
-    body = checkpoint.write(tmp_path / "body", folders.tiny("encoder"), folders.tokenizer())
+    body = checkpoint.write(tmp_path / "body", folders.tiny("embedding"), folders.tokenizer())
     of("finetune_classifier").main(
-        ["--model_dir", str(body), "--train_file", str(data), "--dev_file", str(data),
-         "--output_dir", str(tmp_path / "run"), "--epochs", "1", "--batch_size", "4",
-         "--export", "torch"]
-    )  # fmt: skip
+        [
+            "--model_dir",
+            str(body),
+            "--train_file",
+            str(data),
+            "--dev_file",
+            str(data),
+            "--output_dir",
+            str(tmp_path / "run"),
+            "--epochs",
+            "1",
+            "--batch_size",
+            "4",
+            "--export",
+            "torch",
+        ]
+    )
     written = Manifest.read(tmp_path / "run" / "export-torch")
     assert written.labels == ("no", "yes")
     assert written.check["difference"] < 1e-6
@@ -118,7 +140,7 @@ def test_a_runtime_that_is_missing_is_found_out_before_training(
 ) -> None:
     data = tmp_path / "train.tsv"
     data.write_text("text\tlabel\nthe cat\tyes\nb a\tno\n")
-    body = checkpoint.write(tmp_path / "body", folders.tiny("encoder"), folders.tokenizer())
+    body = checkpoint.write(tmp_path / "body", folders.tiny("embedding"), folders.tokenizer())
     monkeypatch.setenv("PLAINBERT_MXNET", "nowhere")
     words = ["--model_dir", str(body), "--train_file", str(data), "--output_dir",
              str(tmp_path / "run"), "--export", "mxnet"]  # fmt: skip
@@ -135,9 +157,20 @@ def test_random_weights(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Non
     vocab = tmp_path / "vocab.txt"
     folders.tokenizer().vocab.save_txt(vocab)
     script.main(
-        ["--task", "classification", "--bert_model", "bert_2_32_4", "--vocab", str(vocab),
-         "--do_lower_case", "--format", "torch", "--output_dir", str(tmp_path / "out")]
-    )  # fmt: skip
+        [
+            "--task",
+            "classification",
+            "--bert_model",
+            "bert_2_32_4",
+            "--vocab",
+            str(vocab),
+            "--do_lower_case",
+            "--format",
+            "torch",
+            "--output_dir",
+            str(tmp_path / "out"),
+        ]
+    )
     assert "bert_2_32_4 with random weights" in caplog.text
     assert Manifest.read(tmp_path / "out").labels == ("0", "1")
 

@@ -39,9 +39,13 @@ script = load_script()
 
 def shell(*words: str, **kwargs: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, str(SCRIPT), *words], capture_output=True, text=True, check=False,
-        env={**os.environ, "CUDA_VISIBLE_DEVICES": ""}, **kwargs,
-    )  # fmt: skip
+        [sys.executable, str(SCRIPT), *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
+        **kwargs,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +53,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random encoder in a folder."""
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("tiny") / "model"
-    return checkpoint.write(folder, folders.tiny("encoder"), folders.tokenizer())
+    return checkpoint.write(folder, folders.tiny("embedding"), folders.tokenizer())
 
 
 @pytest.fixture
@@ -69,11 +73,30 @@ def rows(tmp_path: Path) -> Path:
 
 def words_for(tiny: Path, rows: Path, *more: str) -> list[str]:
     return [
-        "--model_dir", str(tiny), "--train_file", str(rows / "train.tsv"), "--dev_file",
-        str(rows / "dev.tsv"), "--test_file", str(rows / "test.tsv"), "--text_columns", "text",
-        "--epochs", "20", "--lr", "1e-3", "--batch_size", "8", "--max_len", "16",
-        "--dtype", "float32", "--output_dir", str(rows / "run"), *more,
-    ]  # fmt: skip
+        "--model_dir",
+        str(tiny),
+        "--train_file",
+        str(rows / "train.tsv"),
+        "--dev_file",
+        str(rows / "dev.tsv"),
+        "--test_file",
+        str(rows / "test.tsv"),
+        "--text_columns",
+        "text",
+        "--epochs",
+        "20",
+        "--lr",
+        "1e-3",
+        "--batch_size",
+        "8",
+        "--max_len",
+        "16",
+        "--dtype",
+        "float32",
+        "--output_dir",
+        str(rows / "run"),
+        *more,
+    ]
 
 
 def test_learns_and_leaves_everything_behind(tiny: Path, rows: Path) -> None:

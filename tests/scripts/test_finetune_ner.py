@@ -34,7 +34,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random encoder in a folder."""
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("tiny") / "model"
-    return checkpoint.write(folder, folders.tiny("encoder"), folders.tokenizer())
+    return checkpoint.write(folder, folders.tiny("embedding"), folders.tokenizer())
 
 
 def sentence(generator: random.Random) -> list[tuple[str, str]]:
@@ -45,9 +45,10 @@ def sentence(generator: random.Random) -> list[tuple[str, str]]:
             [
                 [("the", "I-ANI"), ("cat", "I-ANI")],
                 [("b", "I-LOC")],
-                [("a", "O")], [("aba", "O"), ("c", "O")],
+                [("a", "O")],
+                [("aba", "O"), ("c", "O")],
             ]
-        )  # fmt: skip
+        )
         made.append(("c", "O"))
     return made
 
@@ -77,11 +78,30 @@ def words_for(
     tiny: Path, data: Path, suffix: str, *more: str, folder: str = "--output_dir"
 ) -> list[str]:
     return [
-        "--model_dir", str(tiny), "--train-path", str(data / f"train.{suffix}"), "--dev-path",
-        str(data / f"dev.{suffix}"), "--test-path", str(data / f"test.{suffix}"), "--num-epochs",
-        "8", "--learning-rate", "5e-3", "--batch-size", "8", "--seq-len", "12", "--dtype",
-        "float32", "--dropout-prob", "0", folder, str(data / "run"), *more,
-    ]  # fmt: skip
+        "--model_dir",
+        str(tiny),
+        "--train-path",
+        str(data / f"train.{suffix}"),
+        "--dev-path",
+        str(data / f"dev.{suffix}"),
+        "--test-path",
+        str(data / f"test.{suffix}"),
+        "--num-epochs",
+        "8",
+        "--learning-rate",
+        "5e-3",
+        "--batch-size",
+        "8",
+        "--seq-len",
+        "12",
+        "--dtype",
+        "float32",
+        "--dropout-prob",
+        "0",
+        folder,
+        str(data / "run"),
+        *more,
+    ]
 
 
 def read_predictions(path: Path) -> tuple[list[list[str]], list[list[str]], list[list[str]]]:
@@ -157,9 +177,11 @@ def test_only_inference_and_a_test_set_without_tags(tiny: Path, data: Path) -> N
     words = words_for(tiny, data, "conll", "--num-epochs", "2", "--tag_scheme", "iob2")
     trained = script.main(words)
     (data / "bare.conll").write_text(
-        "\n".join(line.split()[0] if line else "" for line in
-                  (data / "test.conll").read_text().splitlines())
-    )  # fmt: skip
+        "\n".join(
+            line.split()[0] if line else ""
+            for line in (data / "test.conll").read_text().splitlines()
+        )
+    )
     model = ["--model_parameters", str(data / "run/best"), "--only_inference", "--dtype", "float32"]
     again = script.main(
         [
@@ -304,8 +326,11 @@ def test_mistakes_are_named(
         (tmp_path / f"{name}.conll").write_text(text)
     words = [str(tmp_path / f"{word}.conll") if word in texts else word for word in words]
     with pytest.raises(SystemExit) as ended:
-        run(lambda: script.main([*words, "--model_dir", str(tiny), "--output_dir",
-                                 str(tmp_path / "run")]))  # fmt: skip
+        run(
+            lambda: script.main(
+                [*words, "--model_dir", str(tiny), "--output_dir", str(tmp_path / "run")]
+            )
+        )
 
     assert ended.value.code == 2
     printed = capsys.readouterr().err

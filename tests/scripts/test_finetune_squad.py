@@ -43,7 +43,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random encoder in a folder, and questions."""
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("tiny")
-    checkpoint.write(folder / "model", folders.tiny("encoder"), folders.tokenizer())
+    checkpoint.write(folder / "model", folders.tiny("embedding"), folders.tokenizer())
     for name, impossible in (("1", False), ("2", True)):
         questions.write(folder / f"train{name}.json", 48, 1, impossible)
         questions.write(folder / f"dev{name}.json", 12, 2, impossible, most=40)
@@ -53,11 +53,30 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def words_for(tiny: Path, output: Path, *more: str, version: str = "1") -> list[str]:
     return [
-        "--model_dir", str(tiny / "model"), "--train_file", str(tiny / f"train{version}.json"),
-        "--predict_file", str(tiny / f"dev{version}.json"), "--epochs", "6", "--lr", "3e-3",
-        "--batch_size", "8", "--max_seq_length", "24", "--max_query_length", "6", "--doc_stride",
-        "8", "--dtype", "float32", "--output_dir", str(output), *more,
-    ]  # fmt: skip
+        "--model_dir",
+        str(tiny / "model"),
+        "--train_file",
+        str(tiny / f"train{version}.json"),
+        "--predict_file",
+        str(tiny / f"dev{version}.json"),
+        "--epochs",
+        "6",
+        "--lr",
+        "3e-3",
+        "--batch_size",
+        "8",
+        "--max_seq_length",
+        "24",
+        "--max_query_length",
+        "6",
+        "--doc_stride",
+        "8",
+        "--dtype",
+        "float32",
+        "--output_dir",
+        str(output),
+        *more,
+    ]
 
 
 def read_json(path: Path) -> Any:
@@ -112,9 +131,15 @@ def test_version_2_with_its_threshold(tiny: Path, tmp_path: Path) -> None:
 
     predict = load_script("predict_squad")
     again = predict.main(
-        ["--model_dir", str(output / "best"), "--file", str(tiny / "dev2.json"), "--output_dir",
-         str(tmp_path / "again")]
-    )["scores"]  # fmt: skip
+        [
+            "--model_dir",
+            str(output / "best"),
+            "--file",
+            str(tiny / "dev2.json"),
+            "--output_dir",
+            str(tmp_path / "again"),
+        ]
+    )["scores"]
     assert again["f1"] == pytest.approx(scores["best_f1"])
     at = [key for key, value in odds.items() if value > threshold + 1e-4]
     assert all(read_json(tmp_path / "again/predictions.json")[key] == "" for key in at)
@@ -229,16 +254,27 @@ def test_the_usual_folder_and_a_quick_look(
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SQUAD_DIR", raising=False)
     script.main(
-        ["--model_dir", str(tiny / "model"), "--debug", "--epochs", "1", "--doc_stride", "8",
-         "--output_dir", "run"]
-    )  # fmt: skip
+        [
+            "--model_dir",
+            str(tiny / "model"),
+            "--debug",
+            "--epochs",
+            "1",
+            "--doc_stride",
+            "8",
+            "--output_dir",
+            "run",
+        ]
+    )
 
     assert len(read_json(tmp_path / "run/predictions.json")) == 3
 
 
 def test_chinese_is_scored_by_characters(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     torch.manual_seed(0)
-    folder = checkpoint.write(tmp_path / "m", folders.tiny("span"), folders.tokenizer())
+    folder = checkpoint.write(
+        tmp_path / "m", folders.tiny("question_answering"), folders.tokenizer()
+    )
     with caplog.at_level("INFO", "plainbert"):
         scores = script.main(
             ["--only_predict", "--model_parameters", str(folder), "--predict_file",
@@ -284,11 +320,13 @@ def test_real_weights_on_real_questions(tmp_path: Path) -> None:
         (["--train_file", "TWICE", "--dev_file", "TWICE", "--model_dir", "TINY"], "'q'"),
         (["--train_file", "LOST", "--model_dir", "TINY"], "no question that can be trained on"),
         (["--train_file", "GOOD", "--model_dir", "TINY", "--max_len", "400"], "32 positions"),
-        (["--train_file", "GOOD", "--predict_file", "none.json", "--model_dir", "TINY"],
-         "none.json"),
+        (
+            ["--train_file", "GOOD", "--predict_file", "none.json", "--model_dir", "TINY"],
+            "none.json",
+        ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
-)  # fmt: skip
+)
 def test_mistakes_are_named(
     tiny: Path, tmp_path: Path, words: list[str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

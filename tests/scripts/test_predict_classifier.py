@@ -62,8 +62,18 @@ def test_columns_of_a_file(
     source, output = tmp_path / "in.tsv", tmp_path / f"out{suffix}"
     lines = ["one\tx\ttwo", *(f"{first}\t7\t{second}" for first, second in ROWS)]
     source.write_text("\n".join(lines) + "\n")
-    main(["--model_dir", folder, "--file", str(source), "--text_columns", "one,two",
-          "--output", str(output)])  # fmt: skip
+    main(
+        [
+            "--model_dir",
+            folder,
+            "--file",
+            str(source),
+            "--text_columns",
+            "one,two",
+            "--output",
+            str(output),
+        ]
+    )
     content = output.read_text()
     if suffix == ".tsv":
         table = list(csv.DictReader(io.StringIO(content), delimiter="\t"))

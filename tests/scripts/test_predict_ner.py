@@ -41,7 +41,7 @@ def main() -> Callable[[list[str]], dict[str, Any]]:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> str:
     torch.manual_seed(21)  # tags of every kind
-    model: Any = folders.tiny("tagging", id2label=LABELS)
+    model: Any = folders.tiny("token_classification", id2label=LABELS)
     path = tmp_path_factory.mktemp("m") / "model"
     about = {"task": "tagging", "tag_scheme": "bioes", "max_length": 20}
     return str(checkpoint.write(path, model, folders.tokenizer(), about=about))
@@ -105,17 +105,20 @@ def test_tagged_columns_are_scored(
     assert said == [convert(each.tags, "iob2") for each in found["predictions"]]
     assert found["scores"]["f1"] == seqeval.metrics.f1_score(gold, said)
     printed = capsys.readouterr()
-    assert printed.out == ", ".join(
-        f"{name} {value:.4f}" for name, value in found["scores"].items()
-    ) + "\n"  # fmt: skip
+    assert (
+        printed.out
+        == ", ".join(f"{name} {value:.4f}" for name, value in found["scores"].items()) + "\n"
+    )
     assert [line.split()[0] for line in printed.err.split("label ")[1].splitlines()[1:4]] == [
-        "LOC", "PER", "all",
-    ]  # fmt: skip
+        "LOC",
+        "PER",
+        "all",
+    ]
 
 
 def test_plain_labels(main: Callable[..., Any], tmp_path: Path) -> None:
     torch.manual_seed(2)
-    model: Any = folders.tiny("tagging")
+    model: Any = folders.tiny("token_classification")
     folder = str(checkpoint.write(tmp_path / "m", model, folders.tokenizer()))
     (tmp_path / "in.tsv").write_text("the cat\tred blue\nab a c\tgreen red red\n")
 
@@ -125,8 +128,9 @@ def test_plain_labels(main: Callable[..., Any], tmp_path: Path) -> None:
     assert set(found["scores"]) == {"macro_f1", "micro_f1", "accuracy"}
     lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert [[word["text"] for word in line["words"]] for line in lines] == [
-        ["the", "cat"], ["ab", "a", "c"],
-    ]  # fmt: skip
+        ["the", "cat"],
+        ["ab", "a", "c"],
+    ]
     for line in lines:
         for word in line["words"]:
             assert line["text"][word["start"] : word["end"]] == word["text"]
@@ -148,9 +152,13 @@ def test_the_files_of_gluonnlp(main: Callable[..., Any], tmp_path: Path) -> None
     shutil.copy(FIXTURES / "gluonnlp" / "ner_metadata.pkl", tmp_path / "large_bert_metadata.pkl")
     shutil.copy(FIXTURES / "gluonnlp" / "vocab.json", tmp_path / "vocab.json")
     BertConfig(
-        vocab_size=100, hidden_size=32, num_hidden_layers=2, num_attention_heads=4,
-        intermediate_size=64, max_position_embeddings=40,
-    ).save(tmp_path / "bert_config.json")  # fmt: skip
+        vocab_size=100,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=64,
+        max_position_embeddings=40,
+    ).save(tmp_path / "bert_config.json")
 
     found = main(["--load-checkpoint-prefix", str(tmp_path / "large_bert"), "--sentences",
                   "a b c"])  # fmt: skip
@@ -195,9 +203,12 @@ def test_two_processes_answer_as_one(folder: str, tmp_path: Path) -> None:
     ],
 )
 def test_mistakes_are_named(
-    main: Callable[..., Any], folder: str, words: list[str], said: str,
+    main: Callable[..., Any],
+    folder: str,
+    words: list[str],
+    said: str,
     capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+) -> None:
     with pytest.raises(SystemExit) as ended:
         run(lambda: main([folder if word == "FOLDER" else word for word in words]))
     assert ended.value.code == 2

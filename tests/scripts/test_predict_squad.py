@@ -38,9 +38,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(4)
     path = tmp_path_factory.mktemp("m")
     about: dict[str, Any] = {"max_length": 24, "doc_stride": 6, "max_query_length": 8}
-    checkpoint.write(path / "one", folders.tiny("span"), folders.tokenizer(), about=about)
+    checkpoint.write(
+        path / "one", folders.tiny("question_answering"), folders.tokenizer(), about=about
+    )
     about = {**about, "version_2": True, "null_score_diff_threshold": -0.5}
-    checkpoint.write(path / "two", folders.tiny("span"), folders.tokenizer(), about=about)
+    checkpoint.write(
+        path / "two", folders.tiny("question_answering"), folders.tokenizer(), about=about
+    )
     questions.write(path / "some.json", 5, 1)
     return path
 
@@ -67,9 +71,10 @@ def slow(model: Any, question: str, context: str) -> list[tuple[float, int, int]
         for first in range(start, start + size):
             around = [
                 min(first - other, other + length - 1 - first) + 0.01 * length
-                if other <= first < other + length else -1
+                if other <= first < other + length
+                else -1
                 for other, length in spans
-            ]  # fmt: skip
+            ]
             if around.index(max(around)) != number:
                 continue
             for last in range(first, min(first + 30, start + size)):
@@ -87,7 +92,7 @@ def test_a_question_about_a_long_text(
     )["answers"]
 
     torch.manual_seed(4)
-    model = folders.tiny("span")
+    model = folders.tiny("question_answering")
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out), delimiter="\t"))
     for answer, row, question in zip(found, rows, ("the a", "b"), strict=True):
         score, start, end = slow(model, question, CONTEXT)[0]
@@ -206,12 +211,16 @@ def test_a_model_without_answers(main: Main, tmp_path: Path) -> None:
         (["--model_dir", "m", "--file", "a", "--context", "b"], "--context needs --question"),
         (["--model_dir", "m", "--file", "a", "--question", "b"], "exclude each other"),
         (["--model_dir", "m", "--file", "a", "--output", "x.tsv"], "ending in .json or .jsonl"),
-        (["--model_dir", "m", "--file", "a", "--output", "x.json", "--output_dir", "d"],
-         "exclude each other"),
-        (["--model_dir", "m", "--file", "a", "--max_len", "20", "--max_query_length", "17"],
-         "no room"),
+        (
+            ["--model_dir", "m", "--file", "a", "--output", "x.json", "--output_dir", "d"],
+            "exclude each other",
+        ),
+        (
+            ["--model_dir", "m", "--file", "a", "--max_len", "20", "--max_query_length", "17"],
+            "no room",
+        ),
     ],
-)  # fmt: skip
+)
 def test_wrong_flags(
     main: Main, flags: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

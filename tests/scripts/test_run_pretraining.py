@@ -66,19 +66,49 @@ def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def shards(text: Path) -> Path:
     """Four shards with a vocabulary of their own."""
     create = load("create_pretraining_data")
-    create([
-        "--input_file", str(text), "--output_dir", str(text.parent / "shards"), "--train_vocab",
-        "500", "--max_seq_length", "48", "--max_predictions_per_seq", "8", "--num_outputs", "4",
-        "--num_workers", "0", "--dupe_factor", "2",
-    ])  # fmt: skip
+    create(
+        [
+            "--input_file",
+            str(text),
+            "--output_dir",
+            str(text.parent / "shards"),
+            "--train_vocab",
+            "500",
+            "--max_seq_length",
+            "48",
+            "--max_predictions_per_seq",
+            "8",
+            "--num_outputs",
+            "4",
+            "--num_workers",
+            "0",
+            "--dupe_factor",
+            "2",
+        ]
+    )
     return text.parent / "shards"
 
 
 def common(folder: Path, *more: str) -> list[str]:
     return [
-        "--model", "bert_2_32_2", "--ckpt_dir", str(folder), "--batch_size", "16", "--lr", "3e-3",
-        "--warmup_ratio", "0.1", "--dtype", "float32", "--log_interval", "5", "--gpus", "", *more,
-    ]  # fmt: skip
+        "--model",
+        "bert_2_32_2",
+        "--ckpt_dir",
+        str(folder),
+        "--batch_size",
+        "16",
+        "--lr",
+        "3e-3",
+        "--warmup_ratio",
+        "0.1",
+        "--dtype",
+        "float32",
+        "--log_interval",
+        "5",
+        "--gpus",
+        "",
+        *more,
+    ]
 
 
 def words_for(shards: Path, folder: Path, *more: str) -> list[str]:
@@ -171,9 +201,11 @@ def test_other_tools_open_the_result(
 
 
 def test_evaluation_only(
-    trained: tuple[Path, dict[str, Any]], shards: Path, tmp_path: Path,
+    trained: tuple[Path, dict[str, Any]],
+    shards: Path,
+    tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+) -> None:
     folder, result = trained
     before = sorted(path.name for path in folder.iterdir()), weights(folder)
     again = main(common(folder, *held_out(shards)))
@@ -218,9 +250,12 @@ def test_published_weights_go_on_with_raw_text(text: Path, tmp_path: Path) -> No
 
 
 def test_raw_text_is_masked_anew_in_every_epoch(
-    text: Path, shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    text: Path,
+    shards: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
-) -> None:  # fmt: skip
+) -> None:
     caplog.set_level(logging.INFO, "plainbert")
     seen: dict[int, list[Any]] = {}
     whole = RawText.rows
@@ -314,10 +349,22 @@ def test_a_second_phase_begins_where_the_first_ended(
     shards: Path, text: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "plainbert")
-    load("create_pretraining_data")([
-        "--input_file", str(text), "--output_dir", str(tmp_path / "long"), "--model_dir",
-        str(shards), "--max_seq_length", "96", "--num_outputs", "2", "--num_workers", "0",
-    ])  # fmt: skip
+    load("create_pretraining_data")(
+        [
+            "--input_file",
+            str(text),
+            "--output_dir",
+            str(tmp_path / "long"),
+            "--model_dir",
+            str(shards),
+            "--max_seq_length",
+            "96",
+            "--num_outputs",
+            "2",
+            "--num_workers",
+            "0",
+        ]
+    )
     run = tmp_path / "run"
     main(words_for(shards, run))
     first = weights(run)
@@ -397,8 +444,17 @@ def test_mistakes_with_data(shards: Path, text: Path, tmp_path: Path, tiny: Path
     fails(DataError, r"'.*/no-\*\.npz' matches no file", "--data", f"{shards}/no-*.npz")
     fails(DataError, "matches no file", "--data", some, "--data_eval", f"{shards}/no-*.npz")
     fails(CheckpointError, "vocabulary", "--data", some, "--model_dir", str(tiny))
-    fails(UsageError, "inputs have up to 40 tokens, and the model has 32 positions", "--raw",
-          "--data", str(text), "--model_dir", str(tiny), "--max_seq_length", "40")  # fmt: skip
+    fails(
+        UsageError,
+        "inputs have up to 40 tokens, and the model has 32 positions",
+        "--raw",
+        "--data",
+        str(text),
+        "--model_dir",
+        str(tiny),
+        "--max_seq_length",
+        "40",
+    )
     (tmp_path / "empty.txt").write_text("\n\n")
     (tmp_path / "bad.txt").write_bytes(b"a b\n\xff\n")
     raw = ["--raw", "--vocab", str(shards), "--max_seq_length", "40", "--data"]
@@ -519,8 +575,9 @@ def test_scores_are_over_each_instance_once(
             logits = theirs(ids, token_type_ids=types)
         places = torch.tensor(one.masked_positions)
         entropy = torch.nn.functional.cross_entropy
-        each = entropy(logits.prediction_logits[0, places], torch.tensor(one.masked_ids),
-                       reduction="none")  # fmt: skip
+        each = entropy(
+            logits.prediction_logits[0, places], torch.tensor(one.masked_ids), reduction="none"
+        )
         losses["mlm_loss"] += each.tolist()
         label = torch.tensor(one.next_sentence)
         losses["nsp_loss"].append(float(entropy(logits.seq_relationship_logits, label)))
@@ -529,9 +586,11 @@ def test_scores_are_over_each_instance_once(
 
 
 def test_gluonnlps_checkpoint_goes_on_at_its_step(
-    trained: tuple[Path, dict[str, Any]], shards: Path, tmp_path: Path,
+    trained: tuple[Path, dict[str, Any]],
+    shards: Path,
+    tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
-) -> None:  # fmt: skip
+) -> None:
     caplog.set_level(logging.INFO, "plainbert")
     folder, result = trained
     run = tmp_path / "run"

@@ -22,7 +22,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random encoder, and rows whose length is no multiple of anything here."""
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("tiny")
-    checkpoint.write(folder / "model", folders.tiny("encoder"), folders.tokenizer())
+    checkpoint.write(folder / "model", folders.tiny("embedding"), folders.tokenizer())
     for split, count in (("train", 45), ("dev", 21), ("test", 13)):
         texts = [" ".join(["b", "the"] * (1 + row % 5) + ["a"] * (row % 2)) for row in range(count)]
         lines = [f"{text}\t{'yes' if row % 2 else 'no'}" for row, text in enumerate(texts)]
@@ -35,23 +35,50 @@ def run(script: str, *words: str) -> Command:
 
 
 def words_for(tiny: Path, output: Path, *more: str) -> list[str]:
-    files = [word for split in ("train", "dev", "test")
-             for word in (f"--{split}_file", str(tiny / f"{split}.tsv"))]  # fmt: skip
+    files = [
+        word
+        for split in ("train", "dev", "test")
+        for word in (f"--{split}_file", str(tiny / f"{split}.tsv"))
+    ]
     return [
-        "--model_dir", str(tiny / "model"), *files, "--text_columns", "text", "--epochs", "2",
-        "--lr", "1e-3", "--max_len", "16", "--dtype", "float32", "--dropout", "0",
-        "--attention_dropout", "0", "--optimizer", "sgd", "--output_dir", str(output),
-        "--metric", "macro_f1", *more,
-    ]  # fmt: skip
+        "--model_dir",
+        str(tiny / "model"),
+        *files,
+        "--text_columns",
+        "text",
+        "--epochs",
+        "2",
+        "--lr",
+        "1e-3",
+        "--max_len",
+        "16",
+        "--dtype",
+        "float32",
+        "--dropout",
+        "0",
+        "--attention_dropout",
+        "0",
+        "--optimizer",
+        "sgd",
+        "--output_dir",
+        str(output),
+        "--metric",
+        "macro_f1",
+        *more,
+    ]
 
 
 @pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
 def test_fine_tuning(tiny: Path, tmp_path: Path, strategy: str) -> None:
     one = run("finetune_classifier.py", *words_for(tiny, tmp_path / "one", "--batch_size", "8"))
     two = run(
-        "finetune_classifier.py", *words_for(tiny, tmp_path / "two", "--batch_size", "4"),
-        "--num_local_ranks", "2", "--dist_strategy", strategy,
-    )  # fmt: skip
+        "finetune_classifier.py",
+        *words_for(tiny, tmp_path / "two", "--batch_size", "4"),
+        "--num_local_ranks",
+        "2",
+        "--dist_strategy",
+        strategy,
+    )
     for command in (one, two):
         done = command.wait(120)
         assert done.status == 0, done.text

@@ -107,9 +107,14 @@ def test_models_are_recognized(made: Path, case: str, architecture: str, classes
     values = np.load(made / f"{case}.npz")
     assert foreign.config.architectures == (architecture,)
     assert foreign.config.num_labels == classes
-    assert foreign.config.problem_type == ("regression" if case == "regression" else {
-        "classifier": "single_label_classification", "scoped": "single_label_classification",
-    }.get(case))  # fmt: skip
+    assert foreign.config.problem_type == (
+        "regression"
+        if case == "regression"
+        else {
+            "classifier": "single_label_classification",
+            "scoped": "single_label_classification",
+        }.get(case)
+    )
     sizes = (foreign.config.num_hidden_layers, foreign.config.hidden_size)
     assert sizes == (2, 12)
     query = "bert/encoder/layer_1/attention/self/query/kernel"
@@ -149,9 +154,13 @@ def test_parts_along_two_dimensions_are_refused(made: Path) -> None:
 def test_tensorflow_reads_what_we_write(tmp_path: Path) -> None:
     generator = torch.Generator().manual_seed(0)
     config = BertConfig(
-        vocab_size=40, hidden_size=12, num_hidden_layers=2, num_attention_heads=3,
-        intermediate_size=20, max_position_embeddings=9,
-    )  # fmt: skip
+        vocab_size=40,
+        hidden_size=12,
+        num_hidden_layers=2,
+        num_attention_heads=3,
+        intermediate_size=20,
+        max_position_embeddings=9,
+    )
     sizes = {"V": 40, "D": 12, "P": 9, "T": 2, "F": 20, "2": 2, "C": 3}
     places = to_google(config.num_hidden_layers)
     tensors = {}

@@ -37,9 +37,13 @@ def with_vocab(folder: Path) -> Path:
 
 @pytest.mark.parametrize(
     ("lower", "longest", "strip", "split_cjk"),
-    [(True, 100, None, True), (False, 100, None, True), (True, 200, False, True),
-     (False, 100, True, False)],
-)  # fmt: skip
+    [
+        (True, 100, None, True),
+        (False, 100, None, True),
+        (True, 200, False, True),
+        (False, 100, True, False),
+    ],
+)
 def test_round_trip_and_transformers(
     tmp_path: Path, lower: bool, longest: int, strip: bool | None, split_cjk: bool
 ) -> None:

@@ -20,8 +20,12 @@ def test_special_rows_are_looked_up() -> None:
     google = Vocab.read(FIXTURES / "uncased.txt")
     assert len(google) == 30522
     assert (google.pad_id, google.unk_id, google.cls_id, google.sep_id, google.mask_id) == (
-        0, 100, 101, 102, 103,
-    )  # fmt: skip
+        0,
+        100,
+        101,
+        102,
+        103,
+    )
     other = Vocab.from_tokens(reversed(TOKENS))
     assert (other.mask_id, other.pad_id) == (2, 6)
     assert other.cls == "[CLS]"
@@ -138,8 +142,12 @@ def test_gluonnlp_real_file() -> None:
     vocab = Vocab.read(FIXTURES / "gluonnlp_vocab.json")
     assert len(vocab) == 100
     assert (vocab.unk_id, vocab.cls_id, vocab.sep_id, vocab.mask_id, vocab.pad_id) == (
-        0, 1, 2, 3, 4,
-    )  # fmt: skip
+        0,
+        1,
+        2,
+        3,
+        4,
+    )
 
 
 def test_gluonnlp_before_0_7_repeated_a_token(tmp_path: Path) -> None:

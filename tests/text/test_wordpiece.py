@@ -202,8 +202,11 @@ def test_pickles_as_settings_only() -> None:
 def test_is_first() -> None:
     ours = OURS["uncased.txt", True]
     assert [ours.is_first(piece) for piece in ("un", "##aff", "[MASK]", "#")] == [
-        True, False, True, True,
-    ]  # fmt: skip
+        True,
+        False,
+        True,
+        True,
+    ]
 
 
 def test_needs_an_unknown_token() -> None:

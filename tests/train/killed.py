@@ -28,17 +28,27 @@ tiny = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(tiny)
 
 SETTINGS = Settings(
-    epochs=6, batch_size=8, accumulate=2, optimizer="bertadam", lr=1e-3, save_steps=3,
-    dtype=torch.bfloat16, log_interval=4,
-)  # fmt: skip
+    epochs=6,
+    batch_size=8,
+    accumulate=2,
+    optimizer="bertadam",
+    lr=1e-3,
+    save_steps=3,
+    dtype=torch.bfloat16,
+    log_interval=4,
+)
 
 
 def run(folder: Path, resume: bool) -> None:
     fit(
-        tiny.model(), tiny.tokenizer(), Examples(tiny.data(200)), SETTINGS,
+        tiny.model(),
+        tiny.tokenizer(),
+        Examples(tiny.data(200)),
+        SETTINGS,
         evaluation=Predictions({"dev": tiny.data(40, 9)}, ("accuracy",), SETTINGS.dtype),
-        folder=folder, resume=resume,
-    )  # fmt: skip
+        folder=folder,
+        resume=resume,
+    )
 
 
 def attempt(folder: Path, delay: float) -> bool:

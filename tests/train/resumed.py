@@ -104,10 +104,13 @@ def background(folder: Path) -> None:
         for strategy in ("ddp", "zero1", "fsdp"):
             for kind in (False, True):
                 train(
-                    Case(strategy, 2, optimizer="adamw"), group,
-                    folder=folder / f"{strategy}-{kind}", save_steps=1, keep_checkpoints=100,
+                    Case(strategy, 2, optimizer="adamw"),
+                    group,
+                    folder=folder / f"{strategy}-{kind}",
+                    save_steps=1,
+                    keep_checkpoints=100,
                     async_checkpoints=kind,
-                )  # fmt: skip
+                )
 
     assert together(2, work) == [0, 0]
 

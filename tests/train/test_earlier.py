@@ -19,10 +19,13 @@ Tree = dict[str, str]
 def tree(folder: Path) -> Tree:
     """Every file with what is in it, every link with where it leads to."""
     return {
-        str(path.relative_to(folder)): f"-> {path.readlink()}" if path.is_symlink()
-        else path.read_text() if path.is_file() else "/"
+        str(path.relative_to(folder)): f"-> {path.readlink()}"
+        if path.is_symlink()
+        else path.read_text()
+        if path.is_file()
+        else "/"
         for path in sorted(folder.rglob("*"))
-    }  # fmt: skip
+    }
 
 
 def with_mine(folder: Path) -> Path:
@@ -76,9 +79,15 @@ def test_a_run_that_is_overwritten_is_gone(tmp_path: Path) -> None:
     overwrite(tmp_path)
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {
-        "args.json", "log.txt", "metrics.jsonl", "events.out.tfevents.18.host.1.0", "last",
-        "step-0000010", "step-0000100-keep", "notes.txt",
-    }  # fmt: skip
+        "args.json",
+        "log.txt",
+        "metrics.jsonl",
+        "events.out.tfevents.18.host.1.0",
+        "last",
+        "step-0000010",
+        "step-0000100-keep",
+        "notes.txt",
+    }
 
 
 def test_killed_before_any_change(tmp_path: Path) -> None:
@@ -103,9 +112,11 @@ def test_killed_before_any_change(tmp_path: Path) -> None:
                 shutil.copytree(kept, folder, symlinks=True)
 
             kills.before_each_change(
-                lambda: recover(folder), kills.below(folder), again,
+                lambda: recover(folder),
+                kills.below(folder),
+                again,
                 lambda _: _check(folder, old, new),
-            )  # fmt: skip
+            )
             again()
         ends.append(_check(folder, old, new))
 

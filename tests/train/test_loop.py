@@ -27,7 +27,7 @@ spec.loader.exec_module(tiny)
 
 SETTINGS = Settings(
     epochs=4, batch_size=8, accumulate=2, optimizer="bertadam", lr=3e-3, log_interval=4
-)  # fmt: skip
+)
 TRAIN, DEV = tiny.data(100), {"dev": tiny.data(40, 1), "dev_mm": tiny.data(30, 2)}
 
 
@@ -35,10 +35,15 @@ def train(folder=None, resume=False, model=None, dev=DEV, **changes):
     model = model or tiny.model()
     settings = dataclasses.replace(SETTINGS, **changes)
     result = fit(
-        model, tiny.tokenizer(), Examples(TRAIN), settings,
+        model,
+        tiny.tokenizer(),
+        Examples(TRAIN),
+        settings,
         evaluation=Predictions(dev, ("accuracy", "f1"), settings.dtype) if dev else None,
-        folder=folder, resume=resume, about={"task": "tiny"},
-    )  # fmt: skip
+        folder=folder,
+        resume=resume,
+        about={"task": "tiny"},
+    )
     return model, result
 
 
@@ -98,8 +103,9 @@ def test_the_run_folder(finished):
     assert os.readlink(folder / "last") == "step-0000028"
     assert os.readlink(folder / "best") == f"step-{result.best_step:07d}"
     assert {path.name for path in folder.glob("step-*")} == {
-        "step-0000028", f"step-{result.best_step:07d}",
-    }  # fmt: skip
+        "step-0000028",
+        f"step-{result.best_step:07d}",
+    }
     assert not list(folder.glob(".*"))
     about = json.loads((folder / "last" / "plainbert.json").read_text())
     assert about == {"task": "tiny", "step": 28}

@@ -24,10 +24,10 @@ from plainbert.tasks.pretraining.features import Instances
 from plainbert.tasks.pretraining.rows import Rows
 from plainbert.train.loop import fit
 from plainbert.train.mixed import Mixed
-from plainbert.train.monitor import Moment
+from plainbert.train.monitor import StepLog
 from plainbert.train.objective import Pretraining, divided
 from plainbert.train.optim import Optimizer
-from plainbert.train.parallel.strategy import Ranks
+from plainbert.train.parallel.strategy import ParallelStrategy
 from plainbert.train.settings import Settings
 from plainbert.train.step import Scaler, Stepper
 
@@ -190,9 +190,14 @@ def trained(accumulate, clip=0.1, kind="Pretraining", tokens=False):
 
 @pytest.mark.parametrize(
     ("accumulate", "clip", "kind", "tokens"),
-    [(2, 0.1, "Pretraining", False), (3, 0.0, "Pretraining", False), (4, 0.1, "MaskedLM", False),
-     (12, 0.1, "Pretraining", False), (4, 0.1, "Pretraining", True)],
-)  # fmt: skip
+    [
+        (2, 0.1, "Pretraining", False),
+        (3, 0.0, "Pretraining", False),
+        (4, 0.1, "MaskedLM", False),
+        (12, 0.1, "Pretraining", False),
+        (4, 0.1, "Pretraining", True),
+    ],
+)
 def test_micro_batches_are_one_batch(accumulate, clip, kind, tokens):
     """Each loss is divided by its own count of the global batch, however unequal the parts are."""
     whole, want, _ = trained(1, clip, kind, tokens)
@@ -258,9 +263,12 @@ def test_the_word_vectors_gradient_is_the_dense_one(kind, dtype, micro):
         tight = 1e-13 if dtype is torch.float64 else 2e-7
         for (name, got), want in zip(ours.named_parameters(), plain.parameters(), strict=True):
             torch.testing.assert_close(
-                got.grad, want.grad, rtol=tight, atol=tight * float(want.grad.abs().max()),
+                got.grad,
+                want.grad,
+                rtol=tight,
+                atol=tight * float(want.grad.abs().max()),
                 msg=lambda text, name=name: f"{name}: {text}",
-            )  # fmt: skip
+            )
         assert words.layout is torch.strided
         optimizer.drop_gradients()
     low.remove()
@@ -342,7 +350,7 @@ def test_every_instance_is_scored_once_whatever_the_ranks():
     assert len(batches) > 5
     assert sorted(np.concatenate(batches)) == list(range(53))
 
-    class Some(Ranks):
+    class Some(ParallelStrategy):
         size, seen = 3, []
 
         def __init__(self, rank):
@@ -365,13 +373,24 @@ def test_a_run_learns_keeps_the_best_and_leaves_the_model_as_it_was(tmp_path, ca
     caplog.set_level(logging.INFO)
     ours, data = model(dtype=torch.float32), Instances(TEXT, identity={"vocabulary": "v"})
     settings = Settings(
-        training_steps=60, batch_size=16, lr=3e-3, dtype=torch.bfloat16, eval_steps=20,
-        save_steps=20, log_interval=10,
-    )  # fmt: skip
+        training_steps=60,
+        batch_size=16,
+        lr=3e-3,
+        dtype=torch.bfloat16,
+        eval_steps=20,
+        save_steps=20,
+        log_interval=10,
+    )
     result = fit(
-        ours, tiny.tokenizer(), data, settings, evaluation=HeldOut({"eval": data}, Pretraining()),
-        folder=tmp_path, objective=Pretraining(), line=by_step(CONFIG, 0.15, 1e12, 1, CPU),
-    )  # fmt: skip
+        ours,
+        tiny.tokenizer(),
+        data,
+        settings,
+        evaluation=HeldOut({"eval": data}, Pretraining()),
+        folder=tmp_path,
+        objective=Pretraining(),
+        line=by_step(CONFIG, 0.15, 1e12, 1, CPU),
+    )
     scores = [each["eval"]["mlm_loss"] for _, each in result.history]
     assert scores[-1] < 1.3 < scores[0]  # one word of four, always: log(4) = 1.39
     assert result.best == min(scores)
@@ -384,7 +403,7 @@ def test_a_run_learns_keeps_the_best_and_leaves_the_model_as_it_was(tmp_path, ca
 def test_the_line_has_gluonnlps_form():
     """As its log parsers expect it, with memory and utilisation behind."""
     losses = {"mlm_loss": 7.25, "nsp_loss": 0.5, "mlm_acc": 0.125, "nsp_acc": 0.75}
-    now = Moment(500, 1, 20, 480, 250, losses, 1e-4, 1.0, 10.0, 16000, 2_048_000)
+    now = StepLog(500, 1, 20, 480, 250, losses, 1e-4, 1.0, 10.0, 16000, 2_048_000)
     text, numbers = by_step(CONFIG, 0.15, 1e12, 2, CPU)(now)
     form = (
         r"\[step 500\]\tmlm_loss=7\.25000\tmlm_acc=0\.12500\tnsp_loss=0\.50000\tnsp_acc=0\.75000"
@@ -401,9 +420,13 @@ def test_the_line_has_gluonnlps_form():
 
 def test_operations_are_counted_by_hand():
     config = BertConfig(
-        vocab_size=5, hidden_size=2, num_hidden_layers=3, num_attention_heads=1,
-        intermediate_size=3, max_position_embeddings=8,
-    )  # fmt: skip
+        vocab_size=5,
+        hidden_size=2,
+        num_hidden_layers=3,
+        num_attention_heads=1,
+        intermediate_size=3,
+        max_position_embeddings=8,
+    )
     maps = 2 * 2 * 2 * 4  # query, key, value, output: 2 x 2 each, a product and a sum
     wide = 2 * (2 * 3 + 3 * 2)
     attention = 2 * 4 * 2 + 2 * 4 * 2  # scores with 4 tokens, and their sum

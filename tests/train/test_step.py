@@ -15,7 +15,7 @@ from plainbert.batching.sampler import Sampler
 from plainbert.train.mixed import Mixed
 from plainbert.train.objective import Labels, Sums
 from plainbert.train.optim import Optimizer
-from plainbert.train.parallel.strategy import ALONE, Ranks
+from plainbert.train.parallel.strategy import ALONE, ParallelStrategy
 from plainbert.train.step import PATIENCE, DivergedError, Scaler, Stepper, _seed
 
 spec = importlib.util.spec_from_file_location("tiny", Path(__file__).with_name("tiny.py"))
@@ -61,7 +61,7 @@ def test_micro_batches_are_one_batch(accumulate, clip):
     assert_equal(model, whole)
 
 
-class Threads(Ranks):
+class Threads(ParallelStrategy):
     """Ranks as threads that add up what they have."""
 
     size = 2

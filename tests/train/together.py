@@ -103,10 +103,15 @@ class Masked:
 
 def settings(case: Case, **more) -> Settings:
     return Settings(
-        epochs=2, batch_size=GLOBAL // case.size // case.accumulate, accumulate=case.accumulate,
-        optimizer=case.optimizer, lr=0.3 if case.optimizer == "sgd" else 0.01, dtype=case.dtype,
-        max_grad_norm=case.clip, **more,
-    )  # fmt: skip
+        epochs=2,
+        batch_size=GLOBAL // case.size // case.accumulate,
+        accumulate=case.accumulate,
+        optimizer=case.optimizer,
+        lr=0.3 if case.optimizer == "sgd" else 0.01,
+        dtype=case.dtype,
+        max_grad_norm=case.clip,
+        **more,
+    )
 
 
 def model(case: Case) -> Pretraining:
@@ -128,9 +133,15 @@ def train(case: Case, group, resume=False, folder=None, ranks=None, **more):
             for each in ours.parameters():
                 each.add_(1.0)
     fit(
-        ours, tiny.tokenizer(), Instances(Masked(ROWS)), settings(case, **more),
-        ranks=ranks, objective=objective.Pretraining(), folder=folder, resume=resume,
-    )  # fmt: skip
+        ours,
+        tiny.tokenizer(),
+        Instances(Masked(ROWS)),
+        settings(case, **more),
+        ranks=ranks,
+        objective=objective.Pretraining(),
+        folder=folder,
+        resume=resume,
+    )
     return ranks.weights(ours)
 
 
@@ -233,9 +244,14 @@ def alone_in_between(folder: Path) -> None:
                 ranks, ours = ranks_of(case, group), model(case)
                 scored = Scored(ranks)
                 fit(
-                    ours, tiny.tokenizer(), Instances(Masked(ROWS)), settings(case, eval_steps=3),
-                    ranks=ranks, objective=objective.Pretraining(), evaluation=scored,
-                )  # fmt: skip
+                    ours,
+                    tiny.tokenizer(),
+                    Instances(Masked(ROWS)),
+                    settings(case, eval_steps=3),
+                    ranks=ranks,
+                    objective=objective.Pretraining(),
+                    evaluation=scored,
+                )
                 weights = ranks.weights(ours)
                 if group.rank == 0:
                     save_file(weights, folder / f"{name}-{group.size}.safetensors")

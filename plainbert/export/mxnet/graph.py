@@ -59,9 +59,14 @@ class Graph:
             self.weight(f"{name}_weight", layer.weight), self.weight(f"{name}_bias", layer.bias),
         )  # fmt: skip
         return self.op(
-            "FullyConnected", x, *weights, name=f"{name}_fwd",
-            num_hidden=layer.out_features, no_bias=False, flatten=False,
-        )  # fmt: skip
+            "FullyConnected",
+            x,
+            *weights,
+            name=f"{name}_fwd",
+            num_hidden=layer.out_features,
+            no_bias=False,
+            flatten=False,
+        )
 
     def norm(self, x: Node, name: str, layer: nn.LayerNorm) -> Node:
         """Layer norm over the last axis."""
@@ -86,16 +91,20 @@ class Graph:
         total = self.op("transpose", self.op("elemwise_add", words, kinds), axes=(1, 0, 2))
         places = self._embedding(
             self.op("_contrib_arange_like", total, axis=0),  # (L,)
-            f"{ENCODER}position_weight", part.position_embeddings,
-        )  # fmt: skip
+            f"{ENCODER}position_weight",
+            part.position_embeddings,
+        )
         total = self.op("broadcast_add", total, self.op("expand_dims", places, axis=1))
         return self.norm(self.drop(total), f"{ENCODER}layernorm0", part.LayerNorm)
 
     def _embedding(self, rows: Node, name: str, table: nn.Embedding) -> Node:
         return self.op(
-            "Embedding", rows, self.weight(name, table.weight),
-            input_dim=table.num_embeddings, output_dim=table.embedding_dim,
-        )  # fmt: skip
+            "Embedding",
+            rows,
+            self.weight(name, table.weight),
+            input_dim=table.num_embeddings,
+            output_dim=table.embedding_dim,
+        )
 
     def seen(self, lengths: Node, hidden: Node) -> Node:
         """How many keys each query of each head may see.
@@ -123,10 +132,12 @@ class Graph:
         part = cast(Layer, self.body.encoder.layer[number])
         name = f"{ENCODER}transformer{number}_"
         ffn = f"{name}positionwiseffn0_"
-        mixed = self._attention(hidden, f"{name}dotproductselfattentioncell0_",
-                                part.attention.self, seen)  # fmt: skip
-        mixed = self._residual(mixed, hidden, f"{name}proj", f"{name}layernorm0",
-                               part.attention.output)  # fmt: skip
+        mixed = self._attention(
+            hidden, f"{name}dotproductselfattentioncell0_", part.attention.self, seen
+        )
+        mixed = self._residual(
+            mixed, hidden, f"{name}proj", f"{name}layernorm0", part.attention.output
+        )
         wide = self._activation(self.dense(mixed, f"{ffn}ffn_1", part.intermediate.dense))
         return self._residual(wide, mixed, f"{ffn}ffn_2", f"{ffn}layernorm0", part.output)
 
@@ -140,11 +151,15 @@ class Graph:
         join: Callable[[str, int, str, Sequence[Tensor]], Node]
         join = self._stored_joined if self.options.fused else self._joined
         joined = self.op(
-            "FullyConnected", hidden,
+            "FullyConnected",
+            hidden,
             join(name, heads, "weight", [each.weight for each in layers]),
             join(name, heads, "bias", [each.bias for each in layers]),
-            name=f"{name}fwd", num_hidden=3 * heads * width, no_bias=False, flatten=False,
-        )  # (L, B, N * 3 * H)  # fmt: skip
+            name=f"{name}fwd",
+            num_hidden=3 * heads * width,
+            no_bias=False,
+            flatten=False,
+        )  # (L, B, N * 3 * H)
         # The operator divides by the square root of H itself.
         scores = self.op("_contrib_interleaved_matmul_selfatt_qk", joined, heads=heads)
         shares = self.op("softmax", scores, seen, axis=-1, use_length=True)  # (B * N, L, L)
@@ -157,8 +172,10 @@ class Graph:
 
     def _joined(self, name: str, heads: int, kind: str, parts: Sequence[Tensor]) -> Node:
         """What :func:`interleaved` does, as part of the graph."""
-        nodes = [self.weight(f"{name}{part}_{kind}", tensor)
-                 for part, tensor in zip(PARTS, parts, strict=True)]  # fmt: skip
+        nodes = [
+            self.weight(f"{name}{part}_{kind}", tensor)
+            for part, tensor in zip(PARTS, parts, strict=True)
+        ]
         if kind == "bias":
             rows = [self.op("Reshape", node, shape=(heads, -1)) for node in nodes]
             return self.op("Reshape", self.op("stack", *rows, axis=1, num_args=3), shape=(-1,))

@@ -56,9 +56,11 @@ def write(source: Source, folder: Path, options: Options) -> None:
     _save(model, folder / MODEL)
     if options.int8:
         texts = tokenized(
-            source.tokenizer, options.calibration, source.max_length,
+            source.tokenizer,
+            options.calibration,
+            source.max_length,
             source.config.max_position_embeddings,
-        )  # fmt: skip
+        )
         onnx_int8.quantize(model, ranges.observe(source.body, texts))
         _save(model, folder / INT8)
 

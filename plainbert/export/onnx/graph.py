@@ -80,13 +80,18 @@ def build(source: Source) -> ir.Model:
     sample = tuple(torch.ones(2, min(8, positions), dtype=torch.int64) for _ in INPUTS)
     with _quiet():
         program = torch.onnx.export(
-            in_rows(source).module(), sample, dynamo=True, opset_version=OPSET, verbose=False,
-            input_names=INPUTS, output_names=[output_name(source)],
+            in_rows(source).module(),
+            sample,
+            dynamo=True,
+            opset_version=OPSET,
+            verbose=False,
+            input_names=INPUTS,
+            output_names=[output_name(source)],
             dynamic_shapes=({0: batch, 1: tokens},) * 3,
             custom_translation_table={
                 torch.ops.aten.scaled_dot_product_attention.default: _attention(opset20)
             },
-        )  # fmt: skip
+        )
     assert program is not None
     model: ir.Model = program.model
     common.ClearMetadataAndDocStringPass()(model)  # it has folders of this machine
@@ -149,9 +154,13 @@ class _Bert(Bert):
         assert isinstance(layout, Padded)
         assert token_type_ids is not None
         hidden, pooled, layers = super().forward(
-            input_ids.flatten(), token_type_ids.flatten(), layout=_Rows(layout.mask),
-            every_layer=every_layer, depth=depth, pool=pool,
-        )  # fmt: skip
+            input_ids.flatten(),
+            token_type_ids.flatten(),
+            layout=_Rows(layout.mask),
+            every_layer=every_layer,
+            depth=depth,
+            pool=pool,
+        )
         shape = input_ids.shape
         if layers is not None:
             layers = tuple(each.unflatten(0, shape) for each in layers)

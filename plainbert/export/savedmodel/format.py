@@ -87,17 +87,23 @@ def request(source: Source, version: Path, scratch: Path) -> None:
     state = {f"{prefix}{name}": each.numpy() for name, each in source.model.state_dict().items()}
     cast(Any, np.savez)(scratch / "weights.npz", **state)
     layers = config.num_hidden_layers
-    files.write_json(scratch / "request.json", {
-        "folder": str(version.absolute()),
-        "task": source.task,
-        "config": config.to_dict(),
-        "classes": config.num_labels,
-        "several": config.problem_type == "multi_label_classification",
-        "depth": pooling.depth(layers) if pooling else layers,
-        "pooling": pooling and {
-            "kind": pooling.kind, "layers": pooling.layers, "normalize": pooling.normalize,
+    files.write_json(
+        scratch / "request.json",
+        {
+            "folder": str(version.absolute()),
+            "task": source.task,
+            "config": config.to_dict(),
+            "classes": config.num_labels,
+            "several": config.problem_type == "multi_label_classification",
+            "depth": pooling.depth(layers) if pooling else layers,
+            "pooling": pooling
+            and {
+                "kind": pooling.kind,
+                "layers": pooling.layers,
+                "normalize": pooling.normalize,
+            },
         },
-    })  # fmt: skip
+    )
 
 
 def build(interpreter: Path, requests: Sequence[Path]) -> None:

@@ -207,9 +207,13 @@ def signatures(model: Model) -> dict[str, Any]:
         return tokens_only(input_ids, input_mask, segment_ids)
 
     def tag(
-        input_ids: Any, input_mask: Any, segment_ids: Any, label_ids: Any = none,
-        output_mask: Any = none, seq_len: Any = unknown,
-    ) -> dict[str, Any]:  # fmt: skip
+        input_ids: Any,
+        input_mask: Any,
+        segment_ids: Any,
+        label_ids: Any = none,
+        output_mask: Any = none,
+        seq_len: Any = unknown,
+    ) -> dict[str, Any]:
         found = tokens_only(input_ids, input_mask, segment_ids)
         return {**found, "seq_len": tf.where(seq_len < 0, found["seq_len"], seq_len)}
 

@@ -90,7 +90,7 @@ def describe(
     config = stored.replace(**sizes) if stored else BertConfig(**base, **sizes)
     lower = config.extra.get("do_lower_case")
     id2label = None  # the head has no classes of its own
-    if head in ("classification", "regression", "tagging"):
+    if head in ("classification", "regression", "token_classification"):
         classes = tensors["classifier.weight"].shape[0]
         id2label = class_names(path, classes, labels, stored)
     return Described(

@@ -95,10 +95,16 @@ def to_structural(names: Iterable[str], source: str) -> dict[str, str]:
         CheckpointError: the file holds no BERT, or several.
     """
     names = list(names)
-    encoder = _one([n.removesuffix("position_weight") for n in names
-                    if n.endswith("position_weight")], "position_weight", source)  # fmt: skip
-    model = _one([words[1] for n in names if (words := _WORDS.fullmatch(n))],
-                 "word_embed_embedding0_weight", source)  # fmt: skip
+    encoder = _one(
+        [n.removesuffix("position_weight") for n in names if n.endswith("position_weight")],
+        "position_weight",
+        source,
+    )
+    model = _one(
+        [words[1] for n in names if (words := _WORDS.fullmatch(n))],
+        "word_embed_embedding0_weight",
+        source,
+    )
     found: dict[str, str] = {}
     heads: dict[str, str] = {}
     for name in names:

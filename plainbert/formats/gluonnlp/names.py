@@ -76,8 +76,8 @@ _HEAD = re.compile(
 TASKS = {
     "classification": ("bert.", "classifier.1", "classifier"),
     "regression": ("bert.", "classifier.1", "classifier"),
-    "span": ("bert.", "span_classifier", "qa_outputs"),
-    "tagging": ("bert_model.", "tag_classifier", "classifier"),
+    "question_answering": ("bert.", "span_classifier", "qa_outputs"),
+    "token_classification": ("bert_model.", "tag_classifier", "classifier"),
 }
 
 

@@ -86,9 +86,10 @@ def read(
 
 def _candidates(folder: Path) -> list[Path]:
     return [
-        path for path in sorted(folder.glob("*.params"))
+        path
+        for path in sorted(folder.glob("*.params"))
         if path.is_file() and not path.name.startswith(".")
-    ]  # fmt: skip
+    ]
 
 
 def _file(path: Path) -> Path:
@@ -172,7 +173,7 @@ def _head(tensors: Mapping[str, Tensor], stored: str | None) -> str:
     words, sentences = MLM[0] in tensors, SENTENCES[0] in tensors
     if words and sentences:
         return "pretraining"
-    return "masked_lm" if words else "next_sentence" if sentences else "encoder"
+    return "masked_lm" if words else "next_sentence" if sentences else "embedding"
 
 
 def _check_shapes(
@@ -198,8 +199,10 @@ def _deal(tensors: dict[str, Tensor], layers: int, heads: int, kind: str) -> Non
     GluonNLP 0.9.0 to 0.9.2 read the joined biases as if they were dealt like that.
     """
     for layer in range(layers):
-        names = [f"bert.encoder.layer.{layer}.attention.self.{part}.{kind}"
-                 for part in ("query", "key", "value")]  # fmt: skip
+        names = [
+            f"bert.encoder.layer.{layer}.attention.self.{part}.{kind}"
+            for part in ("query", "key", "value")
+        ]
         joined = torch.cat([tensors[name] for name in names]).unflatten(0, (heads, 3, -1))
         for part, name in enumerate(names):
             tensors[name] = joined[:, part].flatten(0, 1)  # (N, H, ...) -> (D, ...)

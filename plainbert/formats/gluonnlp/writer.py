@@ -128,7 +128,7 @@ def _head(tensors: Mapping[str, Tensor], config: BertConfig) -> str | None:
     if config.architectures:
         return head_of(config.architectures[0], config.problem_type, config.num_labels)
     if "qa_outputs.weight" in tensors:
-        return "span"
+        return "question_answering"
     if "classifier.weight" in tensors:
-        return "classification" if POOLER[0] in tensors else "tagging"
+        return "classification" if POOLER[0] in tensors else "token_classification"
     return None

@@ -138,7 +138,7 @@ def _labels(
     """Class names by id; None where the head has no classes of its own."""
     if head in ("regression", "multiple_choice") and classes != 1:
         raise UsageError(f"{prefix}: a head for {head} has one row; output_weights has {classes}.")
-    if head not in ("classification", "regression", "tagging"):
+    if head not in ("classification", "regression", "token_classification"):
         return None
     if not classes:
         raise CheckpointError(f"{prefix}: output_weights has no rows.")

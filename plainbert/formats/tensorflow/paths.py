@@ -73,9 +73,10 @@ def _candidates(folder: Path) -> list[Path]:
     """Prefixes of the checkpoints in a folder."""
     found = sorted(folder.glob(f"*{INDEX}"))
     return [
-        folder / path.name.removesuffix(INDEX) for path in found
+        folder / path.name.removesuffix(INDEX)
+        for path in found
         if not path.name.startswith(".") and is_table(path)
-    ]  # fmt: skip
+    ]
 
 
 def _old(folder: Path) -> list[Path]:

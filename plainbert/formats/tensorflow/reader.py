@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["looks_like", "read", "write"]
 
 FLOATS = (1, 2, 14, 19)  # TensorFlow's numbers for float32, float64, bfloat16, float16
-CHOICES = ("classification", "regression", "tagging", "multiple_choice")
+CHOICES = ("classification", "regression", "token_classification", "multiple_choice")
 # The parts on top of the body, by the start of Hugging Face's names.
 PARTS = ("bert.pooler.", "cls.predictions.", "cls.seq_relationship.", "qa_outputs.", "classifier.")
 
@@ -41,7 +41,7 @@ def read(
             ``checkpoint`` names, else the one of the highest step.
         num_heads: attention heads; else from ``bert_config.json`` beside it, else units / 64.
         labels: class or tag names by id, which the files do not hold.
-        head: what ``output_weights`` is: "classification", "regression", "tagging" or
+        head: what ``output_weights`` is: "classification", "regression", "token_classification" or
             "multiple_choice", which all look alike; a regression when it has one row, else a
             classification, if nothing is said.
         verify: whether to compare the checksums of the tensors that are used, which reads them
@@ -117,9 +117,8 @@ def _check_whole(
         raise CheckpointError(f"{prefix} {kind}: {_some(lost)}.")
     # Slots of optimizers hang below the variable that they belong to.
     strange = [
-        name for name in unused
-        if name.startswith("bert/") and name.rpartition("/")[0] not in known
-    ]  # fmt: skip
+        name for name in unused if name.startswith("bert/") and name.rpartition("/")[0] not in known
+    ]
     if strange:
         raise CheckpointError(
             f"{prefix} holds variables that no BERT with {layers_of(known)} layers has: "
@@ -145,11 +144,11 @@ def _head(
             return stated
         return asked or ("regression" if single else "classification")
     words, sentences = "cls.predictions.bias" in given, "cls.seq_relationship.bias" in given
-    kind = "masked_lm" if words else "next_sentence" if sentences else "encoder"
+    kind = "masked_lm" if words else "next_sentence" if sentences else "embedding"
     if words and sentences:
         kind = "pretraining"
     if "qa_outputs.weight" in given:
-        kind = "span"
+        kind = "question_answering"
     if asked not in (None, kind):
         raise UsageError(
             f"{prefix} holds {HEADS[kind].architecture}; head={asked!r} does not fit it."

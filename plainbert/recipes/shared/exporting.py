@@ -76,7 +76,7 @@ def _untrained(args: argparse.Namespace, head: str | None, pooling: Pooling | No
     torch.manual_seed(args.seed)
     labels = args.labels or (LABELS if args.task in ("classification", "ner") else None)
     model = model_zoo.new_model(args.bert_model, tokenizer, head, id2label=labels)
-    found = model_zoo.Opened.untrained(model, tokenizer, head)
+    found = model_zoo.LoadedModel.untrained(model, tokenizer, head)
     return source_of(found, args.bert_model, pooling, args.max_len)
 
 
@@ -88,9 +88,14 @@ def export_from(args: argparse.Namespace) -> Manifest:
         args.dropout, args.fused, args.int8, tuple(given), args.compiled, args.runtime_python
     )
     return bundle.export(
-        source, args.output_dir, args.format, options, texts=given, overwrite=args.overwrite,
+        source,
+        args.output_dir,
+        args.format,
+        options,
+        texts=given,
+        overwrite=args.overwrite,
         threads=args.threads or 0,
-    )  # fmt: skip
+    )
 
 
 def export_trained(model: Path, format: str, folder: Path) -> Manifest:
@@ -139,9 +144,11 @@ def evaluation_of(
         UsageError: no labelled rows are named, or there is no score for the task.
     """
     make = {
-        "classification": _rows, "regression": _rows, "question_answering": _questions,
+        "classification": _rows,
+        "regression": _rows,
+        "question_answering": _questions,
         "ner": _sentences,
-    }.get(manifest.task)  # fmt: skip
+    }.get(manifest.task)
     if make is None:
         raise UsageError(
             f"{manifest.task}: there is no score for vectors alone; the check of the export says "
@@ -166,9 +173,11 @@ def _task(args: argparse.Namespace, manifest: Manifest) -> Task:
         return find(args.task_name, args.data_dir)
     labels = manifest.labels or REGRESSION
     return TableTask(
-        dev_file=_file(args), text_columns=args.text_columns, label_column=args.label_column,
+        dev_file=_file(args),
+        text_columns=args.text_columns,
+        label_column=args.label_column,
         labels=labels,
-    )  # fmt: skip
+    )
 
 
 def _questions(
@@ -177,9 +186,7 @@ def _questions(
     asked = files.read(_file(args)).first(args.max_eval_samples)
     asked.report()
     limits = predict.limits_of(manifest.about, manifest.max_length, max_len=manifest.max_length)
-    windows = build(
-        tokenizer, asked.questions, limits, num_workers=args.num_workers, bar=True
-    )  # fmt: skip
+    windows = build(tokenizer, asked.questions, limits, num_workers=args.num_workers, bar=True)
     windows.report("dev")
     search = predict.search_of(manifest.about)
     sets = {"dev": answers.Asked.of(asked, windows)}

@@ -30,7 +30,7 @@ from plainbert.recipes.shared.start import Run, start
 from plainbert.train.loop import fit
 from plainbert.train.objective import Objective
 from plainbert.train.parallel.ddp import ranks_for
-from plainbert.train.parallel.strategy import Ranks
+from plainbert.train.parallel.strategy import ParallelStrategy
 
 
 class Session:
@@ -54,10 +54,10 @@ class Session:
         self.args, self.ready, self.group, self.folder = args, ready, group, ready.folder
         self.trains = not args.only_inference
         self.first = group.rank == 0
-        self.ranks: Ranks = ranks_for(args.dist_strategy, group, args.grad_compression)
-        self.sharing: Ranks = ranks_for("ddp", group)
+        self.ranks: ParallelStrategy = ranks_for(args.dist_strategy, group, args.grad_compression)
+        self.sharing: ParallelStrategy = ranks_for("ddp", group)
 
-    def open(self, head: str, labels: Sequence[str] | None = None) -> model_zoo.Opened:
+    def open(self, head: str, labels: Sequence[str] | None = None) -> model_zoo.LoadedModel:
         """The model that the flags name, on its device; fresh head weights where it may lack them.
 
         Args:
@@ -76,7 +76,7 @@ class Session:
 
     def train(
         self,
-        opened: model_zoo.Opened,
+        opened: model_zoo.LoadedModel,
         features: Features,
         evaluation: Evaluation | None,
         *,
@@ -98,11 +98,17 @@ class Session:
             the model, on its device, and its folder.
         """
         result = fit(
-            opened.headed, opened.tokenizer, Examples(features),
-            settings_of(self.args, self.ready.dtype), evaluation=evaluation, folder=self.folder,
-            resume=self.args.resume, about={**about, "base": name_of(self.args)},
-            ranks=self.ranks, objective=objective,
-        )  # fmt: skip
+            opened.headed,
+            opened.tokenizer,
+            Examples(features),
+            settings_of(self.args, self.ready.dtype),
+            evaluation=evaluation,
+            folder=self.folder,
+            resume=self.args.resume,
+            about={**about, "base": name_of(self.args)},
+            ranks=self.ranks,
+            objective=objective,
+        )
         chosen = self.folder / ("best" if result.best is not None else "last")
         self.ready.log.info(
             "the %s checkpoint is of step %d", chosen.name, result.best_step or result.steps

@@ -116,16 +116,21 @@ def refuse_quantization(target: Parser, predict: str = "predict_classifier.py") 
         predict: the script that predicts.
     """
     target.refuse(
-        "--deploy", "--model_prefix",
+        "--deploy",
+        "--model_prefix",
         reason=f"a trained folder predicts with scripts/bert/{predict} --model_dir "
         "FOLDER, and is exported with scripts/export/export.py --format onnx.",
-    )  # fmt: skip
+    )
     target.refuse(
-        "--only_calibration", "--num_calib_batches", "--quantized_dtype", "--calib_mode",
-        "--custom_pass_lib", "--custom_passes",
+        "--only_calibration",
+        "--num_calib_batches",
+        "--quantized_dtype",
+        "--calib_mode",
+        "--custom_pass_lib",
+        "--custom_passes",
         reason="int8 calibration and graph passes belonged to MXNet. --dtype bfloat16 is the fast "
         "way here; scripts/export/export.py --format onnx gives a model that ONNX tools quantise.",
-    )  # fmt: skip
+    )
 
 
 def parse(target: Parser, argv: Sequence[str] | None) -> argparse.Namespace:
@@ -145,8 +150,10 @@ def parse(target: Parser, argv: Sequence[str] | None) -> argparse.Namespace:
     target.exclusive(args, "model_dir", "model_parameters", "pretrained_bert_parameters")
     target.exclusive(args, "file", "sentences")
     several = getattr(args, "num_local_ranks", 1) > 1 or getattr(args, "local_rank", 0) not in (
-        None, 0, -1,
-    )  # fmt: skip
+        None,
+        0,
+        -1,
+    )
     if several and not hasattr(args, "dist_backend"):
         target.error(
             "this script runs in one process. Leave --num_local_ranks and --local_rank out."

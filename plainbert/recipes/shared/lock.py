@@ -55,8 +55,9 @@ class Lock:
                 if error.errno not in _HELD:
                     log.warning(
                         "%s cannot be locked (%s): see to it that no other run writes there.",
-                        folder, error.strerror,
-                    )  # fmt: skip
+                        folder,
+                        error.strerror,
+                    )
                     path.unlink(missing_ok=True)
                     return cls(path, None)
                 if time.monotonic() > end:

@@ -40,7 +40,7 @@ def open_model(
     head: str | None = None,
     labels: Sequence[str] | None = None,
     trained: bool = False,
-) -> model_zoo.Opened:
+) -> model_zoo.LoadedModel:
     """Open what the flags ask for.
 
     Args:
@@ -57,7 +57,11 @@ def open_model(
     }
     whole = trained or getattr(args, "model_parameters", None) is not None
     return model_zoo.open_folder(
-        name_of(args), head, labels, fresh_head=not whole,
+        name_of(args),
+        head,
+        labels,
+        fresh_head=not whole,
         lower=getattr(args, "do_lower_case", None),
-        dataset_name=getattr(args, "bert_dataset", None), **changes,
-    )  # fmt: skip
+        dataset_name=getattr(args, "bert_dataset", None),
+        **changes,
+    )

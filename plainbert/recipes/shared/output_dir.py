@@ -157,8 +157,9 @@ def _put_back(folder: Path) -> None:
     run.note_folder(None)  # what it holds is not of this run
     log.warning(
         "%s: the new run ended before its first checkpoint; the run that it was to overwrite is "
-        "back, as it was.", folder,
-    )  # fmt: skip
+        "back, as it was.",
+        folder,
+    )
 
 
 def _check_new(folder: Path, args: argparse.Namespace) -> None:

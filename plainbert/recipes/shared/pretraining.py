@@ -29,7 +29,7 @@ from plainbert.train import run_folder
 from plainbert.train.loop import fit
 from plainbert.train.objective import Pretraining
 from plainbert.train.parallel.ddp import ranks_for
-from plainbert.train.parallel.strategy import Ranks
+from plainbert.train.parallel.strategy import ParallelStrategy
 from plainbert.train.settings import Settings
 
 
@@ -90,7 +90,7 @@ class _Job:
         assert ready.folder is not None
         self.old = old  # GluonNLP's weights to go on from
         self.args, self.ready, self.group, self.folder = args, ready, group, ready.folder
-        self.ranks: Ranks = ranks_for(args.dist_strategy, group, args.grad_compression)
+        self.ranks: ParallelStrategy = ranks_for(args.dist_strategy, group, args.grad_compression)
         self.model, self.tokenizer = self.open()
         self.model.to(ready.device)
         self.objective = Pretraining(not args.no_nsp, not args.no_compute_acc)
@@ -115,11 +115,18 @@ class _Job:
         line = by_step(self.model.config, share, rate, self.ranks.size, self.ready.device)
         with profiled(args.profile, train, settings) as (data, limited):
             result = fit(
-                self.model, self.tokenizer, data, limited, evaluation=evaluation,
-                folder=None if args.profile else folder, resume=args.resume,
+                self.model,
+                self.tokenizer,
+                data,
+                limited,
+                evaluation=evaluation,
+                folder=None if args.profile else folder,
+                resume=args.resume,
                 about={"task": "pretraining", "max_length": int(train.lengths.max())},
-                ranks=self.ranks, objective=self.objective, line=line,
-            )  # fmt: skip
+                ranks=self.ranks,
+                objective=self.objective,
+                line=line,
+            )
         if args.profile:
             print(f"trace: {args.profile}")
             return {}
@@ -138,8 +145,9 @@ class _Job:
         if self.old is not None:
             self.ready.log.warning(
                 "%s has the weights; the optimizer's state beside it is a pickle of MXNet's, which "
-                "is not opened: its moments begin at 0.", self.old,
-            )  # fmt: skip
+                "is not opened: its moments begin at 0.",
+                self.old,
+            )
             opened = model_zoo.open_folder(
                 self.old, head, lower=args.do_lower_case, dataset_name=args.bert_dataset, **changes
             )
@@ -151,9 +159,13 @@ class _Job:
                     "--ckpt_dir, or a model with --model_dir or --pretrained."
                 )
             opened = model_zoo.open_folder(
-                name_of(args), head, fresh_head=_trains(args), lower=args.do_lower_case,
-                dataset_name=args.bert_dataset, **changes,
-            )  # fmt: skip
+                name_of(args),
+                head,
+                fresh_head=_trains(args),
+                lower=args.do_lower_case,
+                dataset_name=args.bert_dataset,
+                **changes,
+            )
             return opened.headed, opened.tokenizer
         if not _trains(args):
             opened = model_zoo.open_folder(last, head, **changes)
@@ -181,16 +193,24 @@ class _Job:
             source = Shards.open(patterns, vocab, args.verify_shards, args.skip_bad_shards)
         else:
             masking = Masking(
-                args.max_len, args.short_seq_prob, args.masked_lm_prob,
-                args.max_predictions_per_seq, args.whole_word_mask, seed=args.seed,
-            )  # fmt: skip
+                args.max_len,
+                args.short_seq_prob,
+                args.masked_lm_prob,
+                args.max_predictions_per_seq,
+                args.whole_word_mask,
+                seed=args.seed,
+            )
             if self.group.rank:  # rank 0 tokenises, the others find its work
                 self.group.barrier()
             source = RawText.of(
-                patterns, self.tokenizer, masking, self.folder / "raw_cache",
-                num_workers=args.num_workers or 0, language=args.split_sentences,
+                patterns,
+                self.tokenizer,
+                masking,
+                self.folder / "raw_cache",
+                num_workers=args.num_workers or 0,
+                language=args.split_sentences,
                 shown=self.group.rank == 0,
-            )  # fmt: skip
+            )
             if self.group.rank == 0:
                 self.group.barrier()
         if len(source.lengths) == 0:
@@ -204,8 +224,10 @@ class _Job:
             )
         self.ready.log.info(
             "%s: %d inputs, %.1f tokens each on average",
-            "evaluation" if evaluation else "training", len(source.lengths), source.lengths.mean(),
-        )  # fmt: skip
+            "evaluation" if evaluation else "training",
+            len(source.lengths),
+            source.lengths.mean(),
+        )
         part = source.lengths[: args.max_eval_samples] if evaluation else source.lengths
         return Instances(source, part, {"vocabulary": vocab.sha256[:16], "raw": args.raw})
 

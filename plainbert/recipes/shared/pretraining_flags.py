@@ -95,21 +95,49 @@ def parse(doc: str | None, argv: Sequence[str] | None) -> argparse.Namespace:
     for flag, default in OWN.items():
         parser.add(flag, default)
     flags.add(
-        parser, model_dir=None, bert_model="bert_12_768_12",
-        bert_dataset="book_corpus_wiki_en_uncased", vocab=None, sentencepiece=None, cased=False,
-        do_lower_case=None, sp_nbest=0, sp_alpha=1.0,
-    )  # fmt: skip
+        parser,
+        model_dir=None,
+        bert_model="bert_12_768_12",
+        bert_dataset="book_corpus_wiki_en_uncased",
+        vocab=None,
+        sentencepiece=None,
+        cased=False,
+        do_lower_case=None,
+        sp_nbest=0,
+        sp_alpha=1.0,
+    )
     flags.add(
-        parser, max_len=512, short_seq_prob=0.1, masked_lm_prob=0.15, max_predictions_per_seq=80,
-        whole_word_mask=False, num_workers=None, max_eval_samples=None,
-    )  # fmt: skip
+        parser,
+        max_len=512,
+        short_seq_prob=0.1,
+        masked_lm_prob=0.15,
+        max_predictions_per_seq=80,
+        whole_word_mask=False,
+        num_workers=None,
+        max_eval_samples=None,
+    )
     flags.add(
-        parser, training_steps=20, batch_size=8, dev_batch_size=None, accumulate=1,
-        optimizer="bertadam", lr=1e-4, epsilon=1e-6, weight_decay=0.01, max_grad_norm=1.0,
-        schedule="linear", warmup_ratio=0.01, end_lr=0.0, schedule_power=1.0,
-        schedule_cycles=None, dropout=None, attention_dropout=None, eval_steps=None,
-        early_stop=None, group_by_length=True,
-    )  # fmt: skip
+        parser,
+        training_steps=20,
+        batch_size=8,
+        dev_batch_size=None,
+        accumulate=1,
+        optimizer="bertadam",
+        lr=1e-4,
+        epsilon=1e-6,
+        weight_decay=0.01,
+        max_grad_norm=1.0,
+        schedule="linear",
+        warmup_ratio=0.01,
+        end_lr=0.0,
+        schedule_power=1.0,
+        schedule_cycles=None,
+        dropout=None,
+        attention_dropout=None,
+        eval_steps=None,
+        early_stop=None,
+        group_by_length=True,
+    )
     flags.add(parser, output_dir="./ckpt_dir", resume=False, overwrite=False, save_steps=25000)
     flags.add(parser, keep_checkpoints=3, log_interval=250, verbose=False, seed=0)
     flags.add_device(parser, dtype="auto")
@@ -118,8 +146,10 @@ def parse(doc: str | None, argv: Sequence[str] | None) -> argparse.Namespace:
     _check(parser, args)
     if args.kvstore is not None and "dist_strategy" not in args.given:
         args.dist_strategy = BACKENDS[args.kvstore]
-        args.notes.append(f"--kvstore {args.kvstore} is --dist_strategy {args.dist_strategy} here, "
-                          "over torch.distributed.")  # fmt: skip
+        args.notes.append(
+            f"--kvstore {args.kvstore} is --dist_strategy {args.dist_strategy} here, "
+            "over torch.distributed."
+        )
     if args.synthetic_data:
         args.dummy_data_len = args.max_len
     if args.eval_steps is None:

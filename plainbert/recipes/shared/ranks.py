@@ -58,7 +58,7 @@ def restarted(args: argparse.Namespace, group: Group) -> bool:
     world, folder = group.world, Path(args.output_dir)
     again = shared(  # launchers on several hosts may count differently: rank 0 decides
         group, lambda: bool(world.attempt) and output_dir.launch_of(folder) == world.launch
-    )  # fmt: skip
+    )
     if again:
         args.resume, args.overwrite = True, False
     return again

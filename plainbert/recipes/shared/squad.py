@@ -85,7 +85,9 @@ def start_untrained(args: argparse.Namespace, run: Session) -> None:
     folder = run.folder / UNTRAINED
     if run.first and not (args.resume and folder.exists()):
         tokenizer = SentencePiece(args.sentencepiece, lower=args.do_lower_case is not False)
-        model: Headed = model_zoo.new_model(args.bert_model, tokenizer, "span", **_changes(args))
+        model: Headed = model_zoo.new_model(
+            args.bert_model, tokenizer, "question_answering", **_changes(args)
+        )
         checkpoint.write(folder, model, tokenizer)
     run.group.barrier()
     args.model_dir, args.do_lower_case = str(folder), None

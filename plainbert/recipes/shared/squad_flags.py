@@ -91,14 +91,18 @@ def training(doc: str | None) -> Parser:
         parser.add(flag, default)
     flags.refuse_quantization(parser, "predict_squad.py")
     parser.refuse(
-        "--bert_config_file", "--vocab_file", "--init_checkpoint",
+        "--bert_config_file",
+        "--vocab_file",
+        "--init_checkpoint",
         reason="--model_dir takes the folder that holds all three.",
-    )  # fmt: skip
+    )
     parser.refuse("--no_cuda", reason="--gpus '' computes on the CPU.")
     parser.refuse(
-        "--fp16", "--loss_scale", "--optimize_on_cpu",
+        "--fp16",
+        "--loss_scale",
+        "--optimize_on_cpu",
         reason="--dtype float16 or bfloat16 trains in 16 bits; float16 scales its loss by itself.",
-    )  # fmt: skip
+    )
     parser.refuse("--save_checkpoints_steps", reason="--save_steps is its name here.")
     parser.refuse("--iterations_per_loop", reason="it was for TPUs.")
     parser.refuse("--verbose_logging", reason="--verbose is its name here.")

@@ -141,11 +141,14 @@ def _begin(
         group.barrier()
     run.note_folder(folder if new_run else None)
     log.info(
-        "plainbert %s, torch %s, %s, %s%s%s", plainbert.__version__, torch.__version__,
-        devices.describe(ready.device), str(ready.dtype).removeprefix("torch."),
+        "plainbert %s, torch %s, %s, %s%s%s",
+        plainbert.__version__,
+        torch.__version__,
+        devices.describe(ready.device),
+        str(ready.dtype).removeprefix("torch."),
         "" if seed is None else f", seed {seed}",
         "" if ready.ranks == 1 else f", {ready.ranks} ranks",
-    )  # fmt: skip
+    )
     if ready.dtype is torch.float16 and ready.device.type == "cpu":
         log.warning("--dtype float16 is slow on a CPU; bfloat16 or float32 is meant for it.")
     for note in getattr(args, "notes", ()):

@@ -41,9 +41,13 @@ def open_tagger(args: argparse.Namespace, device: torch.device) -> Model:
             labels = labels or metadata.tags
             dataset = dataset or metadata.dataset_name
     return load(
-        found, dtype=args.dtype, device=device, lower=args.do_lower_case, labels=labels,
+        found,
+        dtype=args.dtype,
+        device=device,
+        lower=args.do_lower_case,
+        labels=labels,
         dataset_name=dataset,
-    )  # fmt: skip
+    )
 
 
 def length_of(args: argparse.Namespace, model: Model) -> int:

@@ -131,8 +131,10 @@ def _by_number(
             if last >= width:
                 raise DataError(
                     f"{width} columns; there is no column {last} (they count from 0).",
-                    path, line, "\t".join(row),
-                )  # fmt: skip
+                    path,
+                    line,
+                    "\t".join(row),
+                )
             if label_column is not None and row[label_column].strip().casefold() in HEADER_WORDS:
                 continue
         if len(row) != width:

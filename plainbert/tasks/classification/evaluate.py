@@ -20,7 +20,7 @@ from plainbert.tasks.classification.decode import predicted
 from plainbert.tasks.classification.submission import write_submission
 from plainbert.tasks.classification.task import Example, Task
 from plainbert.text.tokenizer import Tokenizer
-from plainbert.train.parallel.strategy import ALONE, Ranks
+from plainbert.train.parallel.strategy import ALONE, ParallelStrategy
 
 log = logging.getLogger(__name__)
 
@@ -74,8 +74,11 @@ def load(
     )
     log.info(
         "%s %s: %d rows, %.1f tokens each on average",
-        task.name, split, len(features), features.lengths.mean(),
-    )  # fmt: skip
+        task.name,
+        split,
+        len(features),
+        features.lengths.mean(),
+    )
     return Data(examples, replace(features, labels=column))
 
 
@@ -86,7 +89,7 @@ def judge(
     dtype: torch.dtype,
     folder: Path,
     names: tuple[str, ...] | None = None,
-    ranks: Ranks = ALONE,
+    ranks: ParallelStrategy = ALONE,
 ) -> Scores:
     """Score every labelled split, write the submission file of every test split.
 
@@ -132,7 +135,7 @@ class Predictions(Evaluation):
         sets: Mapping[str, Features],
         names: Sequence[str],
         dtype: torch.dtype,
-        ranks: Ranks = ALONE,
+        ranks: ParallelStrategy = ALONE,
     ) -> None:
         if not names:
             raise UsageError("sets to evaluate, but no metric to evaluate them by.")
@@ -148,7 +151,7 @@ def evaluate(
     sets: Mapping[str, Features],
     names: Sequence[str],
     dtype: torch.dtype = torch.float32,
-    ranks: Ranks = ALONE,
+    ranks: ParallelStrategy = ALONE,
 ) -> Scores:
     """Score a classifier or a regressor.
 

@@ -133,8 +133,12 @@ class Task:
         if skipped:
             log.warning(
                 "%s %s: %d of %d rows left out, first: %s",
-                self.name, split, len(skipped), len(skipped) + len(examples), skipped[0],
-            )  # fmt: skip
+                self.name,
+                split,
+                len(skipped),
+                len(skipped) + len(examples),
+                skipped[0],
+            )
         return Split(examples, skipped)
 
     def clean_label(

@@ -148,9 +148,11 @@ class BertEmbedding:
     ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]]:
         """Padded batches: ids (B, L), valid lengths (B,), segments (B, L)."""
         features = tokenized(
-            self.tokenizer, list(sentences), self.max_seq_length,
+            self.tokenizer,
+            list(sentences),
+            self.max_seq_length,
             self.bert.config.max_position_embeddings,
-        )  # fmt: skip
+        )
         order = list(range(len(features)))
         if shuffle:
             random.shuffle(order)

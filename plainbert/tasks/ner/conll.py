@@ -25,7 +25,7 @@ DOCUMENT = "-DOCSTART-"
 NO_WORD = "no word before the tag; left out"
 BLANK_INSIDE = "a word that holds a blank; kept as one word"
 
-Line = tuple[int, str]  # number from 1, text
+LogFormatter = tuple[int, str]  # number from 1, text
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +99,14 @@ def read(path: str | Path, form: str | None = None, tagged: bool = True) -> Sent
             raise DataError(
                 "a word without a tag. Each line has a word and, as its last column, a tag; or "
                 "each has a sentence, a tab, and as many labels as words.",
-                path, sentence.lines[0], sentence.words[0],
-            )  # fmt: skip
+                path,
+                sentence.lines[0],
+                sentence.words[0],
+            )
     return Sentences(sentences, path, form, problems)
 
 
-def _form(lines: list[Line], path: Path, given: str | None) -> str:
+def _form(lines: list[LogFormatter], path: Path, given: str | None) -> str:
     """How a file looks: only rows have blanks between their labels."""
     tabs = False
     for _, line in lines:
@@ -121,7 +123,7 @@ def _form(lines: list[Line], path: Path, given: str | None) -> str:
     return "rows" if suffixes[-1:] == [".tsv"] and sentences else "columns"
 
 
-def _rows(lines: Iterable[Line], path: Path) -> Iterator[Sentence]:
+def _rows(lines: Iterable[LogFormatter], path: Path) -> Iterator[Sentence]:
     """Sentences of a file with one a line."""
     for number, line in lines:
         left, *right = line.rstrip(" \t").split("\t")
@@ -133,13 +135,15 @@ def _rows(lines: Iterable[Line], path: Path) -> Iterator[Sentence]:
             raise DataError(
                 f"{len(words)} words and {len(tags)} labels in {1 + len(right)} column(s); the "
                 "words between blanks, one tab, and as many labels are expected.",
-                path, number, line,
-            )  # fmt: skip
+                path,
+                number,
+                line,
+            )
         yield Sentence(tuple(words), tuple(tags) if right else None, (number,) * len(words))
 
 
 def _columns(
-    lines: Iterable[Line], path: Path, problems: dict[str, list[str]]
+    lines: Iterable[LogFormatter], path: Path, problems: dict[str, list[str]]
 ) -> Iterator[Sentence]:
     """Sentences of a file with one word a line."""
     split = [(number, line, *_fields(line)) for number, line in lines]
@@ -158,8 +162,10 @@ def _columns(
             raise DataError(
                 f"{len(fields)} column(s); {width} are expected, as in most lines of this file. "
                 "(predict_ner.py takes plain text, one sentence a line, with --file.)",
-                path, number, line,
-            )  # fmt: skip
+                path,
+                number,
+                line,
+            )
         word = " ".join(fields[: len(fields) - width + 1])
         reason = BLANK_INSIDE if " " in word else "" if word else NO_WORD
         if reason:

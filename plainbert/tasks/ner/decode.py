@@ -109,7 +109,7 @@ def tag(
     Raises:
         UsageError: the model is no tagger, or has fewer than ``max_len`` positions.
     """
-    if isinstance(model, Bert) or model.head != "tagging":
+    if isinstance(model, Bert) or model.head != "token_classification":
         has = "no head" if isinstance(model, Bert) else f"a {model.head} head"
         raise UsageError(
             f"this model has {has}; tag needs a tagger. Train one with "

@@ -22,7 +22,7 @@ from plainbert.tasks.ner.result_files import comparable, report, score, table
 from plainbert.tasks.ner.tags import TagSet, faults, marks_entities, scheme_of
 from plainbert.tasks.reports import format_report
 from plainbert.text.tokenizer import Tokenizer
-from plainbert.train.parallel.strategy import ALONE, Ranks
+from plainbert.train.parallel.strategy import ALONE, ParallelStrategy
 
 log = logging.getLogger(__name__)
 
@@ -79,9 +79,11 @@ def describe(data: Sentences) -> None:
     if broken := faults(data, scheme):
         log.warning(
             "%d tag(s) are not as %s has them; they are read as conlleval reads them:\n  %s%s",
-            len(broken), scheme.upper(), "\n  ".join(broken[:10]),
+            len(broken),
+            scheme.upper(),
+            "\n  ".join(broken[:10]),
             "\n  ..." if len(broken) > 10 else "",
-        )  # fmt: skip
+        )
 
 
 def load(
@@ -111,13 +113,18 @@ def load(
             shown = ", ".join(f"{tag} ({count})" for tag, count in sorted(unknown.items()))
             log.warning(
                 "%s has tags that the model was not trained for and can never predict, with the "
-                "number of words: %s", split, shown,
-            )  # fmt: skip
+                "number of words: %s",
+                split,
+                shown,
+            )
     made = featurize_words(tokenizer, words, max_len, labels)
     log.info(
         "%s: %d sentences, %d words, %d tokens",
-        split, len(made), len(made.first), len(made.features.ids),
-    )  # fmt: skip
+        split,
+        len(made),
+        len(made.first),
+        len(made.features.ids),
+    )
     return Data(data, made)
 
 
@@ -142,7 +149,7 @@ class Tags(Evaluation):
         sets: Mapping[str, Data],
         tags: TagSet,
         dtype: torch.dtype,
-        ranks: Ranks = ALONE,
+        ranks: ParallelStrategy = ALONE,
         metric: str | None = None,
     ) -> None:
         known = scores.ENTITY_METRICS if tags.entities else scores.LABEL_METRICS
@@ -166,7 +173,7 @@ def predict(
     data: Data,
     tags: TagSet,
     dtype: torch.dtype = torch.float32,
-    ranks: Ranks = ALONE,
+    ranks: ParallelStrategy = ALONE,
     bar: bool = False,
 ) -> list[list[str]]:
     """The tags of every sentence; those that mark entities in IOB2.
@@ -189,7 +196,7 @@ def judge(
     tags: TagSet,
     dtype: torch.dtype,
     folder: Path,
-    ranks: Ranks = ALONE,
+    ranks: ParallelStrategy = ALONE,
 ) -> Scores:
     """Score every tagged split and write the predictions of all.
 

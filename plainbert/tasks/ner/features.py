@@ -77,8 +77,9 @@ def featurize_words(
     rows: dict[str, int] = {}
     kinds = np.fromiter(
         (rows.setdefault(word, len(rows)) for word in chain.from_iterable(sentences)),
-        np.int64, int(offsets[-1]),
-    )  # fmt: skip
+        np.int64,
+        int(offsets[-1]),
+    )
     pieces = tokenizer.ids_many(rows)
     full = np.fromiter(map(len, pieces), np.int64, len(pieces))
     sizes = np.minimum(full, max_len - 2)[kinds]  # pieces of each word: (W,)
@@ -91,8 +92,10 @@ def featurize_words(
     )
     made = WordFeatures(
         Features(ids, starts, np.zeros(len(ids), np.uint8), column, cut, per_token=True),
-        offsets, first, int((per_sentence > 1).sum()),
-    )  # fmt: skip
+        offsets,
+        first,
+        int((per_sentence > 1).sum()),
+    )
     _report(made, max_len)
     return made
 
@@ -164,15 +167,18 @@ def _report(made: WordFeatures, max_len: int) -> None:
     if made.windowed:
         log.info(
             "%d of %d sentences are longer than %d tokens and were read in overlapping windows.",
-            made.windowed, len(made), max_len,
-        )  # fmt: skip
+            made.windowed,
+            len(made),
+            max_len,
+        )
     if made.features.cut:
         log.warning(
             "%d words alone are longer than %d tokens and were cut.", made.features.cut, max_len
         )
     if silent := int((made.first < 0).sum()):
-        log.warning("%d of %d words leave no token: the model does not see them.",
-                    silent, len(made.first))  # fmt: skip
+        log.warning(
+            "%d of %d words leave no token: the model does not see them.", silent, len(made.first)
+        )
 
 
 def _offsets(sizes: Numbers) -> Numbers:

@@ -73,8 +73,13 @@ def record(found: Tagging, tags: TagSet) -> dict[str, Any]:
             "entities": [dataclasses.asdict(entity) for entity in found.entities],
         }
     words = [
-        {"text": word.text, "start": word.start, "end": word.end, "label": word.tag,
-         "score": word.score}
+        {
+            "text": word.text,
+            "start": word.start,
+            "end": word.end,
+            "label": word.tag,
+            "score": word.score,
+        }
         for word in found.words
-    ]  # fmt: skip
+    ]
     return {"text": found.text, "words": words}

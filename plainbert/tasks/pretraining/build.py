@@ -235,9 +235,12 @@ def write(task: Task, job: Job) -> Count:
                     spool.write(column.data)
                 types = {name: getattr(found, name).dtype for name in spools}
                 total += (
-                    len(part), len(found.input_ids), part.cut.sum(), len(found.masked_lm_ids),
+                    len(part),
+                    len(found.input_ids),
+                    part.cut.sum(),
+                    len(found.masked_lm_ids),
                     part.random_next.sum(),
-                )  # fmt: skip
+                )
         arrays = {name: _mapped(spool, types[name]) for name, spool in spools.items()}
         write_shard(task.folder / job.name, Columns(**arrays), task.sha256)
     return Count(*total.tolist())

@@ -20,9 +20,9 @@ from plainbert.nn.headed import Headed
 from plainbert.tasks.pretraining.features import Instances
 from plainbert.tasks.pretraining.rows import Rows
 from plainbert.train.loop import Data
-from plainbert.train.monitor import Line, Moment
+from plainbert.train.monitor import LogFormatter, StepLog
 from plainbert.train.objective import Objective
-from plainbert.train.parallel.strategy import ALONE, Ranks
+from plainbert.train.parallel.strategy import ALONE, ParallelStrategy
 from plainbert.train.settings import Settings
 
 EVAL_TOKENS = 4096  # of one batch
@@ -41,7 +41,7 @@ class HeldOut(Evaluation):
     chooses, better = "mlm_loss", -1
 
     def __init__(
-        self, sets: Mapping[str, Instances], objective: Objective, ranks: Ranks = ALONE
+        self, sets: Mapping[str, Instances], objective: Objective, ranks: ParallelStrategy = ALONE
     ) -> None:
         self.sets, self.objective, self.ranks = sets, objective, ranks
 
@@ -167,7 +167,7 @@ def matrix_rate(device: torch.device, dtype: torch.dtype, seconds: float = 0.3) 
 
 def by_step(
     config: BertConfig, masked: float, rate: float, ranks: int, device: torch.device
-) -> Line:
+) -> LogFormatter:
     """The line of GluonNLP's pre-training, with memory and utilisation.
 
     Args:
@@ -178,7 +178,7 @@ def by_step(
         device: whose memory is told.
     """
 
-    def line(now: Moment) -> tuple[str, dict[str, float]]:
+    def line(now: StepLog) -> tuple[str, dict[str, float]]:
         speed = now.tokens / now.seconds
         length = now.tokens / max(1, now.examples)
         used = speed * flops_per_token(config, length, masked) / (rate * ranks)

@@ -129,7 +129,7 @@ class Instances:
         return PretrainingBatch(
             ids=tensor(ids),
             types=tensor(types),
-            layout=Packed.of(lengths.astype(np.int64).tolist(), device, few_sizes=True),
+            layout=Packed.of(lengths.astype(np.int64).tolist(), device, bucket_lengths=True),
             masked=tensor(np.stack([rows.masked_sequence, rows.masked_positions], 1)),
             words=tensor(rows.masked_ids),
             sentences=tensor(np.where(kinds < 0, IGNORE, kinds)),

@@ -77,8 +77,10 @@ def read(archive: Archive, vocab: Vocab | None) -> Columns:
     if len(valid) > SLOW:
         log.info(
             "%s: reading %d instances in GluonNLP's old format, some 10,000 a second. Files that "
-            "create_pretraining_data.py writes now open at once.", archive.path, len(valid),
-        )  # fmt: skip
+            "create_pretraining_data.py writes now open at once.",
+            archive.path,
+            len(valid),
+        )
     ids, sizes = _ragged(archive, "input_ids")
     types, type_sizes = _ragged(archive, "segment_ids")
     places, counts = _ragged(archive, "masked_lm_positions")
@@ -99,10 +101,14 @@ def read(archive: Archive, vocab: Vocab | None) -> Columns:
     kept = weights == 1  # GluonNLP pads nothing and writes ones; others filled up with zeros
     owner = np.repeat(np.arange(len(valid)), counts)[kept]
     columns = Columns(
-        ids, offsets, split, places[kept], labels[kept],
+        ids,
+        offsets,
+        split,
+        places[kept],
+        labels[kept],
         _offsets(np.bincount(owner, minlength=len(valid))),
         _plain(archive, "next_sentence_labels"),
-    )  # fmt: skip
+    )
     return columns if vocab is None else _translated(archive, columns, vocab)
 
 
@@ -120,8 +126,9 @@ def _translated(archive: Archive, columns: Columns, vocab: Vocab) -> Columns:
         return columns
     order = gluonnlp_vocab.gluonnlp_order(vocab)
     if not constant or frame != (
-        gluonnlp_vocab.FIRST.index("cls"), gluonnlp_vocab.FIRST.index("sep"),
-    ):  # fmt: skip
+        gluonnlp_vocab.FIRST.index("cls"),
+        gluonnlp_vocab.FIRST.index("sep"),
+    ):
         raise CheckpointError(
             f"{archive.path}: its instances begin with token {frame[0]} and end with {frame[1]}; "
             f"[CLS] and [SEP] of the vocabulary given are {vocab.cls_id} and {vocab.sep_id} (2 and "
@@ -142,9 +149,14 @@ def _translated(archive: Archive, columns: Columns, vocab: Vocab) -> Columns:
     ids = gluonnlp_vocab.to_google(columns.input_ids, order)
     labels = gluonnlp_vocab.to_google(columns.masked_lm_ids, order)
     return Columns(
-        ids, columns.offsets, columns.segment_split, columns.masked_lm_positions, labels,
-        columns.masked_offsets, columns.next_sentence_labels,
-    )  # fmt: skip
+        ids,
+        columns.offsets,
+        columns.segment_split,
+        columns.masked_lm_positions,
+        labels,
+        columns.masked_offsets,
+        columns.next_sentence_labels,
+    )
 
 
 def _ragged(archive: Archive, name: str, kinds: str = "iu") -> tuple[Array, NDArray[np.int64]]:

@@ -154,8 +154,9 @@ def _sorted(chance: random_numbers.Keys, rows: Ints) -> Ints:
     if len(rows) and rows[-1] >= 1 << 20:
         return np.lexsort((chance, rows))
     # 44 bits tell the tokens of a row apart; equal ones stay in the order of their places.
-    return np.argsort((rows.astype(np.uint64) << np.uint64(44)) | (chance >> np.uint64(20)),
-                      kind="stable")  # fmt: skip
+    return np.argsort(
+        (rows.astype(np.uint64) << np.uint64(44)) | (chance >> np.uint64(20)), kind="stable"
+    )
 
 
 def _words(

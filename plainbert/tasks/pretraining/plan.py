@@ -57,8 +57,10 @@ class Settings:
     def __post_init__(self) -> None:
         least = SPECIALS + 2
         for name, low in (
-            ("max_seq_length", least), ("max_predictions_per_seq", 1), ("dupe_factor", 1),
-        ):  # fmt: skip
+            ("max_seq_length", least),
+            ("max_predictions_per_seq", 1),
+            ("dupe_factor", 1),
+        ):
             if (value := getattr(self, name)) < low:
                 why = " ([CLS], [SEP], [SEP] and one of each text)" if low == least else ""
                 raise UsageError(f"--{name} {value}: at least {low} is needed{why}.")
@@ -200,9 +202,8 @@ def _spans(store: Store, parts: _Parts, keys: random_numbers.Keys, longest: int)
     """From sentences to tokens; what is too long loses tokens at either end."""
     sentences, documents = store.sentences, store.documents
     a_first, a_last, b_last = (
-        np.frombuffer(column, np.int64)
-        for column in (parts.a_first, parts.a_last, parts.b_last)
-    )  # fmt: skip
+        np.frombuffer(column, np.int64) for column in (parts.a_first, parts.a_last, parts.b_last)
+    )
     drawn = b_last < 0
     other = np.frombuffer(parts.other, np.int64)[drawn]
     begin, end = documents[other], documents[other + 1]

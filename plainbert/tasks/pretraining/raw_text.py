@@ -98,9 +98,12 @@ class RawText:
             npz.write(path, _columns(_whole_plan(store, settings)))
         plan = Plan(**npz.read(path))
         log.info(
-            "%s documents, %s sentences, %s tokens: %s instances", f"{store.num_documents:,}",
-            f"{store.num_sentences:,}", f"{len(store.ids):,}", f"{len(plan):,}",
-        )  # fmt: skip
+            "%s documents, %s sentences, %s tokens: %s instances",
+            f"{store.num_documents:,}",
+            f"{store.num_sentences:,}",
+            f"{len(store.ids):,}",
+            f"{len(plan):,}",
+        )
         return cls(store, plan, tokenizer, settings)
 
     def __len__(self) -> int:

@@ -113,9 +113,12 @@ class Shards:
             )
         made = cls(files, skipped, skip_bad, background)
         log.info(
-            "%d instances with %d tokens in %d shards%s.", len(made), made.num_tokens,
-            made.num_shards, f"; {len(skipped)} damaged ones are left out" if skipped else "",
-        )  # fmt: skip
+            "%d instances with %d tokens in %d shards%s.",
+            len(made),
+            made.num_tokens,
+            made.num_shards,
+            f"; {len(skipped)} damaged ones are left out" if skipped else "",
+        )
         return made
 
     def __len__(self) -> int:

@@ -127,8 +127,9 @@ def load(path: str | Path, key: str) -> Windows | None:
             return None
         cut, unreached = columns["counts"].tolist()
         features = Features(
-            **{name: columns.get(name) for name in _FEATURES}, cut=cut  # type: ignore[arg-type]
-        )  # fmt: skip
+            **{name: columns.get(name) for name in _FEATURES},
+            cut=cut,  # type: ignore[arg-type]
+        )
         found = Windows(features, **{name: columns[name] for name in _COLUMNS}, unreached=unreached)
     except _DAMAGE as error:
         log.warning("%s is damaged (%s); it is made anew.", path, error)
@@ -150,8 +151,9 @@ def _try_save(path: Path, key: str, made: Windows) -> None:
     try:
         save(path, key, made)
     except OSError as error:  # a full disk: training may go on all the same
-        log.warning("%s could not be written (%s); the next run cuts the questions again.",
-                    path, error)  # fmt: skip
+        log.warning(
+            "%s could not be written (%s); the next run cuts the questions again.", path, error
+        )
         with contextlib.suppress(OSError):
             path.unlink(missing_ok=True)
         return

@@ -151,9 +151,13 @@ def answers(
 
 
 def _some(
-    logits: NDArray[np.floating], windows: Windows, questions: Sequence[Question], rows: range,
-    part: range, search: Search,
-) -> Iterator[Answer]:  # fmt: skip
+    logits: NDArray[np.floating],
+    windows: Windows,
+    questions: Sequence[Question],
+    rows: range,
+    part: range,
+    search: Search,
+) -> Iterator[Answer]:
     """Answers to the questions ``rows``, which have the windows ``part``."""
     features = windows.features
     offsets = features.offsets[part.start : part.stop + 1]

@@ -18,7 +18,7 @@ from plainbert.tasks.squad.decode import Answer, Search, answers
 from plainbert.tasks.squad.predict import THRESHOLD
 from plainbert.tasks.squad.result_files import write_folder
 from plainbert.tasks.squad.windows import Windows
-from plainbert.train.parallel.strategy import ALONE, Ranks
+from plainbert.train.parallel.strategy import ALONE, ParallelStrategy
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ class Answers(Evaluation):
         sets: Mapping[str, Asked],
         search: Search,
         dtype: torch.dtype,
-        ranks: Ranks = ALONE,
+        ranks: ParallelStrategy = ALONE,
     ) -> None:
         self.sets, self.search, self.dtype, self.ranks = sets, search, dtype, ranks
         self.chooses = "best_f1" if search.null else "f1"
@@ -80,9 +80,13 @@ class Answers(Evaluation):
 
 
 def predict(
-    model: Headed, asked: Asked, search: Search, dtype: torch.dtype, ranks: Ranks = ALONE,
+    model: Headed,
+    asked: Asked,
+    search: Search,
+    dtype: torch.dtype,
+    ranks: ParallelStrategy = ALONE,
     bar: bool = False,
-) -> list[Answer]:  # fmt: skip
+) -> list[Answer]:
     """The answer to every question, on every rank; each window is computed by one of them."""
     found = logits(model, asked.windows.features, dtype, ranks, bar)
     return answers(found, asked.windows, asked.squad.questions, search)
@@ -133,9 +137,13 @@ def score(squad: Squad, found: list[Answer], search: Search, scoring: str) -> di
     best = {each.id: each.best.text if each.best else "" for each in found if each.id in gold}
     odds = {each.id: each.null_odds or 0.0 for each in found if each.id in gold}
     return metrics.squad_v2(
-        gold, best, odds, search.null_threshold, lowest=min(odds.values()) - 1,
+        gold,
+        best,
+        odds,
+        search.null_threshold,
+        lowest=min(odds.values()) - 1,
         scores=metrics.functions_of(scoring),
-    )  # fmt: skip
+    )
 
 
 def judge(
@@ -145,7 +153,7 @@ def judge(
     dtype: torch.dtype,
     folder: Path,
     tune: bool = False,
-    ranks: Ranks = ALONE,
+    ranks: ParallelStrategy = ALONE,
 ) -> Scores:
     """Answer every set, score those with right answers, write the files of the last one.
 
@@ -175,8 +183,11 @@ def judge(
         if search.null and "best_f1_thresh" in found:
             log.info(
                 "%s: the best F1, %.4f, is at --%s %.4f",
-                split, found["best_f1"], THRESHOLD, found["best_f1_thresh"],
-            )  # fmt: skip
+                split,
+                found["best_f1"],
+                THRESHOLD,
+                found["best_f1_thresh"],
+            )
             if tune:
                 search = replace(search, null_threshold=found["best_f1_thresh"])
     if ranks.rank == 0:

@@ -80,9 +80,10 @@ def _rows(split: str, version: str, saved: Path | None, data_dir: str | Path | N
         import datasets
     except ImportError:
         raise MissingDependencyError(
-            "datasets", "'.[datasets]'",
+            "datasets",
+            "'.[datasets]'",
             f"reading SQuAD {version} without its files ({wanted}, not in {looked})",
-        ) from None  # fmt: skip
+        ) from None
     if saved is not None:
         stored = datasets.load_from_disk(str(saved))
         if HUB_SPLITS[split] not in stored:

@@ -139,7 +139,7 @@ def ask(
     Raises:
         UsageError: the model has another head, or fewer positions than the windows have tokens.
     """
-    if isinstance(model, Bert) or model.head != "span":
+    if isinstance(model, Bert) or model.head != "question_answering":
         has = "no head" if isinstance(model, Bert) else f"a {model.head} head"
         raise UsageError(
             f"the model has {has}; answering needs a span head. Fine-tune one with "

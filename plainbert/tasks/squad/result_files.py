@@ -71,10 +71,13 @@ def table(questions: Sequence[Question], found: Sequence[Answer], n_best: int | 
         for each in shown or [answer]:
             rows.append(
                 {
-                    "question": asked.question, "answer": each.text,
-                    "probability": each.probability, "start": each.start, "end": each.end,
+                    "question": asked.question,
+                    "answer": each.text,
+                    "probability": each.probability,
+                    "start": each.start,
+                    "end": each.end,
                 }
-            )  # fmt: skip
+            )
     return tables.table(rows, ".tsv") if rows else ""
 
 
@@ -90,9 +93,13 @@ def _row(asked: Question, found: Answer) -> dict[str, Any]:
 
 def _listed(span: Span) -> dict[str, Any]:
     return {
-        "text": span.text, "probability": span.probability, "start_logit": span.start_logit,
-        "end_logit": span.end_logit, "start": span.start, "end": span.end,
-    }  # fmt: skip
+        "text": span.text,
+        "probability": span.probability,
+        "start_logit": span.start_logit,
+        "end_logit": span.end_logit,
+        "start": span.start,
+        "end": span.end,
+    }
 
 
 def _write(path: Path, values: dict[str, Any]) -> None:

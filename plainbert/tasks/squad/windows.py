@@ -76,13 +76,16 @@ class Windows:
         if features.cut:
             log.warning(
                 "%s: %d questions were longer than --max_query_length and were cut.",
-                name, features.cut,
-            )  # fmt: skip
+                name,
+                features.cut,
+            )
         if self.unreached:
             log.warning(
                 "%s: %d questions are not trained on: the characters of their answer became no "
-                "token.", name, self.unreached,
-            )  # fmt: skip
+                "token.",
+                name,
+                self.unreached,
+            )
 
 
 @dataclass(frozen=True)
@@ -157,9 +160,15 @@ def build(
         unreached = int((spans[:, 0] > spans[:, 1]).sum())
         labels = _labels(spans[question], begin, size, first)
     return Windows(
-        Features(ids, offsets, types, labels, cut), question, first, piece, kept + first[:, None],
-        contexts.start, contexts.end, unreached,
-    )  # fmt: skip
+        Features(ids, offsets, types, labels, cut),
+        question,
+        first,
+        piece,
+        kept + first[:, None],
+        contexts.start,
+        contexts.end,
+        unreached,
+    )
 
 
 def _tokens(
@@ -182,8 +191,12 @@ def _tokens(
             meter.update(len(part.offsets) - 1)
     every = Columns.join(parts)
     stop = every.offsets[len(contexts)]
-    own = Columns(every.ids[:stop], every.start[:stop].copy(), every.end[:stop].copy(),
-                  every.offsets[: len(contexts) + 1])  # fmt: skip
+    own = Columns(
+        every.ids[:stop],
+        every.start[:stop].copy(),
+        every.end[:stop].copy(),
+        every.offsets[: len(contexts) + 1],
+    )
     return every, own
 
 
@@ -237,9 +250,13 @@ def _best(question: Ints, begin: Ints, size: Ints) -> Ints:
 
 
 def _assemble(
-    tokenizer: Tokenizer, ids: NDArray[np.int32], asked: Ints, asked_size: Ints, piece: Ints,
+    tokenizer: Tokenizer,
+    ids: NDArray[np.int32],
+    asked: Ints,
+    asked_size: Ints,
+    piece: Ints,
     size: Ints,
-) -> tuple[NDArray[np.int32], Ints, NDArray[np.uint8]]:  # fmt: skip
+) -> tuple[NDArray[np.int32], Ints, NDArray[np.uint8]]:
     """Ids, offsets and types of windows, given rows of ``ids`` and how many tokens follow."""
     count = len(size)
     pool = np.append(ids, [tokenizer.vocab.cls_id, tokenizer.vocab.sep_id]).astype(np.int32)

@@ -13,7 +13,7 @@ from plainbert.errors import UnknownNameError, UsageError
 from plainbert.train.mixed import Mixed
 from plainbert.train.names import DIST_STRATEGIES, GRAD_COMPRESSIONS
 from plainbert.train.parallel.buckets import Buckets
-from plainbert.train.parallel.strategy import ALONE, Ranks
+from plainbert.train.parallel.strategy import ALONE, ParallelStrategy
 
 SMALL = 32768  # numbers; smaller parameters of one owner travel together
 
@@ -24,7 +24,7 @@ def ranks_for(
     compression: str = "none",
     per_host: int | None = None,
     reshard: bool = True,
-) -> Ranks:
+) -> ParallelStrategy:
     """How the ranks of a group share their steps.
 
     Args:
@@ -63,7 +63,7 @@ def ranks_for(
     return Sharded(group, per_host, reshard)
 
 
-class Replicated(Ranks):
+class Replicated(ParallelStrategy):
     """``ddp``: every rank has all weights and makes the same update from the summed gradients."""
 
     def __init__(self, group: Group, compression: str = "none") -> None:

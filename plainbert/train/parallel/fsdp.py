@@ -18,10 +18,10 @@ from plainbert.nn.bert import Layer
 from plainbert.nn.pretraining_heads import Predictions
 from plainbert.train.mixed import Mixed
 from plainbert.train.parallel.parts import Part
-from plainbert.train.parallel.strategy import Ranks
+from plainbert.train.parallel.strategy import ParallelStrategy
 
 
-class Sharded(Ranks):
+class Sharded(ParallelStrategy):
     """Weights, gradients and slots cut along their first dimension.
 
     A layer's weights are put together for its forward pass and again for its backward pass. The

@@ -17,7 +17,7 @@ from plainbert.train.mixed import Mixed
 from plainbert.train.parallel.parts import Part
 
 
-class Ranks:
+class ParallelStrategy:
     """A single process.
 
     Attributes:
@@ -96,4 +96,4 @@ class Ranks:
         """The run is over: leave the model's gradients alone."""
 
 
-ALONE = Ranks()
+ALONE = ParallelStrategy()

@@ -201,13 +201,22 @@ def test_the_scripts_take_the_folder(tmp_path: Path) -> None:
 
     source = sources.tiny("classification")
     folder = sources.export(source, tmp_path / "export", fused=True)
-    script("convert_checkpoint", "--from", folder, "--to", tmp_path / "back", "--format",
-           "huggingface")  # fmt: skip
+    script(
+        "convert_checkpoint", "--from", folder, "--to", tmp_path / "back", "--format", "huggingface"
+    )
     outputs = []
     for model in (folder, tmp_path / "back"):
         outputs.append(tmp_path / f"{model.name}.jsonl")
-        script("predict_classifier", "--model_dir", model, "--sentences", "the cat", "a b",
-               "--output", outputs[-1])  # fmt: skip
+        script(
+            "predict_classifier",
+            "--model_dir",
+            model,
+            "--sentences",
+            "the cat",
+            "a b",
+            "--output",
+            outputs[-1],
+        )
     rows = [[json.loads(line) for line in path.read_text().splitlines()] for path in outputs]
     assert rows[0] == rows[1]
     assert len(rows[0]) == 2

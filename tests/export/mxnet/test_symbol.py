@@ -14,8 +14,9 @@ def small() -> dict[str, object]:
     data = symbol.variable("data0")
     weight = symbol.parameter("dense0_weight", (3, 4))
     bias = symbol.parameter("dense0_bias", (3,))
-    dense = symbol.op("FullyConnected", data, weight, bias, name="dense0_fwd",
-                      num_hidden=3, no_bias=False)  # fmt: skip
+    dense = symbol.op(
+        "FullyConnected", data, weight, bias, name="dense0_fwd", num_hidden=3, no_bias=False
+    )
     first = symbol.op("_plus_scalar", dense, scalar=1e-12)
     second = symbol.op("_plus_scalar", first, scalar=1.0)
     loaded: dict[str, object] = json.loads(symbol.to_json(second))
@@ -26,22 +27,41 @@ def test_the_shape_of_the_file() -> None:
     assert small() == {
         "nodes": [
             {"op": "null", "name": "data0", "inputs": []},
-            {"op": "null", "name": "dense0_weight",
-             "attrs": {"__shape__": "(3, 4)", "__dtype__": "0"}, "inputs": []},
-            {"op": "null", "name": "dense0_bias",
-             "attrs": {"__shape__": "(3,)", "__dtype__": "0"}, "inputs": []},
-            {"op": "FullyConnected", "name": "dense0_fwd",
-             "attrs": {"num_hidden": "3", "no_bias": "False"},
-             "inputs": [[0, 0, 0], [1, 0, 0], [2, 0, 0]]},
-            {"op": "_plus_scalar", "name": "plus_scalar0", "attrs": {"scalar": "1e-12"},
-             "inputs": [[3, 0, 0]]},
-            {"op": "_plus_scalar", "name": "plus_scalar1", "attrs": {"scalar": "1.0"},
-             "inputs": [[4, 0, 0]]},
+            {
+                "op": "null",
+                "name": "dense0_weight",
+                "attrs": {"__shape__": "(3, 4)", "__dtype__": "0"},
+                "inputs": [],
+            },
+            {
+                "op": "null",
+                "name": "dense0_bias",
+                "attrs": {"__shape__": "(3,)", "__dtype__": "0"},
+                "inputs": [],
+            },
+            {
+                "op": "FullyConnected",
+                "name": "dense0_fwd",
+                "attrs": {"num_hidden": "3", "no_bias": "False"},
+                "inputs": [[0, 0, 0], [1, 0, 0], [2, 0, 0]],
+            },
+            {
+                "op": "_plus_scalar",
+                "name": "plus_scalar0",
+                "attrs": {"scalar": "1e-12"},
+                "inputs": [[3, 0, 0]],
+            },
+            {
+                "op": "_plus_scalar",
+                "name": "plus_scalar1",
+                "attrs": {"scalar": "1.0"},
+                "inputs": [[4, 0, 0]],
+            },
         ],
         "arg_nodes": [0, 1, 2],
         "heads": [[5, 0, 0]],
         "attrs": {"mxnet_version": ["int", 10901]},
-    }  # fmt: skip
+    }
 
 
 def test_names_are_given_once() -> None:

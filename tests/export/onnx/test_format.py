@@ -62,9 +62,12 @@ def test_same_outputs_at_any_shape(
     ("whole", "int8", "entry"), [(True, True, False), (False, True, True), (False, False, False)]
 )
 def test_int8_is_as_fast_as_the_processor_allows(
-    exported: tuple[Source, Path], monkeypatch: pytest.MonkeyPatch, whole: bool, int8: bool,
+    exported: tuple[Source, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    whole: bool,
+    int8: bool,
     entry: bool,
-) -> None:  # fmt: skip
+) -> None:
     """The entry against overflow takes all the speed: it is for processors that need it."""
     import onnxruntime
 
@@ -97,9 +100,15 @@ def test_cases_cover_what_there_is() -> None:
 def test_a_real_size(tmp_path: Path) -> None:
     """More layers, heads and tokens than the tiny models have."""
     source = made(
-        "ner", num_hidden_layers=3, hidden_size=96, num_attention_heads=6, intermediate_size=200,
-        max_position_embeddings=512, vocab_size=5000, initializer_range=0.05,
-    )  # fmt: skip
+        "ner",
+        num_hidden_layers=3,
+        hidden_size=96,
+        num_attention_heads=6,
+        intermediate_size=200,
+        max_position_embeddings=512,
+        vocab_size=5000,
+        initializer_range=0.05,
+    )
     exporter.write(source, tmp_path, Options())
 
     with exporter.open_runner(tmp_path, threads=1) as runner:

@@ -67,11 +67,13 @@ def error(source: Source, folder: Path, int8: bool = True) -> float:
 @pytest.mark.parametrize(
     ("task", "activation", "pooling"),
     [
-        ("classification", "gelu", None), ("question_answering", "relu", None),
-        ("ner", "gelu_new", None), ("embedding", "gelu", Pooling(normalize=True)),
+        ("classification", "gelu", None),
+        ("question_answering", "relu", None),
+        ("ner", "gelu_new", None),
+        ("embedding", "gelu", Pooling(normalize=True)),
         ("embedding", "relu", Pooling("none", layers=(-2,))),
     ],
-)  # fmt: skip
+)
 def test_outputs_stay_close(
     tmp_path: Path, task: str, activation: str, pooling: Pooling | None
 ) -> None:
@@ -191,9 +193,14 @@ def test_ranges_are_those_of_tokens_alone() -> None:
     handle = part.register_forward_pre_hook(lambda module, given: inputs.append(given[0]))
     with torch.inference_mode():
         for row in range(len(features)):  # one at a time: no padding
-            source.body(torch.tensor([features.row(row)]), torch.tensor(
-                features.types[features.offsets[row]:features.offsets[row + 1]][None].astype(int)
-            ))  # fmt: skip
+            source.body(
+                torch.tensor([features.row(row)]),
+                torch.tensor(
+                    features.types[features.offsets[row] : features.offsets[row + 1]][None].astype(
+                        int
+                    )
+                ),
+            )
     handle.remove()
     every = torch.cat([each[0] for each in inputs])
     seen = found["layer.1.intermediate.dense"]

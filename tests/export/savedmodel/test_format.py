@@ -31,7 +31,7 @@ def test_the_program_imports_nothing_of_ours() -> None:
     [
         ("classification", "classification", False, None),
         ("classification", "classification", True, None),
-        ("embedding", "encoder", False, Pooling("mean", layers=(-2,), normalize=True)),
+        ("embedding", "embedding", False, Pooling("mean", layers=(-2,), normalize=True)),
     ],
 )
 def test_what_is_handed_over(
@@ -78,7 +78,9 @@ def test_a_python_without_tensorflow(tmp_path: Path) -> None:
     python.write_text(f'#!/bin/sh\necho "{said}" >&2\nexit 1\n')
     python.chmod(0o755)
     folder.mkdir()
-    source = Source(folders.tiny("tagging"), "ner", folders.tokenizer(), 32, folders.LABELS)
+    source = Source(
+        folders.tiny("token_classification"), "ner", folders.tokenizer(), 32, folders.LABELS
+    )
     with pytest.raises(UsageError, match=r"lacks what tensorflow needs .*\n  python3 -m venv .tf"):
         format.write(source, folder, Options(python=str(python)))
     assert list(folder.iterdir()) == []  # no weights are left
@@ -94,9 +96,11 @@ def test_batches_over_pipes() -> None:
     first, second = np.arange(6, dtype=np.int32).reshape(2, 3), np.ones((1, 2), np.int32)
     asked = b"".join(
         json.dumps({"ids": ["<i4", each.shape], "mask": ["<i4", each.shape]}).encode()
-        + b"\n" + each.tobytes() + (each * 10).tobytes()
+        + b"\n"
+        + each.tobytes()
+        + (each * 10).tobytes()
         for each in (first, second)
-    )  # fmt: skip
+    )
     answers = io.BytesIO()
 
     def run(ids: np.ndarray, mask: np.ndarray) -> np.ndarray:

@@ -191,14 +191,17 @@ def pickled(config: bytes) -> bytes:
         ({"inputs/model.pt": lambda old: pickle.dumps(Evil())}, "pickled objects .*model.pt"),
         ({"weights_config.json": pickled}, "pickled objects .*weights_config.json: model"),
         (
-            {"constants_config.json": lambda old: json.dumps({"config": {
-                "x": {"path_name": "opaque_obj_0", "use_pickle": False}}}).encode()},
+            {
+                "constants_config.json": lambda old: json.dumps(
+                    {"config": {"x": {"path_name": "opaque_obj_0", "use_pickle": False}}}
+                ).encode()
+            },
             "pickled objects .*constants_config.json: x",
         ),
         ({"weights_config.json": lambda old: b"[]"}, "is not a program of torch.export"),
         ({"weights_config.json": lambda old: b"{"}, "is not a program of torch.export"),
     ],
-)  # fmt: skip
+)
 def test_pickles_are_refused(
     tmp_path: Path, change: dict[str, Callable[[bytes], bytes]], message: str
 ) -> None:

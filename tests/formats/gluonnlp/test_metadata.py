@@ -30,8 +30,14 @@ def test_a_real_file() -> None:
 
 
 def test_the_newest_weights_of_a_prefix(tmp_path: Path) -> None:
-    for name in ("ner_002.params", "ner_010.params", "ner_9.params", "ner_best.params",
-                 "nerd_099.params", "ner_011.params.bak"):  # fmt: skip
+    for name in (
+        "ner_002.params",
+        "ner_010.params",
+        "ner_9.params",
+        "ner_best.params",
+        "nerd_099.params",
+        "ner_011.params.bak",
+    ):
         (tmp_path / name).touch()
 
     assert metadata.last_weights(tmp_path / "ner") == tmp_path / "ner_010.params"

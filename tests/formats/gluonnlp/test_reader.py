@@ -26,7 +26,7 @@ FLAT = FIXTURES / "flat"
 EXPECTED = dict(np.load(FIXTURES / "expected.npz"))
 TASKS = {
     "classification": ("classification", 3), "regression": ("regression", 1),
-    "question_answering": ("span", 2), "ner": ("tagging", 5),
+    "question_answering": ("question_answering", 2), "ner": ("token_classification", 5),
 }  # fmt: skip
 
 
@@ -34,7 +34,7 @@ def model_of(found: Foreign) -> torch.nn.Module:
     config = found.config
     head = head_of(config.architectures[0], config.problem_type, config.num_labels)
     assert head is not None
-    model = Bert(config) if head == "encoder" else MODELS[head](config)  # type: ignore[arg-type]
+    model = Bert(config) if head == "embedding" else MODELS[head](config)  # type: ignore[arg-type]
     checkpoint.load(model, found.tensors)
     return model.eval()
 
@@ -63,9 +63,14 @@ def test_pretraining_model() -> None:
     assert found.config.architectures == ("BertForPreTraining",)
     assert (found.format, found.unused) == ("gluonnlp", ())
     assert found.config == BertConfig(
-        vocab_size=100, hidden_size=32, num_hidden_layers=2, num_attention_heads=4,
-        intermediate_size=64, max_position_embeddings=40, architectures=("BertForPreTraining",),
-    )  # fmt: skip
+        vocab_size=100,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=64,
+        max_position_embeddings=40,
+        architectures=("BertForPreTraining",),
+    )
     model: Any = model_of(found)
     output = encoded(model)
     assert close(output.hidden, EXPECTED["bert_seq"])
@@ -89,7 +94,7 @@ def test_task_models(name: str, file: str, suffix: str) -> None:
     assert found.unused == ()
     model: Any = model_of(found)
     output = encoded(model, suffix)
-    layer = getattr(model, "qa_outputs" if head == "span" else "classifier")
+    layer = getattr(model, "qa_outputs" if head == "question_answering" else "classifier")
     pooled = head in ("classification", "regression")
     with torch.no_grad():
         logits = layer(output.pooled if pooled else output.hidden)
@@ -99,8 +104,13 @@ def test_task_models(name: str, file: str, suffix: str) -> None:
 @pytest.mark.parametrize("name", ["bert_tiny", *TASKS])
 def test_written_as_gluonnlp_writes(tmp_path: Path, name: str) -> None:
     file = FIXTURES / f"{name}.params"
-    found = reader.read(file, num_heads=4, labels=list("abcde")[: TASKS[name][1]]
-                          if name in TASKS and name != "question_answering" else None)  # fmt: skip
+    found = reader.read(
+        file,
+        num_heads=4,
+        labels=list("abcde")[: TASKS[name][1]]
+        if name in TASKS and name != "question_answering"
+        else None,
+    )
     vocab = Vocab.read(FIXTURES / "vocab.json")
     backwards = dict(reversed(found.tensors.items()))  # the order is gluon's, not the caller's
     lost = reader.write(tmp_path, backwards, found.config, vocab, lower=True)
@@ -216,9 +226,12 @@ def test_heads_that_are_not_whole_are_left_out(tmp_path: Path) -> None:
     found = reader.read(changed(tmp_path, {"decoder.3.bias": None, "classifier.bias": None}), 4)
     assert found.config.architectures == ("BertModel",)
     assert set(found.unused) == {
-        "classifier.weight", "decoder.0.weight", "decoder.0.bias", "decoder.2.gamma",
+        "classifier.weight",
+        "decoder.0.weight",
+        "decoder.0.bias",
+        "decoder.2.gamma",
         "decoder.2.beta",
-    }  # fmt: skip
+    }
     model_of(found)
     words = reader.read(changed(tmp_path, {"classifier.weight": None}), 4)
     assert words.config.architectures == ("BertForMaskedLM",)
@@ -231,9 +244,11 @@ def test_last_layer_of_older_scripts(tmp_path: Path) -> None:
     moved = {f"classifier.1.{kind}": None for kind in ("weight", "bias")}
     weight, bias = torch.ones(1, 32), torch.ones(1)
     for name, given in (
-        ("regression.1", (weight, bias)), ("regression.0", (weight, bias)),
-        ("classifier.0", (weight, bias)), ("classifier.0", (torch.ones(4, 32), torch.ones(4))),
-    ):  # fmt: skip
+        ("regression.1", (weight, bias)),
+        ("regression.0", (weight, bias)),
+        ("classifier.0", (weight, bias)),
+        ("classifier.0", (torch.ones(4, 32), torch.ones(4))),
+    ):
         new = {f"{name}.weight": given[0], f"{name}.bias": given[1]}
         found = reader.read(changed(tmp_path, {**moved, **new}, "classification"), 4)
         assert found.config.num_labels == len(given[1])
@@ -282,10 +297,16 @@ def test_ernie_by_name(tmp_path: Path) -> None:
 def test_config_beside(tmp_path: Path) -> None:
     shutil.copy(FIXTURES / "ner.params", tmp_path)
     config = BertConfig(
-        vocab_size=100, hidden_size=32, num_hidden_layers=2, num_attention_heads=8,
-        intermediate_size=64, max_position_embeddings=40, layer_norm_eps=1e-5,
-        id2label=("O", "B-X", "I-X", "B-Y", "I-Y"), extra={"do_lower_case": False},
-    )  # fmt: skip
+        vocab_size=100,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=8,
+        intermediate_size=64,
+        max_position_embeddings=40,
+        layer_norm_eps=1e-5,
+        id2label=("O", "B-X", "I-X", "B-Y", "I-Y"),
+        extra={"do_lower_case": False},
+    )
     config.save(tmp_path / "bert_config.json")
     found = reader.read(tmp_path)
     assert found.config.id2label == config.id2label
@@ -379,8 +400,9 @@ def test_what_has_no_place(tmp_path: Path) -> None:
     config = whole.config.replace(architectures=("BertForQuestionAnswering",))
     lost = reader.write(tmp_path, tensors, config)
     assert set(lost) == {name for name in whole.tensors if name.startswith("cls.")} | {
-        "bert.pooler.dense.weight", "bert.pooler.dense.bias"
-    }  # fmt: skip
+        "bert.pooler.dense.weight",
+        "bert.pooler.dense.bias",
+    }
     assert reader.read(tmp_path).config.architectures == ("BertForQuestionAnswering",)
 
 
@@ -399,16 +421,21 @@ def test_heads_without_architecture_and_half_precision(tmp_path: Path) -> None:
 def test_all_that_checkpoint_can_write_survives(tmp_path: Path) -> None:
     """A model of every head there and back, through the two names of each weight."""
     config = BertConfig(
-        vocab_size=13, hidden_size=12, num_hidden_layers=2, num_attention_heads=3,
-        intermediate_size=20, max_position_embeddings=9, id2label=("a", "b", "c"),
-    )  # fmt: skip
-    for head, kind in {**MODELS, "encoder": Bert}.items():
+        vocab_size=13,
+        hidden_size=12,
+        num_hidden_layers=2,
+        num_attention_heads=3,
+        intermediate_size=20,
+        max_position_embeddings=9,
+        id2label=("a", "b", "c"),
+    )
+    for head, kind in {**MODELS, "embedding": Bert}.items():
         given = config.replace(id2label=("x",)) if head == "regression" else config
         given = given.replace(
             architectures=(HEADS[head].architecture,), problem_type=HEADS[head].problem_type
         )
         model = kind(given)
-        prefix = "bert." if head == "encoder" else ""
+        prefix = "bert." if head == "embedding" else ""
         state = {prefix + name: tensor for name, tensor in model.state_dict().items()}
         folder = tmp_path / head
         folder.mkdir()

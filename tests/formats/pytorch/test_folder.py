@@ -17,7 +17,7 @@ from plainbert.nn.models import MODELS
 from plainbert.nn.names import HEADS
 from tests.helpers.folders import TOKENS, batch, tiny
 
-KINDS = ["encoder", *MODELS]
+KINDS = ["embedding", *MODELS]
 
 
 def config_of(model, head):
@@ -28,7 +28,7 @@ def config_of(model, head):
 
 def foreign(model, head):
     """The weights as readers of other formats return them: the body with ``bert.``."""
-    prefix = "bert." if head == "encoder" else ""
+    prefix = "bert." if head == "embedding" else ""
     return {prefix + name: each for name, each in model.state_dict().items()}
 
 
@@ -63,7 +63,7 @@ def test_we_open_it(tmp_path, head, old_names):
     stored = checkpoint.read(tmp_path / "old")
     assert stored.head == head
     with checkpoint.Blank():
-        again = Bert(stored.config) if head == "encoder" else MODELS[head](stored.config)
+        again = Bert(stored.config) if head == "embedding" else MODELS[head](stored.config)
     assert checkpoint.load(again, stored.tensors()).ignored == ()
     ids, types, mask = batch()
     for name, weight in again.state_dict().items():
@@ -80,7 +80,7 @@ def test_names_of_that_library(tmp_path):
     assert tied.data_ptr() == names["bert.embeddings.word_embeddings.weight"].data_ptr()
     assert not any("LayerNorm.weight" in name or name.endswith("LayerNorm.bias") for name in names)
 
-    written(tmp_path / "body", "encoder")
+    written(tmp_path / "body", "embedding")
     names = torch.load(tmp_path / "body" / "pytorch_model.bin", weights_only=True)
     assert "embeddings.LayerNorm.gamma" in names
     assert not any(name.startswith("bert.") for name in names)

@@ -404,9 +404,12 @@ def parted(folder: Path, parts: list[tuple[int, int]], whole: int = 4) -> Bundle
     for start, length in parts:
         raw = bytes(4 * length)
         entries[slices.slice_key("v", Slice(((start, length),)))] = (
-            F(1, 1) + F(2, F(2, F(1, length))) + F(4, 4 * start) + F(5, 4 * length)
+            F(1, 1)
+            + F(2, F(2, F(1, length)))
+            + F(4, 4 * start)
+            + F(5, 4 * length)
             + F(6, crc32c.masked(bitwise(raw)), fixed32=True)
-        )  # fmt: skip
+        )
     return bundle_of(folder, entries)
 
 

@@ -22,9 +22,14 @@ from plainbert.formats.tensorflow.names import to_google
 
 FIXTURE = Path(__file__).parents[2] / "fixtures" / "tensorflow"
 CONFIG = BertConfig(
-    vocab_size=30, hidden_size=64, num_hidden_layers=2, num_attention_heads=1,
-    intermediate_size=24, max_position_embeddings=10, architectures=("BertModel",),
-)  # fmt: skip
+    vocab_size=30,
+    hidden_size=64,
+    num_hidden_layers=2,
+    num_attention_heads=1,
+    intermediate_size=24,
+    max_position_embeddings=10,
+    architectures=("BertModel",),
+)
 SIZES = {"V": 30, "D": 64, "P": 10, "T": 2, "F": 24, "2": 2}
 Variables = dict[str, Tensor]
 
@@ -66,13 +71,19 @@ def test_real_checkpoint() -> None:
         n: t.shape for n, t in state.items()
     }
     for ours, google, turned in (
-        ("bert.encoder.layer.1.intermediate.dense.weight",
-         "bert/encoder/layer_1/intermediate/dense/kernel", True),
+        (
+            "bert.encoder.layer.1.intermediate.dense.weight",
+            "bert/encoder/layer_1/intermediate/dense/kernel",
+            True,
+        ),
         ("cls.seq_relationship.weight", "cls/seq_relationship/output_weights", False),
-        ("cls.predictions.transform.LayerNorm.weight",
-         "cls/predictions/transform/LayerNorm/gamma", False),
+        (
+            "cls.predictions.transform.LayerNorm.weight",
+            "cls/predictions/transform/LayerNorm/gamma",
+            False,
+        ),
         ("bert.embeddings.LayerNorm.bias", "bert/embeddings/LayerNorm/beta", False),
-    ):  # fmt: skip
+    ):
         value = bundle.tensor(google)
         assert torch.equal(foreign.tensors[ours], value.T if turned else value)
 
@@ -93,13 +104,23 @@ def test_kernels_are_views_of_the_file(tmp_path: Path) -> None:
         (("cls.pred",), 0, "BertForMaskedLM", None, None),
         (("cls.seq",), 0, "BertForNextSentencePrediction", None, None),
         (("qa",), 0, "BertForQuestionAnswering", None, None),
-        (("classifier",), 3, "BertForSequenceClassification", "single_label_classification",
-         ("LABEL_0", "LABEL_1", "LABEL_2")),
+        (
+            ("classifier",),
+            3,
+            "BertForSequenceClassification",
+            "single_label_classification",
+            ("LABEL_0", "LABEL_1", "LABEL_2"),
+        ),
         (("classifier",), 1, "BertForSequenceClassification", "regression", ("LABEL_0",)),
-        (("classifier", "cls."), 2, "BertForSequenceClassification",
-         "single_label_classification", ("LABEL_0", "LABEL_1")),
+        (
+            ("classifier", "cls."),
+            2,
+            "BertForSequenceClassification",
+            "single_label_classification",
+            ("LABEL_0", "LABEL_1"),
+        ),
     ],
-)  # fmt: skip
+)
 def test_heads(
     tmp_path: Path,
     heads: tuple[str, ...],
@@ -116,18 +137,18 @@ def test_heads(
 
 def test_heads_that_look_alike_are_told_apart_by_the_caller(tmp_path: Path) -> None:
     folder = stored(tmp_path / "a", variables("classifier"))
-    found = reader.read(folder, head="tagging", labels=["O", "B", "I"]).config
+    found = reader.read(folder, head="token_classification", labels=["O", "B", "I"]).config
     assert found.architectures == ("BertForTokenClassification",)
     assert found.id2label == ("O", "B", "I")
     for options, message in (
         ({"labels": ["a"]}, "3 classes, but 1 labels"),
-        ({"head": "span"}, "not among"),
+        ({"head": "question_answering"}, "not among"),
         ({"head": "regression"}, "has one row"),
     ):
         with pytest.raises(UsageError, match=message):
             reader.read(folder, **options)
     with pytest.raises(UsageError, match="does not fit"):
-        reader.read(stored(tmp_path / "b", variables("qa")), head="tagging")
+        reader.read(stored(tmp_path / "b", variables("qa")), head="token_classification")
 
 
 def test_classifier_in_a_scope_of_its_own(tmp_path: Path) -> None:
@@ -148,16 +169,20 @@ def test_classifier_in_a_scope_of_its_own(tmp_path: Path) -> None:
         (lambda v: v.pop("bert/encoder/layer_0/output/dense/bias"), "layer_0/output/dense/bias"),
         (lambda v: v.pop("bert/pooler/dense/bias"), "bert/pooler/dense/bias"),
         (lambda v: v.pop("output_bias"), "lacks variables of BERT: output_bias"),
-        (lambda v: v.update({"bert/encoder/layer_5/output/dense/bias": torch.zeros(64)}),
-         "no BERT with 2 layers has"),
+        (
+            lambda v: v.update({"bert/encoder/layer_5/output/dense/bias": torch.zeros(64)}),
+            "no BERT with 2 layers has",
+        ),
         (lambda v: v.update({"bert/embeddings/more": torch.zeros(1)}), "no BERT.*embeddings/more"),
-        (lambda v: v.update({"bert/pooler/dense/bias": torch.zeros(63)}),
-         r"shape \[63\]; \[64\] is expected"),
+        (
+            lambda v: v.update({"bert/pooler/dense/bias": torch.zeros(63)}),
+            r"shape \[63\]; \[64\] is expected",
+        ),
         (lambda v: v.update({"bert/pooler/dense/bias": torch.zeros(64, 1)}), "1 dimensions"),
         (lambda v: v.update({"output_bias": torch.zeros(4)}), r"\[3, 64\].*\[4, 64\]|\[4\]"),
         (lambda v: v.clear(), "no variable of Google's BERT"),
     ],
-)  # fmt: skip
+)
 def test_what_does_not_fit_is_refused(
     tmp_path: Path, change: Callable[[Variables], object], message: str
 ) -> None:
@@ -233,8 +258,13 @@ def test_the_newest_of_several(tmp_path: Path) -> None:
 
 def test_paths_that_mean_the_checkpoint(tmp_path: Path) -> None:
     folder = stored(tmp_path / "a", variables())
-    for name in ("", "bert_model.ckpt", "bert_model.ckpt.index", "bert_model.ckpt.meta",
-                 "bert_model.ckpt.data-00000-of-00001"):  # fmt: skip
+    for name in (
+        "",
+        "bert_model.ckpt",
+        "bert_model.ckpt.index",
+        "bert_model.ckpt.meta",
+        "bert_model.ckpt.data-00000-of-00001",
+    ):
         path = folder / name
         assert reader.looks_like(path)
         assert reader.read(path).source == folder / "bert_model.ckpt"
@@ -281,8 +311,9 @@ def model(*heads: str, classes: int = 3) -> Variables:
     drawn = variables(*heads, classes=classes)
     return {
         name: drawn[each.google].T.contiguous() if each.transposed else drawn[each.google]
-        for name, each in to_google(2).items() if each.google in drawn
-    }  # fmt: skip
+        for name, each in to_google(2).items()
+        if each.google in drawn
+    }
 
 
 @pytest.mark.parametrize("heads", [(), ("cls.",), ("qa",), ("classifier",)])
@@ -316,8 +347,10 @@ def test_writing_is_deterministic_and_in_float32(tmp_path: Path) -> None:
         reader.write(tmp_path / name, tensors, CONFIG)
     names = sorted(path.name for path in (tmp_path / "a").iterdir())
     assert names == [
-        "bert_config.json", "bert_model.ckpt.data-00000-of-00001", "bert_model.ckpt.index",
-    ]  # fmt: skip
+        "bert_config.json",
+        "bert_model.ckpt.data-00000-of-00001",
+        "bert_model.ckpt.index",
+    ]
     for name in names:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
     found = reader.read(tmp_path / "a").tensors

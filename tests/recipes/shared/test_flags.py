@@ -182,7 +182,7 @@ def test_flags_without_effect_leave_a_note(parse: Parse) -> None:
         (["--custom_passes", "a", "b"], ["--custom_passes", "bfloat16"]),
     ],
     ids=" ".join,
-)  # fmt: skip
+)
 def test_wrong_flags(
     capsys: pytest.CaptureFixture[str], parse: Parse, argv: list[str], words: list[str]
 ) -> None:

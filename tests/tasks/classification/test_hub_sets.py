@@ -110,10 +110,18 @@ def run(code: str, folder: Path, **environment: str) -> subprocess.CompletedProc
     """Run code elsewhere: ``datasets`` reads its environment once, when it is imported."""
     return subprocess.run(
         [sys.executable, "-c", code],
-        cwd=folder, capture_output=True, text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "HF_HOME": str(folder / "hf"),
-             "HF_HUB_OFFLINE": "1", "GLUE_DIR": "", **environment},
-    )  # fmt: skip
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env={
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "HF_HOME": str(folder / "hf"),
+            "HF_HUB_OFFLINE": "1",
+            "GLUE_DIR": "",
+            **environment,
+        },
+    )
 
 
 def test_load_dataset_by_the_names_of_the_hub(tmp_path):
@@ -155,8 +163,14 @@ def test_offline_says_what_was_tried(tmp_path):
     code = "from plainbert.tasks.classification.find import find; find('MRPC').read('train')"
     result = run(code, tmp_path, GLUE_DIR=str(tmp_path / "glue"))
     last = result.stderr[result.stderr.rindex("DownloadError: MRPC") :]
-    for part in (str(tmp_path / "glue" / "MRPC"), "glue_data/MRPC", "$GLUE_DIR", "nyu-mll/glue",
-                 "mrpc", ".[datasets]"):  # fmt: skip
+    for part in (
+        str(tmp_path / "glue" / "MRPC"),
+        "glue_data/MRPC",
+        "$GLUE_DIR",
+        "nyu-mll/glue",
+        "mrpc",
+        ".[datasets]",
+    ):
         assert part in last
 
 

@@ -13,11 +13,18 @@ from plainbert.tasks.classification.names import HELP, NAMES, canonical
 @pytest.mark.parametrize(
     ("given", "name"),
     [
-        ("SST-2", "SST"), ("sst2", "SST"), ("SST", "SST"), ("stsb", "STS-B"), ("STS_B", "STS-B"),
-        ("sts-b", "STS-B"), ("cola", "CoLA"), ("mrpc", "MRPC"), ("chnsenticorp", "ChnSentiCorp"),
+        ("SST-2", "SST"),
+        ("sst2", "SST"),
+        ("SST", "SST"),
+        ("stsb", "STS-B"),
+        ("STS_B", "STS-B"),
+        ("sts-b", "STS-B"),
+        ("cola", "CoLA"),
+        ("mrpc", "MRPC"),
+        ("chnsenticorp", "ChnSentiCorp"),
         *((name, name) for name in NAMES),
     ],
-)  # fmt: skip
+)
 def test_forgiving_names(given, name):
     assert canonical(given) == name
     assert find(given).name == name

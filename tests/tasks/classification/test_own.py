@@ -69,10 +69,13 @@ def test_the_example_of_the_documentation_runs(own, tmp_path, monkeypatch):
         (('("bad", "good")', '("bad",)'), UsageError, "two or more different names"),
         (("class", "clas"), UsageError, "cannot be imported: SyntaxError"),
         (("import Example", "import Exampl"), UsageError, "cannot be imported: ImportError"),
-        (("    test_splits = ()\n", "    def __init__(self, x): pass\n"), UsageError,
-         "made without arguments"),
+        (
+            ("    test_splits = ()\n", "    def __init__(self, x): pass\n"),
+            UsageError,
+            "made without arguments",
+        ),
     ],
-)  # fmt: skip
+)
 def test_incomplete_classes(own, change, error, message):
     assert change[0] in GOOD
     with pytest.raises(error, match=message):

@@ -293,14 +293,16 @@ def test_folder_rules(tmp_path, monkeypatch):
     [
         (b"index\tquestion\tsentence\tlabel\n0\ta\tb\n", r"dev\.tsv:2: 3 columns; 4 are expected"),
         (b"index\tquestion\tsentence\n0\ta\tb\n", r"dev\.tsv:1: 3 columns; 4 .* in the header"),
-        (b"index\tquestion\tsentence\tlabel\n0\ta\tb\tentailmnt\n",
-         r"dev\.tsv:2: the label 'entailmnt' is not one of: .*Did you mean 'entailment'\?"),
+        (
+            b"index\tquestion\tsentence\tlabel\n0\ta\tb\tentailmnt\n",
+            r"dev\.tsv:2: the label 'entailmnt' is not one of: .*Did you mean 'entailment'\?",
+        ),
         (b"", r"dev\.tsv: is empty"),
         (b"index\tquestion\tsentence\tlabel\n", "holds no example"),
         (b"index\tquestion\tsentence\tlabel\n0\ta\0\tb\tentailment\n", r"dev\.tsv:2: .*NUL"),
         (b"index\tquestion\tsentence\tlabel\n0\ta\xff\tb\tentailment\n", r"dev\.tsv:2: .*UTF-8"),
     ],
-)  # fmt: skip
+)
 def test_bad_files(tmp_path, content, message):
     (tmp_path / "dev.tsv").write_bytes(content)
     with pytest.raises(DataError, match=message):

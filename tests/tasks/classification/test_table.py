@@ -163,10 +163,19 @@ def test_without_training_file(write):
         ("t.tsv", "text\tlabel\n", {}, "has a header but no rows"),
         ("t.tsv", "", {"text_columns": "0", "label_column": 1}, "is empty"),
         ("t.jsonl", "", {}, "is empty"),
-        ("t.tsv", "text\tlabel\na\tb\tc\n", {},
-         r"t\.tsv:2: 3 columns; 2 are expected as in the header\.\n  the line reads: 'a\\tb\\tc'"),
-        ("t.tsv", "a\tb\na\n", {"text_columns": "0", "label_column": 1},
-         r"t\.tsv:2: 1 columns; 2 are expected as in the first line"),
+        (
+            "t.tsv",
+            "text\tlabel\na\tb\tc\n",
+            {},
+            r"t\.tsv:2: 3 columns; 2 are expected as in the header\."
+            r"\n  the line reads: 'a\\tb\\tc'",
+        ),
+        (
+            "t.tsv",
+            "a\tb\na\n",
+            {"text_columns": "0", "label_column": 1},
+            r"t\.tsv:2: 1 columns; 2 are expected as in the first line",
+        ),
         ("t.tsv", "a\tb\n", {"text_columns": "2", "label_column": 1}, "there is no column 2"),
         ("t.tsv", "text\tlable\na\tb\n", {}, r"named 'label'\. Did you mean 'lable'\?"),
         ("t.tsv", "txt\tlabel\na\tb\n", {"text_columns": "text"}, "Did you mean 'txt'"),
@@ -185,7 +194,7 @@ def test_without_training_file(write):
         ("t.jsonl", "[1]\n", {}, "one JSON object per line"),
         ("t.jsonl", '{"text": "a", "label": "b"}\n{"text": "a"}\n', {}, r"t\.jsonl:2: no column"),
     ],
-)  # fmt: skip
+)
 def test_bad_tables(write, name, content, arguments, message):
     with pytest.raises(DataError, match=message):
         TableTask(write(name, content), **arguments)

@@ -19,8 +19,10 @@ NER = Path(__file__).parents[2] / "fixtures" / "ner"
 def by_hand(path: Path) -> list[list[tuple[str, str]]]:
     """A file without faults, read the short way: blocks, lines, first and last word of a line."""
     blocks = re.split(r"\n[ \t]*\n", path.read_text("utf-8"))
-    found = [[(line.split()[0], line.split()[-1]) for line in block.split("\n") if line.strip()]
-             for block in blocks]  # fmt: skip
+    found = [
+        [(line.split()[0], line.split()[-1]) for line in block.split("\n") if line.strip()]
+        for block in blocks
+    ]
     return [block for block in found if block and block[0][0] != "-DOCSTART-"]
 
 
@@ -134,8 +136,9 @@ def test_a_sentence_a_line_without_labels(tmp_path: Path) -> None:
     path = tmp_path / "test.tsv"
     path.write_text("how are you\nyes\n")
     assert [each.words for each in conll.read(path, tagged=False).sentences] == [
-        ("how", "are", "you"), ("yes",),
-    ]  # fmt: skip
+        ("how", "are", "you"),
+        ("yes",),
+    ]
     plain = path.rename(tmp_path / "test.txt")
     assert len(conll.read(plain, form="rows", tagged=False)) == 2
     with pytest.raises(DataError, match="column"):

@@ -28,7 +28,7 @@ SENTENCES = [("the", "cat", "ab"), ("a",), ("cat", "\u200b", "aba", "b", "the"),
 @pytest.fixture(scope="module")
 def model() -> Any:
     torch.manual_seed(7)
-    changed = folders.tiny("tagging", id2label=LABELS)
+    changed = folders.tiny("token_classification", id2label=LABELS)
     return changed
 
 
@@ -89,8 +89,9 @@ def test_a_text_is_split_and_its_entities_are_pieces_of_it(model: Any, folder: s
     covered = sum(word.tag != "O" for word in answer.words)
     assert covered == sum(
         entity.start <= word.start < entity.end
-        for entity in answer.entities for word in answer.words
-    )  # fmt: skip
+        for entity in answer.entities
+        for word in answer.words
+    )
 
 
 def test_entities_by_hand() -> None:
@@ -111,8 +112,10 @@ def test_entities_by_hand() -> None:
     assert shares == pytest.approx(right)
     made = tagging._tagging(texts[0], tagging._places(words), said, shares, entities=True)
     assert [(each.text, each.type, each.start, each.end) for each in made.entities] == [
-        ("Anna Lee", "PER", 0, 8), ("Bo", "PER", 13, 15), ("New York", "LOC", 19, 27),
-    ]  # fmt: skip
+        ("Anna Lee", "PER", 0, 8),
+        ("Bo", "PER", 13, 15),
+        ("New York", "LOC", 19, 27),
+    ]
     assert made.entities[2].score == pytest.approx(sum(right[5:]) / 2)
 
 
@@ -122,8 +125,11 @@ def test_any_text_is_split_without_overlap(text: str) -> None:
 
     assert all(start < end for start, end in places)
     assert all(one[1] <= two[0] for one, two in zip(places, places[1:], strict=False))
-    rest = [text[place] for place in range(len(text))
-            if not any(start <= place < end for start, end in places)]  # fmt: skip
+    rest = [
+        text[place]
+        for place in range(len(text))
+        if not any(start <= place < end for start, end in places)
+    ]
     assert not any(char.isalnum() or char in ".,-'#" for char in rest)
     # The words, each on its own, are the pieces of the whole text.
     if "#" not in text and "\u0301" not in text:
@@ -133,7 +139,7 @@ def test_any_text_is_split_without_overlap(text: str) -> None:
 
 def test_plain_labels_have_no_entities(tmp_path: Any) -> None:
     torch.manual_seed(3)
-    path = checkpoint.write(tmp_path / "m", folders.tiny("tagging"), TINY)
+    path = checkpoint.write(tmp_path / "m", folders.tiny("token_classification"), TINY)
 
     answer = load(path).tag("the cat")
 
@@ -157,7 +163,7 @@ def test_long_texts_are_read_in_windows(model: Any, folder: str) -> None:
 
 
 def test_what_is_no_tagger(tmp_path: Any, folder: str) -> None:
-    for head, has in (("classification", "a classification head"), ("encoder", "no head")):
+    for head, has in (("classification", "a classification head"), ("embedding", "no head")):
         path = checkpoint.write(tmp_path / head, folders.tiny(head), TINY)
         with pytest.raises(UsageError, match=f"{has}; tag needs a tagger"):
             load(path).tag("a")

@@ -29,7 +29,7 @@ TEXT = (
 @pytest.fixture
 def model() -> Any:
     torch.manual_seed(21)  # tags of every kind
-    return folders.tiny("tagging", id2label=LABELS)
+    return folders.tiny("token_classification", id2label=LABELS)
 
 
 @pytest.fixture
@@ -69,9 +69,7 @@ def test_predictions_and_scores(model: Any, data: evaluate.Data, tmp_path: Path)
     scores = evaluate.judge(model, {"dev": data}, TAGS, torch.float32, tmp_path / "run")
     assert scores == found == json.loads((tmp_path / "run/eval_results.json").read_text())
     rows = (tmp_path / "run/dev_predictions.conll").read_text().splitlines()
-    assert [row.split(" ")[0] for row in rows] == [
-        line.split(" ")[0] for line in TEXT.splitlines()
-    ]  # fmt: skip
+    assert [row.split(" ")[0] for row in rows] == [line.split(" ")[0] for line in TEXT.splitlines()]
 
 
 def test_what_chooses(data: evaluate.Data) -> None:

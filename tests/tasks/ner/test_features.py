@@ -24,9 +24,11 @@ FIXTURES = Path(__file__).parents[2] / "fixtures"
 TINY = folders.tokenizer()
 # Word i of a text is "wi" with so many "x" behind it, or nothing: every window can be located.
 NUMBERED = WordPiece(
-    Vocab.from_tokens(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "##x"]
-                      + [f"w{number}" for number in range(80)])
-)  # fmt: skip
+    Vocab.from_tokens(
+        ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "##x"]
+        + [f"w{number}" for number in range(80)]
+    )
+)
 TEXTS = st.lists(st.lists(st.integers(-1, 4), max_size=16), max_size=5)
 
 
@@ -39,8 +41,10 @@ def test_every_word_counts_once_where_it_has_most_context(
     sizes: list[list[int]], max_len: int
 ) -> None:
     names = iter(range(80))
-    texts = [[f"w{next(names)}" + "x" * size if size >= 0 else "\u200b" for size in text]
-             for text in sizes]  # fmt: skip
+    texts = [
+        [f"w{next(names)}" + "x" * size if size >= 0 else "\u200b" for size in text]
+        for text in sizes
+    ]
     flat = [word for text in texts for word in text]
     made = featurize_words(NUMBERED, texts, max_len, [list(range(len(text))) for text in texts])
     pieces = [NUMBERED.ids(word)[: max_len - 2] for word in flat]

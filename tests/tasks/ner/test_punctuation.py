@@ -48,8 +48,10 @@ def test_rows_go_on_where_the_last_one_ended() -> None:
     rows = list(punctuation.rows_of(lines, 3))
 
     assert [" ".join(word for word, _ in row) for row in rows] == [
-        "one two three", "four five six", "seven eight",
-    ]  # fmt: skip
+        "one two three",
+        "four five six",
+        "seven eight",
+    ]
     assert ["".join(label for _, label in row) for row in rows] == ["COP", "EOC", "OP"]
     assert list(punctuation.rows_of(["--"], 3)) == []
 
@@ -92,8 +94,11 @@ def test_mistakes_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
 
     def said(*words: str) -> str:
         with pytest.raises(SystemExit) as ended:
-            run(lambda: script["main"](["--input_file", str(path), "--output_dir",
-                                        str(tmp_path / "out"), *words]))  # fmt: skip
+            run(
+                lambda: script["main"](
+                    ["--input_file", str(path), "--output_dir", str(tmp_path / "out"), *words]
+                )
+            )
         assert ended.value.code == 2
         return capsys.readouterr().err
 

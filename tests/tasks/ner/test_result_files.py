@@ -69,5 +69,9 @@ def test_a_line_of_json() -> None:
         "entities": [{"text": "New York", "type": "A", "start": 0, "end": 8, "score": 0.625}],
     }
     assert record(found, PLAIN)["words"][1] == {
-        "text": "York", "start": 4, "end": 8, "label": "E-A", "score": 0.75,
-    }  # fmt: skip
+        "text": "York",
+        "start": 4,
+        "end": 8,
+        "label": "E-A",
+        "score": 0.75,
+    }

@@ -43,10 +43,14 @@ def sides(seed: int) -> tuple[list[list[str]], list[list[str]]]:
 def slow(predicted: list[list[str]], gold: list[list[str]], kind: str | None = None) -> list[float]:
     """Precision, recall and F1 from sets of entities."""
     got, want = (
-        {(row, *span) for row, tags in enumerate(side) for span in spans(tags)
-         if kind in (None, span.type)}
+        {
+            (row, *span)
+            for row, tags in enumerate(side)
+            for span in spans(tags)
+            if kind in (None, span.type)
+        }
         for side in (predicted, gold)
-    )  # fmt: skip
+    )
     right = len(got & want)
     return [right / len(got), right / len(want), 2 * right / (len(got) + len(want))]
 
@@ -106,8 +110,11 @@ def test_no_entity_at_all() -> None:
     nothing = [["O", "O"]]
 
     assert scores.score(nothing, nothing) == {
-        "f1": 0.0, "precision": 0.0, "recall": 0.0, "accuracy": 1.0,
-    }  # fmt: skip
+        "f1": 0.0,
+        "precision": 0.0,
+        "recall": 0.0,
+        "accuracy": 1.0,
+    }
     assert scores.report(nothing, nothing) == {}
     assert scores.report([["B-A", "O"]], nothing)["A"]["precision"] == 0.0
 
@@ -115,8 +122,10 @@ def test_no_entity_at_all() -> None:
 def test_plain_labels(seed: int) -> None:
     generator = random.Random(seed)
     gold = [generator.choices("OOOOCPQ", k=generator.randint(1, 9)) for _ in range(100)]
-    predicted = [[generator.choice("OCPE") if generator.random() < 0.3 else tag for tag in each]
-                 for each in gold]  # fmt: skip
+    predicted = [
+        [generator.choice("OCPE") if generator.random() < 0.3 else tag for tag in each]
+        for each in gold
+    ]
     flat = [tag for each in gold for tag in each], [tag for each in predicted for tag in each]
 
     found = scores.score_labels(predicted, gold)
@@ -134,8 +143,10 @@ def test_plain_labels(seed: int) -> None:
         assert row["f1"] == pytest.approx(table[label]["f1-score"])
         assert row["support"] == table[label]["support"]
     assert scores.score_labels([["O"]], [["O"]]) == {
-        "macro_f1": 0.0, "micro_f1": 0.0, "accuracy": 1.0,
-    }  # fmt: skip
+        "macro_f1": 0.0,
+        "micro_f1": 0.0,
+        "accuracy": 1.0,
+    }
 
 
 @pytest.mark.parametrize("count", [scores.score, scores.score_labels, scores.report])

@@ -122,8 +122,10 @@ def test_schemes_of_real_files() -> None:
     for name in ("wnut17.conll", "wikigold.conll", "ncbi.txt"):
         schemes[name] = tags.scheme_of(each.tags or () for each in conll.read(NER / name).sentences)
     assert schemes == {
-        "wnut17.conll": ("iob2", 0), "wikigold.conll": ("iob1", 0), "ncbi.txt": ("iob2", 0),
-    }  # fmt: skip
+        "wnut17.conll": ("iob2", 0),
+        "wikigold.conll": ("iob1", 0),
+        "ncbi.txt": ("iob2", 0),
+    }
 
 
 def test_faults_name_file_and_line() -> None:

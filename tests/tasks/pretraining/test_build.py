@@ -90,8 +90,9 @@ def test_the_summary_is_what_the_shards_hold(tmp_path: Path) -> None:
     assert summary.cut_tokens > 0
     written = json.loads((tmp_path / "out" / "summary.json").read_text("utf-8"))
     assert written == stated | {
-        "settings": asdict(SETTINGS), "vocab_sha256": texts.tokenizer().vocab.sha256,
-    }  # fmt: skip
+        "settings": asdict(SETTINGS),
+        "vocab_sha256": texts.tokenizer().vocab.sha256,
+    }
     tokenizer = read_tokenizer(tmp_path / "out")
     assert tokenizer.vocab.tokens == texts.tokenizer().vocab.tokens
     assert len(Shards.open([f"{tmp_path}/out/part-*.npz"], tokenizer.vocab)) == sums["instances"]
@@ -163,8 +164,14 @@ def test_shards_that_are_there(tmp_path: Path) -> None:
     assert shards(tmp_path / "out") == before
     run([path], tmp_path / "out", num_outputs=2, overwrite=True)
     names = [path.name for path in (tmp_path / "out").iterdir()]
-    assert sorted(names) == ["part-000.npz", "part-001.npz", "summary.json", "tokenizer.json",
-                             "tokenizer_config.json", "vocab.txt"]  # fmt: skip
+    assert sorted(names) == [
+        "part-000.npz",
+        "part-001.npz",
+        "summary.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "vocab.txt",
+    ]
 
 
 def test_what_fails_leaves_no_shard(tmp_path: Path) -> None:

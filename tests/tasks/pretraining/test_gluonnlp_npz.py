@@ -201,9 +201,14 @@ def state(shape: bytes, kind: bytes, data: bytes) -> bytes:
     return b"(K\x01" + shape + kind + b"\x89" + data + b"tb"
 
 
-WHOLE = b"\x80\x03" + NDARRAY + state(
-    b"K\x02\x85", O8, b"](" + 2 * (NDARRAY + state(b"K\x01\x85", I4, b"C\x04\1\2\3\4")) + b"e"
-) + b"."  # fmt: skip
+WHOLE = (
+    b"\x80\x03"
+    + NDARRAY
+    + state(
+        b"K\x02\x85", O8, b"](" + 2 * (NDARRAY + state(b"K\x01\x85", I4, b"C\x04\1\2\3\4")) + b"e"
+    )
+    + b"."
+)
 
 
 def test_the_pickle_that_the_next_ones_break():

@@ -32,9 +32,11 @@ DOCUMENTS = st.lists(st.lists(st.integers(1, 40), min_size=1, max_size=12), min_
 def test_every_instance(documents: list[list[int]], limit: int, seed: int) -> None:
     store = of_lengths(documents)
     found = make_plan(
-        store, np.arange(len(documents)), np.zeros(len(documents), np.int64),
+        store,
+        np.arange(len(documents)),
+        np.zeros(len(documents), np.int64),
         Settings(limit, short_seq_prob=0.5, seed=seed),
-    )  # fmt: skip
+    )
     assert len(found) >= len(documents)
     assert found.lengths.max() <= limit
     assert min(found.a_length.min(), found.b_length.min()) >= 1
@@ -58,9 +60,7 @@ def test_short_documents_are_covered() -> None:
     """Without cuts, first texts and what comes next hold every sentence once."""
     store = of_lengths([[1, 2, 3, 1], [2, 2], [1]])
     for seed in range(20):
-        found = make_plan(
-            store, np.arange(3), np.zeros(3, np.int64), Settings(64, 0.0, seed=seed)
-        )  # fmt: skip
+        found = make_plan(store, np.arange(3), np.zeros(3, np.int64), Settings(64, 0.0, seed=seed))
         seen = [0] * len(store.ids)
         for row in range(len(found)):
             for token in range(found.a_start[row], found.a_start[row] + found.a_length[row]):
@@ -135,9 +135,14 @@ def test_coins() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"max_seq_length": 4}, {"dupe_factor": 0}, {"short_seq_prob": 1.5}, {"masked_lm_prob": -0.1},
-     {"max_predictions_per_seq": 0}],
-)  # fmt: skip
+    [
+        {"max_seq_length": 4},
+        {"dupe_factor": 0},
+        {"short_seq_prob": 1.5},
+        {"masked_lm_prob": -0.1},
+        {"max_predictions_per_seq": 0},
+    ],
+)
 def test_settings_that_make_nothing(wrong: dict[str, float]) -> None:
     with pytest.raises(UsageError, match=f"--{next(iter(wrong))} "):
         Settings(**wrong)  # type: ignore[arg-type]

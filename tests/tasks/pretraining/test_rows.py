@@ -36,6 +36,11 @@ def test_types(shard):
     rows = shard[1].rows(np.arange(9))
     kinds = {name: getattr(rows, name).dtype.name for name in rows.__dataclass_fields__}
     assert kinds == {
-        "ids": "int32", "offsets": "int64", "types": "uint8", "masked_sequence": "int64",
-        "masked_positions": "int64", "masked_ids": "int64", "next_sentence": "int64",
-    }  # fmt: skip
+        "ids": "int32",
+        "offsets": "int64",
+        "types": "uint8",
+        "masked_sequence": "int64",
+        "masked_positions": "int64",
+        "masked_ids": "int64",
+        "next_sentence": "int64",
+    }

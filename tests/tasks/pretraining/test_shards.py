@@ -78,12 +78,16 @@ def test_the_file_is_what_the_documentation_says(folder):
     with np.load(folder / "p3.npz") as found:
         N, T, M = 17, len(found["input_ids"]), len(found["masked_lm_ids"])
         assert {name: (found[name].dtype.str, found[name].shape) for name in found} == {
-            "version": ("<i8", ()), "input_ids": ("<u2", (T,)), "offsets": ("<i8", (N + 1,)),
-            "segment_split": ("<i4", (N,)), "masked_lm_positions": ("<u2", (M,)),
+            "version": ("<i8", ()),
+            "input_ids": ("<u2", (T,)),
+            "offsets": ("<i8", (N + 1,)),
+            "segment_split": ("<i4", (N,)),
+            "masked_lm_positions": ("<u2", (M,)),
             "masked_lm_ids": ("<u2", (M,)),
-            "masked_offsets": ("<i8", (N + 1,)), "next_sentence_labels": ("|i1", (N,)),
+            "masked_offsets": ("<i8", (N + 1,)),
+            "next_sentence_labels": ("|i1", (N,)),
             "vocab_sha256": ("|S64", ()),
-        }  # fmt: skip
+        }
         assert found["vocab_sha256"].item().decode() == VOCAB.sha256
 
 
@@ -197,7 +201,7 @@ def rewrite(path: Path, **changes) -> None:
         ("next_sentence_labels=a['segment_split']", "next_sentence_labels as <i4"),
         ("vocab_sha256=np.array(b'x')", "vocab_sha256 as"),
     ],
-)  # fmt: skip
+)
 def test_structure_is_looked_at_when_a_file_is_opened(folder, change, message):
     path = folder / "p3.npz"
     name, value = change.split("=", 1)
@@ -210,11 +214,15 @@ def test_structure_is_looked_at_when_a_file_is_opened(folder, change, message):
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("input_ids", len(VOCAB)), ("masked_lm_ids", len(VOCAB)), ("masked_lm_positions", 40),
-        ("segment_split", -1), ("segment_split", 60), ("next_sentence_labels", 2),
+        ("input_ids", len(VOCAB)),
+        ("masked_lm_ids", len(VOCAB)),
+        ("masked_lm_positions", 40),
+        ("segment_split", -1),
+        ("segment_split", 60),
+        ("next_sentence_labels", 2),
         ("next_sentence_labels", -2),
     ],
-)  # fmt: skip
+)
 def test_contents_are_looked_at_before_the_first_use(folder, name, value):
     path = folder / "p3.npz"
     array = np.array(npz.read(path)[name])

@@ -32,9 +32,17 @@ def equal(first: Windows, second: Windows) -> bool:
     def columns(made: Windows) -> list[Any]:
         features = made.features
         return [
-            features.ids, features.offsets, features.types, features.labels, made.question,
-            made.first, made.piece, made.kept, made.start, made.end,
-        ]  # fmt: skip
+            features.ids,
+            features.offsets,
+            features.types,
+            features.labels,
+            made.question,
+            made.first,
+            made.piece,
+            made.kept,
+            made.start,
+            made.end,
+        ]
 
     same = all(
         a is b is None or (a.dtype == b.dtype and np.array_equal(a, b))

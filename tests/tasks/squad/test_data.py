@@ -80,8 +80,9 @@ def test_answers_that_are_not_where_the_file_says(caplog: pytest.LogCaptureFixtu
                 moved += answer.start != start
     assert (lost, moved) == (4, 7)
     assert {kind: len(lines) for kind, lines in found.problems.items()} == {
-        squad.LOST: lost, squad.MOVED: moved,
-    }  # fmt: skip
+        squad.LOST: lost,
+        squad.MOVED: moved,
+    }
     said = "17 questions about 4 contexts; 4 answers that are not in their context; 7 answers found"
     assert said in caplog.text
     assert "question DEV_6_QUERY_2: the answer '2010年是邹游" in caplog.text
@@ -121,11 +122,14 @@ def test_other_shapes_of_answers(tmp_path: Path) -> None:
     lists = {"text": ["cat", "the cat"], "answer_start": [4, 0]}
     found = read(
         written(
-            tmp_path, entry(answers=lists), entry(id=7, answers=[{"text": "sat"}]),
-            entry(id="no", answers=[]), entry(id="said", is_impossible=True, answers=[]),
+            tmp_path,
+            entry(answers=lists),
+            entry(id=7, answers=[{"text": "sat"}]),
+            entry(id="no", answers=[]),
+            entry(id="said", is_impossible=True, answers=[]),
             {"id": "hidden", "question": "?"},
         )
-    ).questions  # fmt: skip
+    ).questions
 
     assert found[0].answers == (Answer("cat", 4), Answer("the cat", 0))
     assert (found[1].id, found[1].answers) == ("7", (Answer("sat", 8),))
@@ -144,9 +148,13 @@ def test_what_cannot_be_trained_on_is_counted(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = written(
-        tmp_path, entry(), entry(id="q2", answers=[{"text": "dog", "answer_start": 4}]),
-        entry(id="q3", answers=[]), entry(id="q4", question=" "), {"id": "q5", "question": "?"},
-    )  # fmt: skip
+        tmp_path,
+        entry(),
+        entry(id="q2", answers=[{"text": "dog", "answer_start": 4}]),
+        entry(id="q3", answers=[]),
+        entry(id="q4", question=" "),
+        {"id": "q5", "question": "?"},
+    )
     with caplog.at_level(logging.INFO, "plainbert"):
         found = read(path)
         assert [each.id for each in found.trainable(False)] == ["q1", "q4"]
@@ -211,8 +219,11 @@ def test_fields_that_lack_name_the_question(tmp_path: Path, key: str) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('{"data": [\n {"title" "x"}]}', r"some.json:2: is not JSON: Expecting ':' delimiter "
-         r"\(column 11, character 21 of the file, near '.*title"),
+        (
+            '{"data": [\n {"title" "x"}]}',
+            r"some.json:2: is not JSON: Expecting ':' delimiter "
+            r"\(column 11, character 21 of the file, near '.*title",
+        ),
         ("", "some.json:1: is not JSON"),
         ("[" * 100_000, "is not JSON"),
         ("1" * 5000, "is not JSON"),
@@ -224,7 +235,7 @@ def test_fields_that_lack_name_the_question(tmp_path: Path, key: str) -> None:
         ('{"data": [{"paragraphs": [{"context": "a"}]}]}', r"paragraphs\[0\] has no 'qas'"),
     ],
     ids=lambda value: value[:20],
-)  # fmt: skip
+)
 def test_files_that_are_no_questions(tmp_path: Path, text: str, said: str) -> None:
     path = tmp_path / "some.json"
     path.write_text(text)

@@ -55,9 +55,12 @@ def google(
                     continue
                 piece = int(windows.piece[window]) - first
                 tried.append(
-                    (int(windows.start[piece + one]), int(windows.end[piece + other]),
-                     start[one] + end[other])
-                )  # fmt: skip
+                    (
+                        int(windows.start[piece + one]),
+                        int(windows.end[piece + other]),
+                        start[one] + end[other],
+                    )
+                )
     tried.sort(key=lambda each: each[2], reverse=True)
     found: list[tuple[str, int, int, float]] = []
     for begin_char, end_char, score in tried:
@@ -79,9 +82,11 @@ def case(draw: st.DrawFn) -> tuple[list[Question], Search, int, bool]:
         for row in range(draw(st.integers(1, 4)))
     ]
     search = Search(
-        draw(st.integers(1, 8)), draw(st.integers(1, 9)), draw(st.booleans()),
+        draw(st.integers(1, 8)),
+        draw(st.integers(1, 9)),
+        draw(st.booleans()),
         draw(st.floats(-3, 3)),
-    )  # fmt: skip
+    )
     return questions, search, draw(st.integers(0, 2**31)), draw(st.booleans())
 
 
@@ -141,8 +146,11 @@ def check_choice(answer: Answer, search: Search) -> None:
         assert (answer.text, answer.start, answer.end, answer.probability) == ("", 0, 0, 0.0)
     else:
         assert (answer.text, answer.start, answer.end, answer.probability) == (
-            chosen.text, chosen.start, chosen.end, chosen.probability,
-        )  # fmt: skip
+            chosen.text,
+            chosen.start,
+            chosen.end,
+            chosen.probability,
+        )
 
 
 def two_questions() -> tuple[list[Question], Windows, Any]:

@@ -87,16 +87,20 @@ def test_the_scoring_is_chosen_once_and_logged(caplog: pytest.LogCaptureFixture)
 
 def made(impossible: bool) -> tuple[Headed, dict[str, Asked]]:
     torch.manual_seed(3)
-    model = folders.tiny("span")
+    model = folders.tiny("question_answering")
     assert isinstance(model, Headed)
     sets = {}
     for split, count in (("dev", 6), ("predict", 4)):
         questions = [
-            Question(f"{split}{row}", "a", "b c cat " * (row + 2),
-                     () if impossible and row % 2 else (data.Answer("cat", 4),),
-                     impossible and row % 2 == 1)
+            Question(
+                f"{split}{row}",
+                "a",
+                "b c cat " * (row + 2),
+                () if impossible and row % 2 else (data.Answer("cat", 4),),
+                impossible and row % 2 == 1,
+            )
             for row in range(count)
-        ]  # fmt: skip
+        ]
         windows = build(folders.tokenizer(), questions, Limits(16, 4, 4))
         sets[split] = Asked.of(Squad(questions), windows)
     return model, sets

@@ -32,12 +32,17 @@ def saved(folder: Path, name: str, split: str = "validation") -> Path:
     """The fixture in the columns of the hub's data set."""
     rows = [
         {
-            "id": each.id, "title": each.title, "context": each.context, "question": each.question,
-            "answers": {"text": [answer.text for answer in each.answers],
-                        "answer_start": [answer.start for answer in each.answers]},
+            "id": each.id,
+            "title": each.title,
+            "context": each.context,
+            "question": each.question,
+            "answers": {
+                "text": [answer.text for answer in each.answers],
+                "answer_start": [answer.start for answer in each.answers],
+            },
         }
         for each in read(FIXTURES / f"{name}.json").questions
-    ]  # fmt: skip
+    ]
     DatasetDict({split: Dataset.from_list(rows)}).save_to_disk(str(folder))
     return folder
 
@@ -45,15 +50,20 @@ def saved(folder: Path, name: str, split: str = "validation") -> Path:
 @pytest.mark.parametrize(
     ("place", "variable"),
     [
-        ("mine", "SQUAD_DIR"), ("squad", None), ("home/.mxnet/datasets/squad", None),
+        ("mine", "SQUAD_DIR"),
+        ("squad", None),
+        ("home/.mxnet/datasets/squad", None),
         ("mx/datasets/squad", "MXNET_HOME"),
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("version_2", [False, True])
 def test_the_usual_folders(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, variable: str | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    place: str,
+    variable: str | None,
     version_2: bool,
-) -> None:  # fmt: skip
+) -> None:
     name = "dev-v2.0.json" if version_2 else "dev-v1.1.json"
     (tmp_path / place).mkdir(parents=True)
     shutil.copy(FIXTURES / name, tmp_path / place)

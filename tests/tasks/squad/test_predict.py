@@ -35,10 +35,10 @@ def test_search_is_given_else_of_the_training() -> None:
 
 def test_windows_longer_than_the_model() -> None:
     with pytest.raises(UsageError, match="max_len=50: this model has 32 positions"):
-        ask(folders.tiny("span"), folders.tokenizer(), [], Limits(50, 8, 8), Search())
+        ask(folders.tiny("question_answering"), folders.tokenizer(), [], Limits(50, 8, 8), Search())
 
 
 def test_an_encoder_has_no_answers() -> None:
     questions = [Question("q", "a", "b")]
     with pytest.raises(UsageError, match="has no head; answering needs a span head"):
-        ask(folders.tiny("encoder"), folders.tokenizer(), questions, Limits(20, 8, 8), Search())
+        ask(folders.tiny("embedding"), folders.tokenizer(), questions, Limits(20, 8, 8), Search())

@@ -25,15 +25,20 @@ def test_the_files_of_version_1(tmp_path: Path) -> None:
     result_files.write_folder(tmp_path, FOUND)
 
     assert {path.name for path in tmp_path.iterdir()} == {
-        "predictions.json", "nbest_predictions.json",
-    }  # fmt: skip
+        "predictions.json",
+        "nbest_predictions.json",
+    }
     assert json.loads((tmp_path / "predictions.json").read_text()) == {"x": "cat", "y": ""}
     nbest = json.loads((tmp_path / "nbest_predictions.json").read_text())
     assert nbest["y"] == []
     assert nbest["x"][1] == {
-        "text": "the cat", "probability": 0.25, "start_logit": 1.0, "end_logit": 1.5, "start": 0,
+        "text": "the cat",
+        "probability": 0.25,
+        "start_logit": 1.0,
+        "end_logit": 1.5,
+        "start": 0,
         "end": 7,
-    }  # fmt: skip
+    }
 
 
 def test_lines_with_everything_and_half_characters(tmp_path: Path) -> None:
@@ -50,8 +55,9 @@ def test_lines_with_everything_and_half_characters(tmp_path: Path) -> None:
 
 def test_tables() -> None:
     assert result_files.table(QUESTIONS[:1], FOUND[:1]).splitlines() == [
-        "question\tanswer\tprobability\tstart\tend", "who sat?\tcat\t0.75\t4\t7",
-    ]  # fmt: skip
+        "question\tanswer\tprobability\tstart\tend",
+        "who sat?\tcat\t0.75\t4\t7",
+    ]
     rows = result_files.table(QUESTIONS[:1], FOUND[:1], n_best=2).splitlines()
     assert [row.split("\t")[1] for row in rows[1:]] == ["cat", "the cat"]
     assert len(result_files.table(QUESTIONS[1:], FOUND[1:], n_best=2).splitlines()) == 2

@@ -72,10 +72,11 @@ def official_v2(
         ours = words_of(said[key])
         raw["exact"][key] = max(int(ours == text) for text in right)
         raw["f1"][key] = max(
-            int(ours == text) if not ours or not text
+            int(ours == text)
+            if not ours or not text
             else harmonic(shared(ours, text), len(ours), len(text))
             for text in right
-        )  # fmt: skip
+        )
     found: dict[str, float] = {}
     for prefix, keys in (
         ("", list(gold)),
@@ -116,10 +117,11 @@ def test_version_1_to_the_last_digit(rows: list[tuple[list[str], str]], lost: se
 @given(
     st.lists(
         st.tuples(st.lists(WORDS, max_size=3), WORDS, st.sampled_from([0.0, 0.1, 0.5, 0.9, 1.0])),
-        min_size=1, max_size=7,
+        min_size=1,
+        max_size=7,
     ),
     st.sampled_from([1.0, 0.5]),
-)  # fmt: skip
+)
 def test_version_2_to_the_last_digit(
     rows: list[tuple[list[str], str, float]], threshold: float
 ) -> None:
@@ -179,10 +181,12 @@ def segments(text: str) -> list[str]:
 
 def longest(first: list[str], second: list[str]) -> int:
     runs = (
-        size for size in range(len(first), 0, -1)
-        for at in range(len(first) - size + 1) for other in range(len(second) - size + 1)
+        size
+        for size in range(len(first), 0, -1)
+        for at in range(len(first) - size + 1)
+        for other in range(len(second) - size + 1)
         if first[at : at + size] == second[other : other + size]
-    )  # fmt: skip
+    )
     return next(runs, 0)
 
 

@@ -45,21 +45,24 @@ def google(questions: list[Question], limits: Limits) -> list[dict[str, Any]]:
             label = (0, 0)
             if target is not None:
                 inside = [
-                    token for token in range(len(pieces))
+                    token
+                    for token in range(len(pieces))
                     if pieces.end[token] > target.start and pieces.start[token] < target.end
-                ]  # fmt: skip
+                ]
                 if not inside:
                     label = (IGNORE, IGNORE)
                 elif inside[0] >= start and inside[-1] < start + length:
                     shift = len(asked) + 2 - start
                     label = (inside[0] + shift, inside[-1] + shift)
             best = [
-                place for place in range(length)
+                place
+                for place in range(length)
                 if max(
                     range(len(parts)),
                     key=lambda other: _score(parts[other], start + place),  # noqa: B023
-                ) == number
-            ]  # fmt: skip
+                )
+                == number
+            ]
             features.append(
                 {
                     "row": row,
@@ -118,8 +121,13 @@ def question(draw: st.DrawFn) -> Question:
     answers = (Answer(text, start),) if text else ()
     if draw(st.booleans()):
         answers = (Answer("zz", NOWHERE), *answers)
-    return Question("q", draw(st.text(letters, max_size=12)), context, answers,
-                    impossible=draw(st.integers(0, 4)) == 0)  # fmt: skip
+    return Question(
+        "q",
+        draw(st.text(letters, max_size=12)),
+        context,
+        answers,
+        impossible=draw(st.integers(0, 4)) == 0,
+    )
 
 
 @settings(max_examples=300, deadline=None)

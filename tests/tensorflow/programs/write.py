@@ -147,13 +147,20 @@ def split(prefix):
             part = f"{prefix}_part{number}"
             chosen = names[number::3]
             data = [tf.constant(reader.get_tensor(name)) for name in chosen]
-            session.run(tf.raw_ops.SaveV2(
-                prefix=part, tensor_names=chosen, shape_and_slices=[""] * len(chosen), tensors=data
-            ))  # fmt: skip
+            session.run(
+                tf.raw_ops.SaveV2(
+                    prefix=part,
+                    tensor_names=chosen,
+                    shape_and_slices=[""] * len(chosen),
+                    tensors=data,
+                )
+            )
             parts.append(part)
-        session.run(tf.raw_ops.MergeV2Checkpoints(
-            checkpoint_prefixes=parts, destination_prefix=str(prefix), delete_old_dirs=False
-        ))  # fmt: skip
+        session.run(
+            tf.raw_ops.MergeV2Checkpoints(
+                checkpoint_prefixes=parts, destination_prefix=str(prefix), delete_old_dirs=False
+            )
+        )
     for path in prefix.parent.glob("*_part*"):
         path.unlink()
     for path in prefix.parent.glob("*of-00001"):
@@ -163,9 +170,11 @@ def split(prefix):
 def partitioned():
     """A large embedding in five parts of unequal size, one kernel divided by columns."""
     for name, shape, parts in (
-        ("rows", (300, 8), (5, 1)), ("columns", (6, 70), (1, 3)), ("one", (7,), (1,)),
+        ("rows", (300, 8), (5, 1)),
+        ("columns", (6, 70), (1, 3)),
+        ("one", (7,), (1,)),
         ("deep", (2, 3, 200), (1, 1, 4)),
-    ):  # fmt: skip
+    ):
         variable(name, *shape, partitioner=lambda shape, dtype, parts=parts: list(parts))
     save("partitioned")
 
@@ -176,11 +185,14 @@ def grid():
     whole = RNG.standard_normal((4, 6)).astype(np.float32)
     corners = [(row, column) for row in (0, 2) for column in (0, 3)]
     with v1.Session() as session:
-        session.run(tf.raw_ops.SaveV2(
-            prefix=str(FOLDER / "grid" / "model.ckpt"), tensor_names=["both"] * 4,
-            shape_and_slices=[f"4 6 {row},2:{column},3" for row, column in corners],
-            tensors=[tf.constant(whole[r:r + 2, c:c + 3]) for r, c in corners],
-        ))  # fmt: skip
+        session.run(
+            tf.raw_ops.SaveV2(
+                prefix=str(FOLDER / "grid" / "model.ckpt"),
+                tensor_names=["both"] * 4,
+                shape_and_slices=[f"4 6 {row},2:{column},3" for row, column in corners],
+                tensors=[tf.constant(whole[r : r + 2, c : c + 3]) for r, c in corners],
+            )
+        )
 
 
 def types():
@@ -216,9 +228,11 @@ def many():
     (FOLDER / "many").mkdir()
     prefix = str(FOLDER / "many" / "model.ckpt")
     with v1.Session() as session:
-        session.run(tf.raw_ops.SaveV2(
-            prefix=prefix, tensor_names=names, shape_and_slices=[""] * 10000, tensors=tensors
-        ))  # fmt: skip
+        session.run(
+            tf.raw_ops.SaveV2(
+                prefix=prefix, tensor_names=names, shape_and_slices=[""] * 10000, tensors=tensors
+            )
+        )
     values("many", prefix)
 
 

@@ -57,7 +57,7 @@ LIGHT = (
     "plainbert.tasks.classification.scores", "plainbert.tasks.classification.names",
     "plainbert.tasks.classification.find",
 )  # fmt: skip
-LINES = 300
+LINES = 340
 
 
 def room_of(module: str) -> str:

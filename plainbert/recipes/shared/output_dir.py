@@ -17,6 +17,7 @@ from typing import Any
 from plainbert import files
 from plainbert.cli import run
 from plainbert.errors import FormatError, UsageError
+from plainbert.infer.evaluation import RESULTS_FILE
 from plainbert.recipes.shared.lock import LOCK_FILE, Lock
 from plainbert.train import background, earlier, run_folder
 from plainbert.train.run_folder import ARGS_FILE
@@ -172,7 +173,7 @@ def _check_new(folder: Path, args: argparse.Namespace) -> None:
             f"--output_dir {folder} holds a run. Add {go_on}--overwrite to start anew there, or "
             "name another folder."
         )
-    names = (run_folder.METRICS_FILE, run_folder.RESULTS_FILE)
+    names = (run_folder.METRICS_FILE, RESULTS_FILE)
     _refuse_in_the_way(
         [*run_folder.in_the_way(folder), *filter(Path.exists, map(folder.joinpath, names))]
     )

@@ -126,10 +126,8 @@ def load(path: str | Path, key: str) -> Windows | None:
             log.warning("%s was made of other data or settings; it is made anew.", path)
             return None
         cut, unreached = columns["counts"].tolist()
-        features = Features(
-            **{name: columns.get(name) for name in _FEATURES},
-            cut=cut,  # type: ignore[arg-type]
-        )
+        arrays: dict[str, Any] = {name: columns.get(name) for name in _FEATURES}
+        features = Features(**arrays, cut=cut)
         found = Windows(features, **{name: columns[name] for name in _COLUMNS}, unreached=unreached)
     except _DAMAGE as error:
         log.warning("%s is damaged (%s); it is made anew.", path, error)

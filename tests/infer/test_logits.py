@@ -40,7 +40,7 @@ def test_an_empty_data_set(config: BertConfig, tokenizer: WordPiece) -> None:
 
 
 def test_heads_without_a_row_of_logits(config: BertConfig, tokenizer: WordPiece) -> None:
-    with pytest.raises(UsageError, match="a span head has no logits per row"):
+    with pytest.raises(UsageError, match="a question_answering head has no logits per row"):
         logits.run(MODELS["question_answering"](config), featurize(tokenizer, [("a",)], 24))
 
 

@@ -34,7 +34,7 @@ class Classifier(Headed):
         logits: Tensor = self.classifier(self.dropout(self.pooled(ids, types, layout)))
         return logits
 
-    def loss(self, logits: Tensor, labels: Tensor) -> Loss:
+    def loss(self, logits: Tensor, labels: Tensor, layout: Layout) -> Loss:
         """Cross entropy."""
         return cross_entropy(logits, labels)
 
@@ -52,7 +52,7 @@ class Regressor(Classifier):
     def __init__(self, config: BertConfig) -> None:
         super().__init__(config.replace(id2label=config.id2label or ("LABEL_0",)))
 
-    def loss(self, logits: Tensor, labels: Tensor) -> Loss:
+    def loss(self, logits: Tensor, labels: Tensor, layout: Layout) -> Loss:
         """Half the squared error, as GluonNLP's L2Loss."""
         error = logits[:, 0].to(labels.dtype) - labels
         return Loss(0.5 * error.square().sum(), torch.tensor(len(labels), device=labels.device))
@@ -81,13 +81,7 @@ class QuestionAnswering(Headed):
 
     def loss(self, logits: Tensor, labels: Tensor, layout: Layout) -> Loss:
         """Mean of the start's and the end's cross entropy over the tokens of each sequence."""
-        lengths = layout.lengths()
-        places = torch.arange(int(lengths.max()), device=logits.device)
-        real = places < lengths[:, None]  # (B, L)
-        pairs = real.nonzero()  # (T, 2)
-        padded = logits.new_full((*real.shape, 2), -torch.inf)
-        padded[real] = logits.flatten(0, -2)[layout.rows(pairs)]
-        both = padded.transpose(1, 2)  # (B, 2, L)
+        both = layout.pad(logits, -torch.inf).transpose(1, 2)  # (B, L, 2) -> (B, 2, L)
         loss = cross_entropy(both, labels)
         return Loss(loss.total / 2, (labels != IGNORE).any(1).sum())
 
@@ -114,7 +108,7 @@ class TokenClassifier(Headed):
         logits: Tensor = self.classifier(self.dropout(self.encode(ids, types, layout).hidden))
         return logits
 
-    def loss(self, logits: Tensor, labels: Tensor) -> Loss:
+    def loss(self, logits: Tensor, labels: Tensor, layout: Layout) -> Loss:
         """Cross entropy over the labelled tokens."""
         return cross_entropy(logits, labels)
 
@@ -148,6 +142,6 @@ class MultipleChoice(Headed):
         scores: Tensor = self.classifier(self.dropout(self.pooled(ids, types, layout)))  # (B, 1)
         return scores.view(-1, self.num_choices)
 
-    def loss(self, logits: Tensor, labels: Tensor) -> Loss:
+    def loss(self, logits: Tensor, labels: Tensor, layout: Layout) -> Loss:
         """Cross entropy over the choices."""
         return cross_entropy(logits, labels)

@@ -78,6 +78,22 @@ class Layout(ABC):
     def lengths(self) -> Tensor:
         """Tokens of each sequence; (B,)."""
 
+    @abstractmethod
+    def pad(self, packed: Tensor, value: float = 0) -> Tensor:
+        """Give each sequence a row of its own, as long as the longest.
+
+        Args:
+            packed: (..., *), where ... is the shape of the ids: (T, *) of a packed batch.
+            value: what padding gets.
+
+        Returns:
+            (B, L, *)
+        """
+
+    @abstractmethod
+    def unpad(self, padded: Tensor) -> Tensor:
+        """The inverse of :meth:`pad`: (B, L, *) -> (..., *), (T, *) of a packed batch."""
+
 
 class Padded(Layout):
     """Sequences as rows of a (B, L) batch, for export and for callers who pad.
@@ -107,6 +123,13 @@ class Padded(Layout):
 
     def lengths(self) -> Tensor:
         return self.mask.sum(1)
+
+    def pad(self, packed: Tensor, value: float = 0) -> Tensor:
+        padding = ~self.mask[(..., *[None] * (packed.dim() - 2))]  # (B, L, 1 ...)
+        return packed.masked_fill(padding, value)
+
+    def unpad(self, padded: Tensor) -> Tensor:
+        return padded
 
 
 class Packed(Layout):
@@ -182,6 +205,20 @@ class Packed(Layout):
 
     def lengths(self) -> Tensor:
         return self._lengths.to(self.device)
+
+    def pad(self, packed: Tensor, value: float = 0) -> Tensor:
+        rows = packed.new_full((self.num_sequences * self.longest, *packed.shape[1:]), value)
+        rows = rows.index_copy(0, self._padded_rows(), packed)
+        return rows.unflatten(0, (self.num_sequences, self.longest))  # (B * L, *) -> (B, L, *)
+
+    def unpad(self, padded: Tensor) -> Tensor:
+        return padded.flatten(0, 1)[self._padded_rows()]  # (B, L, *) -> (T, *)
+
+    def _padded_rows(self) -> Tensor:
+        """The row of every token in a padded batch's (B * L) rows; (T,)."""
+        sequences = torch.arange(self.num_sequences, device=self.device)
+        sequences = sequences.repeat_interleave(self.lengths(), output_size=self.num_tokens)
+        return sequences * self.longest + self.positions()
 
 
 class Varlen(Packed):

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from plainbert.nn.bert import SelfAttention
 from plainbert.nn.linear import Linear
-from plainbert.nn.pretraining_heads import MaskedLM, Predictions
+from plainbert.nn.pretraining_heads import Predictions, WithPredictions
 
 Owner = SelfAttention | Linear | Predictions
 
@@ -41,7 +41,7 @@ class Mixed:
                 self._copy(module, [module.query, module.key, module.value], dtype)
             elif isinstance(module, Linear) and id(module) not in joined:
                 self._copy(module, [module], dtype)
-            elif isinstance(module, MaskedLM):
+            elif isinstance(module, WithPredictions):
                 words = module.bert.embeddings.word_embeddings.weight
                 head = module.cls.predictions
                 self._join(head, [words], [head.bias], dtype)

@@ -14,7 +14,7 @@ from torch import nn
 from plainbert.errors import PlainBertError
 from plainbert.nn.bert import Embeddings
 from plainbert.nn.headed import Headed
-from plainbert.nn.pretraining_heads import MaskedLM
+from plainbert.nn.pretraining_heads import WithPredictions
 from plainbert.train.memory import keep_freed
 from plainbert.train.mixed import Mixed
 from plainbert.train.objective import Labels, Objective, divided
@@ -197,7 +197,7 @@ def sparse_words(model: nn.Module, optimizer: Optimizer | None) -> None:
     for module in model.modules():
         if isinstance(module, Embeddings):
             module.sparse = optimizer is not None
-        if isinstance(module, MaskedLM) and module.cls.predictions.low is not None:
+        if isinstance(module, WithPredictions) and module.cls.predictions.low is not None:
             words = module.bert.embeddings.word_embeddings.weight
             names = [] if optimizer is None else optimizer.parameters.items()
             name = next((name for name, each in names if each is words), None)

@@ -20,7 +20,8 @@ spec.loader.exec_module(tiny)
 def gradients(model, scale=1.0):
     """Loss and gradients, the latter computed ``scale`` times too large on the way."""
     batch = collate(tiny.data(30), np.arange(30))
-    loss = model.loss(model(batch.ids, batch.types, batch.layout), batch.labels).total
+    logits = model(batch.ids, batch.types, batch.layout)
+    loss = model.loss(logits, batch.labels, batch.layout).total
     (loss * scale).backward()
     found = {name: each.grad / scale for name, each in model.named_parameters()}
     model.zero_grad()

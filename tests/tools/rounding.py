@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike
 from plainbert.config import BertConfig
 
 EPS = 2.0**-23  # of float32
-# Over models of random weights and processors' instruction sets, the largest difference of two
-# orders of summation was at most 2.2 times eps * sqrt(terms) * values; the median 0.3 times.
+# The largest difference of two orders of summation, in units of eps * root of the terms * values,
+# was 2.2 for 600 BERTs of random weights on two sets of instructions; the median was below 0.7.
 MARGIN = 4
 
 

@@ -175,8 +175,8 @@ def test_gpu_of_a_rank() -> None:
 def test_nothing_here_waits_for_torch() -> None:
     code = (
         "import sys\n"
-        "from plainbert.dist import agent, ending, failure, group, launch, packing, rendezvous\n"
-        "from plainbert.dist import spawn, watch, world\n"
+        "from plainbert.dist import agent, ending, failure, group, launch, lifeline\n"
+        "from plainbert.dist import packing, peers, rendezvous, spawn, supervise, watch, world\n"
         "world.World.current()\n"
         "print('torch' in sys.modules)"
     )

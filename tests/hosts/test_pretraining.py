@@ -58,15 +58,15 @@ def alone(shards: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, np
 
 def weights(folder: Path) -> dict[str, np.ndarray]:
     assert os.readlink(folder / "last") == f"step-{STEPS:07d}"
-    found: dict[str, np.ndarray] = load_file(folder / "last" / "model.safetensors")
-    return found
+    arrays: dict[str, np.ndarray] = load_file(folder / "last" / "model.safetensors")
+    return arrays
 
 
 def same(folder: Path, want: dict[str, np.ndarray]) -> None:
     """Equal but for the rounding of float32 sums in another order."""
-    found = weights(folder)
-    assert found.keys() == want.keys()
-    worst = max(float(np.abs(found[name] - want[name]).max()) for name in want)
+    arrays = weights(folder)
+    assert arrays.keys() == want.keys()
+    worst = max(float(np.abs(arrays[name] - want[name]).max()) for name in want)
     assert worst < 1e-5
 
 
@@ -91,7 +91,7 @@ def test_two_hosts_are_one_process(
 
 def ranks_of(run: Path) -> list[int]:
     """Process ids of the ranks of a run."""
-    found = []
+    pids = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             words = (folder / "cmdline").read_bytes().decode().split("\0")
@@ -99,8 +99,8 @@ def ranks_of(run: Path) -> list[int]:
         except (OSError, UnicodeDecodeError):
             continue
         if str(run) in words and re.search(r"(^|\0)(RANK|OMPI_COMM_WORLD_RANK)=", env):
-            found.append(int(folder.name))
-    return found
+            pids.append(int(folder.name))
+    return pids
 
 
 def step_of(run: Path) -> int:

@@ -199,7 +199,7 @@ def run(plan: Plan) -> int:
         return _start(plan).wait()
     for attempt in range(plan.max_restarts + 1):
         restarts = {RESTARTS: str(attempt)} if attempt else {}
-        with Lifelines(_own_address(plan.hosts)) as lifelines:
+        with Lifelines(_outward_address(plan.hosts)) as lifelines:
             env = {**plan.env, **restarts, LIFELINE: lifelines.place}
             running = _start(replace(plan, env=env), lifelines.broken)
             status = running.wait()
@@ -219,7 +219,7 @@ def _start(plan: Plan, rank_failed: Callable[[], bool] = lambda: False) -> Runni
     return Running(lines, plan.env, rank_failed, kill_stuck=plan.launcher == "mpirun")
 
 
-def _own_address(hosts: Sequence[tuple[str, int]]) -> str:
+def _outward_address(hosts: Sequence[tuple[str, int]]) -> str:
     """This host's address on the way to the others; the loopback's when all is on this host."""
     addresses = [source_address(name) for name, _ in hosts]
     outward = (address for address in addresses if address and not is_loopback(address))

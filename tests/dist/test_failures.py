@@ -19,11 +19,11 @@ from tests.dist.test_group import PROGRAMS
 from tests.tools.processes import Command, environment, progress, wait_for
 
 RANKS = [str(PROGRAMS / "ranks.py")]
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
 LAUNCHERS = {
     "spawn": [sys.executable, *RANKS, "--spawn", "3"],
-    "torchrun": [sys.executable, "-m", "torch.distributed.run", "--standalone",
-                 "--nproc-per-node=3", *RANKS],
-}  # fmt: skip
+    "torchrun": [*TORCHRUN, "--nproc-per-node=3", *RANKS],
+}
 if shutil.which("mpirun"):  # without it the suite of two hosts, which installs it, runs these
     LAUNCHERS["mpirun"] = ["mpirun", "-np", "3", "--oversubscribe", sys.executable, *RANKS]
 SOON = 8.0  # seconds, with three processes on a busy machine
@@ -184,7 +184,7 @@ def test_restarts(launcher: str, tmp_path: Path) -> None:
     output = tmp_path / "out"
     line = {
         "spawn": [sys.executable, "scripts/launch.py", "--ranks", "2", "--max_restarts", "2"],
-        "torchrun": [*LAUNCHERS["torchrun"][:4], "--nproc-per-node=2", "--max-restarts=2"],
+        "torchrun": [*TORCHRUN, "--nproc-per-node=2", "--max-restarts=2"],
     }[launcher]
     flags = ["--output", str(output), "--fail", "kill", "--who", "1"]
     done = Command([*line, *RANKS, *flags], environment()).wait(90)
@@ -196,9 +196,7 @@ def test_restarts(launcher: str, tmp_path: Path) -> None:
 def failed(exitcode: int, report: str = "") -> Any:
     """What torch notes down about a rank."""
     file, data = ("reply.json", {"message": {"message": report}}) if report else ("<N/A>", {})
-    return SimpleNamespace(
-        exitcode=exitcode, timestamp=0, error_file=file, error_file_data=data
-    )  # fmt: skip
+    return SimpleNamespace(exitcode=exitcode, timestamp=0, error_file=file, error_file_data=data)
 
 
 @pytest.mark.parametrize(

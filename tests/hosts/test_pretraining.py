@@ -23,11 +23,9 @@ pytestmark = pytest.mark.hosts
 
 SCRIPT = "scripts/bert/run_pretraining_hvd.py"
 STEPS = 24
-FLAGS = [
-    "--model", "bert_2_32_2", "--num_steps", str(STEPS), "--batch_size", "4", "--dropout", "0",
-    "--attention_dropout", "0", "--optimizer", "sgd", "--lr", "0.1", "--dtype", "float32",
-    "--gpus", "", "--log_interval", "1", "--threads", "1", "--dist_timeout", "8",
-]  # fmt: skip
+FLAGS = ["--model", "bert_2_32_2", "--dropout", "0", "--attention_dropout", "0", "--gpus", ""]
+FLAGS += ["--num_steps", str(STEPS), "--batch_size", "4", "--optimizer", "sgd", "--lr", "0.1"]
+FLAGS += ["--dtype", "float32", "--log_interval", "1", "--threads", "1", "--dist_timeout", "8"]
 
 
 @pytest.fixture(scope="module")
@@ -36,11 +34,10 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("text")
     text = (HERE / "data" / "pretrain" / "en_novels_sample.txt").read_text("utf-8")
     (folder / "text.txt").write_text(text[:100_000], encoding="utf-8")
-    line = [
-        sys.executable, "scripts/bert/create_pretraining_data.py", "--input_file",
-        str(folder / "text.txt"), "--output_dir", str(folder / "shards"), "--train_vocab", "500",
-        "--max_seq_length", "64", "--num_outputs", "1", "--num_workers", "1",
-    ]  # fmt: skip
+    line = [sys.executable, "scripts/bert/create_pretraining_data.py"]
+    line += ["--input_file", str(folder / "text.txt"), "--output_dir", str(folder / "shards")]
+    line += ["--train_vocab", "500", "--max_seq_length", "64", "--num_outputs", "1"]
+    line += ["--num_workers", "1"]
     done = Command(line, environment()).wait(120)
     assert done.status == 0, done.text
     return str(folder / "shards" / "*.npz")
@@ -80,9 +77,13 @@ def launch(hosts: Hosts, way: str, flags: Sequence[str], restarts: int = 0) -> C
 @pytest.mark.parametrize("strategy", ["ddp", "zero1", "fsdp", "hsdp"])
 @pytest.mark.parametrize("way", ["torchrun", "mpirun"])
 def test_two_hosts_are_one_process(
-    way: str, strategy: str, hosts: Hosts, shards: str, alone: dict[str, np.ndarray],
+    way: str,
+    strategy: str,
+    hosts: Hosts,
+    shards: str,
+    alone: dict[str, np.ndarray],
     tmp_path: Path,
-) -> None:  # fmt: skip
+) -> None:
     flags = [*FLAGS, "--data", shards, "--ckpt_dir", str(tmp_path / "run")]
     done = launch(hosts, way, [*flags, "--dist_strategy", strategy]).wait(120)
     assert done.status == 0, done.text

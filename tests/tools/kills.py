@@ -1,0 +1,155 @@
+"""Kill a program by a real kill -9: before each of its file operations, or at random moments.
+
+The program is a function, called in a fork of this process, so that what it imports is imported
+once. What changes files is counted as Python's audit events report it, whoever calls.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+CHANGES = {
+    "open", "os.chmod", "os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.symlink",
+    "os.truncate",
+}  # fmt: skip
+WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
+
+
+def before_each_change(
+    action: Callable[[], object],
+    counts: Callable[[Path], bool],
+    prepare: Callable[[], object],
+    check: Callable[[int], object],
+) -> int:
+    """Kill an action before its first change of a file, then before its second, and so on.
+
+    A file that is being synced at that moment loses its second half first, as after a power cut.
+
+    Args:
+        action: what the child process does.
+        counts: whether a change of this path counts; see :func:`below`.
+        prepare: makes the state in which every attempt begins.
+        check: looks at what a kill has left behind; it is given the number of the change.
+
+    Returns:
+        how many kills there were: the action then ended by itself.
+    """
+    number = 0
+    while True:
+        number += 1
+        prepare()
+        if _ended(_forked(lambda: _counted(action, counts, number))):
+            return number - 1
+        check(number)
+
+
+def at_random(
+    action: Callable[[], object],
+    kills: int,
+    draw: random.Random,
+    prepare: Callable[[], object],
+    check: Callable[[int], object],
+) -> None:
+    """Kill an action at random moments of its first run's length; processes of its own die too."""
+    prepare()
+    start = time.monotonic()
+    assert _ended(_forked(action))
+    seconds, hits = time.monotonic() - start, 0
+    while hits < kills:
+        prepare()
+        child = _forked(action)
+        time.sleep(draw.uniform(0, seconds))
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child, signal.SIGKILL)
+        if not _ended(child):
+            hits += 1
+            check(hits)
+
+
+def _forked(action: Callable[[], object]) -> int:
+    """Start an action in a process, and a group, of its own."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    child = os.fork()
+    if child:
+        with contextlib.suppress(PermissionError, ProcessLookupError):
+            os.setpgid(child, child)
+        return child
+    status = 1
+    try:
+        os.setpgid(0, 0)
+        action()
+        status = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def _ended(child: int) -> bool:
+    """Whether a process came to its end; False when it was killed."""
+    status = os.waitpid(child, 0)[1]
+    if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
+        return False
+    assert status == 0, f"the action failed: status {status}"
+    return True
+
+
+def below(root: Path) -> Callable[[Path], bool]:
+    """Changes of what lies in a folder, at any depth."""
+    root = root.resolve()
+    return lambda path: root in path.parents
+
+
+def _counted(action: Callable[[], object], counts: Callable[[Path], bool], last: int) -> None:
+    """Run an action until just before a change."""
+    count, sync = 0, os.fsync
+
+    def step(paths: list[Path], tear: bool = False) -> None:
+        nonlocal count
+        count += any(map(counts, paths))
+        if count == last:
+            if tear and paths[0].is_file():
+                os.truncate(paths[0], paths[0].stat().st_size // 2)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def hook(event: str, values: tuple[Any, ...]) -> None:
+        if event in CHANGES and count < last:
+            step(_changed(event, values))
+
+    def fsync(file: Any) -> None:
+        number = file if isinstance(file, int) else file.fileno()
+        step([_path_of(number)], tear=True)
+        sync(file)
+
+    sys.addaudithook(hook)
+    os.fsync = fsync
+    action()
+
+
+def _changed(event: str, values: tuple[Any, ...]) -> list[Path]:
+    """The files that an event of :data:`CHANGES` changes."""
+    if event == "open" and not (isinstance(values[2], int) and values[2] & WRITING):
+        return []
+    paths = values[:2] if event in ("os.link", "os.rename", "os.symlink") else values[:1]
+    # shutil.rmtree names what lies in an open folder.
+    folder = values[-1] if event in ("os.remove", "os.rmdir") and values[-1] != -1 else None
+    begin = Path.cwd() if folder is None else _path_of(folder)
+    return [
+        begin / os.fsdecode(path) for path in paths if isinstance(path, str | bytes | os.PathLike)
+    ]
+
+
+def _path_of(number: int) -> Path:
+    """The path of an open file."""
+    return Path(os.readlink(f"/proc/self/fd/{number}"))

@@ -17,7 +17,7 @@ PACKAGE = HERE / "plainbert"
 LAYERS = (
     {"errors"},
     {"files", "processes", "runtimes"},
-    {"config"},
+    {"config", "folders"},
     {"text", "nn", "metrics", "dist"},
     {"tasks", "hub", "formats", "checkpoint"},
     {"model_zoo", "batching", "corpus"},
@@ -31,7 +31,7 @@ RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 # that importing one light module of a package never loads the heavy ones.
 DOORS = {"checkpoint", "model_zoo"}
 # May not import torch, not even inside a function: their users must not wait two seconds for it.
-TORCH_FREE = {"errors", "files", "config", "text", "tasks", "hub"}
+TORCH_FREE = {"errors", "files", "folders", "config", "text", "tasks", "hub"}
 # Free of torch at import, with everything they import at their top: what parse_args needs.
 LIGHT = (
     "plainbert", "plainbert.config", "plainbert.cli.flags", "plainbert.cli.run",

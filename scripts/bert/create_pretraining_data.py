@@ -80,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
 
     from plainbert.cli.start import start
     from plainbert.cli.vocabulary import casing, tokenizer_of
-    from plainbert.corpus import build, documents
+    from plainbert.corpus import build, documents, shard_set
     from plainbert.corpus.plan import Settings
     from plainbert.corpus.tokens import Reading
     from plainbert.corpus.vocabulary import train_vocabulary
@@ -90,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
         args.max_len, args.short_seq_prob, args.masked_lm_prob, args.max_predictions_per_seq,
         args.whole_word_mask, args.dupe_factor, args.seed,
     )  # fmt: skip
-    build.check_folder(args.output_dir, args.overwrite)
+    shard_set.check_folder(args.output_dir, args.overwrite)
     paths = documents.find_files(args.input_file)
     args.gpus = ()  # nothing here computes on one
     log = start(args).log

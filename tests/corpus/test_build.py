@@ -12,6 +12,7 @@ import pytest
 
 from plainbert.corpus import build as module
 from plainbert.corpus.build import build, plan_jobs
+from plainbert.corpus.npz import Archive
 from plainbert.corpus.plan import Settings
 from plainbert.corpus.shards import Shards
 from plainbert.corpus.summary import Summary
@@ -91,6 +92,8 @@ def test_the_summary_is_what_the_shards_hold(tmp_path: Path) -> None:
     written = json.loads((tmp_path / "out" / "summary.json").read_text("utf-8"))
     assert written == stated | {
         "settings": asdict(SETTINGS), "vocab_sha256": texts.tokenizer().vocab.sha256,
+        "parts": {name: Archive(tmp_path / "out" / name).fingerprint
+                  for name in shards(tmp_path / "out")},
     }  # fmt: skip
     tokenizer = read_tokenizer(tmp_path / "out")
     assert tokenizer.vocab.tokens == texts.tokenizer().vocab.tokens

@@ -43,24 +43,25 @@ def replaced_folder(
     Raises:
         UsageError: ``path`` is something else.
     """
-    path = Path(path)
+    path = _with_name(path)
     finish_folder(path, marker)
+    exists = path.exists() or path.is_symlink()
+    if exists and (path.is_symlink() or not (path / marker).is_file()):
+        raise UsageError(f"{path} exists and has no {marker}: it is not replaced. Choose another.")
+    if exists and is_ours is not None and not is_ours(path):
+        raise UsageError(
+            f"{path} exists, and its {marker} is something else than ours: it is not replaced. "
+            "Choose another."
+        )
     fresh, old = _beside(path)
     for rest in (fresh, old):  # of a kill before or after the exchange
         _discard(rest, marker)
         if rest.exists():
             raise UsageError(f"{rest} is in the way of a new {path.name}: move it away.")
-    if not path.exists() and not path.is_symlink():
+    if not exists:
         with files.new_folder(path) as partial:
             yield partial
         return
-    if path.is_symlink() or not (path / marker).is_file():
-        raise UsageError(f"{path} exists and has no {marker}: it is not replaced. Choose another.")
-    if is_ours is not None and not is_ours(path):
-        raise UsageError(
-            f"{path} exists, and its {marker} is something else than ours: it is not replaced. "
-            "Choose another."
-        )
     with files.new_folder(fresh) as partial:
         yield partial
     os.rename(path, old)
@@ -78,9 +79,11 @@ def finish_folder(path: str | Path, marker: str) -> bool:
     Returns:
         whether there was anything to do.
     """
-    path = Path(path)
+    path = _with_name(path)
+    if path.exists() or path.is_symlink():
+        return False
     for whole in _beside(path):  # the new one; the old one where that is gone
-        if path.exists() or path.is_symlink() or not (whole / marker).is_file():
+        if not (whole / marker).is_file():
             continue
         with contextlib.suppress(FileNotFoundError):  # another process was quicker
             os.rename(whole, path)
@@ -192,6 +195,12 @@ def _is_at(file: IO[str], path: Path) -> bool:
     with contextlib.suppress(FileNotFoundError):
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
     return False
+
+
+def _with_name(path: str | Path) -> Path:
+    """A path that ends in a name, as ``.`` and ``..`` do not."""
+    path = Path(path)
+    return path.resolve() if path.name in ("", "..") else path
 
 
 def _beside(path: Path) -> tuple[Path, Path]:

@@ -230,6 +230,20 @@ def test_an_older_folder_comes_back_where_the_new_one_is_lost(tmp_path: Path) ->
     assert not folders.finish_folder(tmp_path / "out", MARK)
 
 
+def test_the_folder_one_is_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "out"
+    replace(path, "old")
+    monkeypatch.chdir(path)
+    assert not folders.finish_folder(".", MARK)
+    replace(Path(), "new")
+    assert read(tmp_path) == {"out/": ""}
+    assert read(path)[MARK] == "new"
+    monkeypatch.chdir(path)  # anew: the older folder is gone
+    for place in ("/", ".."):
+        with pytest.raises(UsageError, match=r"exists and has no mark\.txt"):
+            replace(Path(place), "new")
+
+
 def test_a_folder_that_is_not_ours_stays(tmp_path: Path) -> None:
     path = tmp_path / "out"
     write(path, {"mine": ""})

@@ -6,6 +6,7 @@ import json
 import os
 import runpy
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +22,7 @@ from plainbert.train import earlier, run_folder
 from plainbert.train.state import Checkpoints
 from plainbert.train.step import Stepper
 from tests.tools import folders
-from tests.tools.processes import HERE
+from tests.tools.processes import HERE, Command, environment
 
 Main = Callable[[list[str]], dict[str, Any]]
 # They say when and where, or go with the next start that is not refused.
@@ -270,6 +271,42 @@ def test_others_beside_a_run_that_is_writing_a_checkpoint(given: Path, tmp_path:
         assert content(partial) == written
     main(words(given, tmp_path / "alone"))
     assert results(folder) == results(tmp_path / "alone")
+
+
+def test_a_mistake_of_several_processes_costs_nothing(given: Path, trained: Path) -> None:
+    before = content(trained)
+    line = words(given, trained, "--overwrite", "--num_local_ranks", "2")
+    line[1] = "no-such-model"
+    script = str(HERE / "scripts" / "bert" / "finetune_classifier.py")
+    done = Command([sys.executable, script, *line], environment()).wait(120)
+    assert done.status == 2, done.text
+    assert "the run that it was to overwrite is back" in done.text
+    assert content(trained) == before
+
+
+@pytest.mark.parametrize("moment", ["by a mistake", "nothing is written yet", "in the second step"])
+def test_a_run_that_is_started_again_does_not_go_on_with_the_old_one(
+    moment: str, given: Path, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It overwrites another, and is lost before its first checkpoint."""
+    torchrun = {"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "localhost",
+                "TORCHELASTIC_RUN_ID": "a1", "TORCHELASTIC_RESTART_COUNT": "0"}  # fmt: skip
+    for name, value in torchrun.items():
+        monkeypatch.setenv(name, value)
+    line = words(given, trained, "--seed", "9", "--overwrite")
+    if moment in MOMENTS:
+        kill(line, MOMENTS[moment][0])
+    else:
+        with monkeypatch.context() as patch:
+            patch.setattr(Stepper, "step", stop(1, CheckpointError("worn out")))
+            with pytest.raises(CheckpointError):
+                main(line)
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
+    main(line)
+    assert json.loads((trained / "args.json").read_text())["flags"]["seed"] == 9
+    state = json.loads((trained / "last" / "training.json").read_text())
+    assert (state["step"], state["order"]["seed"]) == (6, 9)
+    assert not list(trained.glob(".*plainbert*"))
 
 
 class Pipe:

@@ -22,6 +22,7 @@ from torch.nn import functional as F
 
 from plainbert.nn.groups import attend_group, split
 
+FAR = 1e30  # subtracted from vectors that must not be a maximum
 # On a CPU, hidden states of at most so many tokens get a number of rows that is a multiple of this.
 STEPS = ((64, 8), (256, 32), (2048, 64), (4096, 128), (math.inf, 256))
 
@@ -62,6 +63,22 @@ class Layout(ABC):
     @abstractmethod
     def first(self, hidden: Tensor) -> Tensor:
         """The vector of each sequence's first token, [CLS]: (..., D) -> (B, D)."""
+
+    @abstractmethod
+    def last(self, hidden: Tensor) -> Tensor:
+        """The vector of each sequence's last token, [SEP]: (..., D) -> (B, D)."""
+
+    @abstractmethod
+    def reduce(self, hidden: Tensor, how: str) -> Tensor:
+        """Sum, mean or maximum over the tokens of each sequence.
+
+        Args:
+            hidden: (..., D), or (...)
+            how: "sum", "mean" or "max".
+
+        Returns:
+            (B, D), or (B,)
+        """
 
     @abstractmethod
     def rows(self, index: Tensor) -> Tensor:
@@ -117,6 +134,19 @@ class Padded(Layout):
 
     def first(self, hidden: Tensor) -> Tensor:
         return hidden[:, 0]
+
+    def last(self, hidden: Tensor) -> Tensor:
+        # A sum with a mask, not an index: every runtime that exports go to has it.
+        positions = torch.arange(self.mask.shape[1], device=self.mask.device)
+        last = (positions == self.lengths()[:, None] - 1).to(hidden.dtype)  # (B, L)
+        return (hidden * last[..., None]).sum(1)
+
+    def reduce(self, hidden: Tensor, how: str) -> Tensor:
+        share = self.mask.to(hidden.dtype)[(..., *[None] * (hidden.dim() - 2))]  # (B, L, 1)
+        if how == "max":
+            return (hidden - (1 - share) * FAR).amax(1)
+        total = (hidden * share).sum(1)
+        return total if how == "sum" else total / share.sum(1)
 
     def rows(self, index: Tensor) -> Tensor:
         return index[:, 0] * self.mask.shape[1] + index[:, 1]
@@ -199,6 +229,12 @@ class Packed(Layout):
 
     def first(self, hidden: Tensor) -> Tensor:
         return hidden[self.starts]
+
+    def last(self, hidden: Tensor) -> Tensor:
+        return hidden[self.starts + self.lengths() - 1]
+
+    def reduce(self, hidden: Tensor, how: str) -> Tensor:
+        return torch.segment_reduce(hidden, how, lengths=self.lengths())
 
     def rows(self, index: Tensor) -> Tensor:
         return self.starts[index[:, 0]] + index[:, 1]

@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-
 from plainbert.cli.ranks import restarted
 from plainbert.dist.group import Group
 from plainbert.dist.world import World

@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 import torch
-from plainbert.train.state import Checkpoints
 from tests.tools.processes import HERE, Command, environment
 
 from plainbert import checkpoint, files
 from plainbert.cli.run import run
 from plainbert.errors import CheckpointError, PlainBertError, UsageError
 from plainbert.train import earlier, run_folder
+from plainbert.train.checkpoints import Checkpoints
 from plainbert.train.step import Stepper
 from tests.tools import folders
 

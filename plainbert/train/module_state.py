@@ -7,6 +7,7 @@ vectors' gradient as rows of a buffer. Neither is in the state dict.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from types import TracebackType
 
 import torch
@@ -141,7 +142,7 @@ class ModuleState(contextlib.AbstractContextManager["ModuleState"]):
         self._join(owner, weights, biases, dtype)
 
     def _join(
-        self, owner: Owner, weights: list[Tensor], biases: list[Tensor], dtype: torch.dtype
+        self, owner: Owner, weights: Sequence[Tensor], biases: Sequence[Tensor], dtype: torch.dtype
     ) -> None:
         """One copy of matrices below each other, and one of their biases."""
         joined = []

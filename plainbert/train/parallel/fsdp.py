@@ -68,14 +68,14 @@ class FSDP(ParallelStrategy):
             elif isinstance(module, Predictions) and half:
                 self._hooks += _copies_per_forward(module, half)
         root = fully_shard(model, mesh=mesh)
-        for module in _fsdp_modules(root):
+        for sharded in _fsdp_modules(root):
             # Losses are divided by the counts of all ranks already: gradients only add up.
-            module.set_gradient_divide_factor(1.0)
-            module.set_force_sum_reduction_for_comms(True)
+            sharded.set_gradient_divide_factor(1.0)
+            sharded.set_force_sum_reduction_for_comms(True)
             # Padding for ranks without a row is made now, not in the first step: the optimizer's
             # views of the shards would be lost.
-            module.unshard()
-            module.reshard()
+            sharded.unshard()
+            sharded.reshard()
         self._root = root
         self._sharded = {
             name: cast(DTensor, parameter) for name, parameter in model.named_parameters()

@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from plainbert import files
+from plainbert import files, folders
 from plainbert.errors import UnknownNameError, UsageError
 from plainbert.export import manifest
 from plainbert.export.card import card
@@ -45,7 +45,7 @@ def export(
         format: a key of :data:`plainbert.export.names.FORMATS`.
         options: see there.
         texts: to check with; a few of ours when not given.
-        overwrite: replace an older export.
+        overwrite: replace an older export; a kill leaves it, or the new one.
         threads: of the runtime; its own choice when 0.
 
     Returns:
@@ -59,9 +59,10 @@ def export(
     """
     folder = Path(folder)
     require(format, options)
+    folders.finish_folder(folder, manifest.NAME)
     if folder.exists() and not overwrite:
         raise UsageError(f"{folder} exists. Choose a new folder, or add --overwrite.")
-    with files.replaced_folder(folder, manifest.NAME) as partial:
+    with folders.replaced_folder(folder, manifest.NAME, manifest.is_export) as partial:
         log.info("writing %s: %s", format, FORMATS[format].what)
         module_of(format).write(source, partial, options)
         source.tokenizer.save(partial)

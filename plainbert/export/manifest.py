@@ -78,6 +78,15 @@ class Manifest:
         return found
 
 
+def is_export(folder: Path) -> bool:
+    """Whether a folder's ``manifest.json`` is of an exported model, of whichever version."""
+    try:
+        values = files.read_json(folder / NAME)
+    except (OSError, FormatError):
+        return False
+    return {"format", "task", "check", "plainbert"} <= values.keys()
+
+
 def describe(source: Source, format: str, options: Options, check: Check) -> Manifest:
     """The manifest of an export."""
     count = len(source.labels)

@@ -10,12 +10,12 @@ from typing import Any
 
 import torch
 
-from plainbert import model_zoo
+from plainbert import folders, model_zoo
 from plainbert.config import BertConfig
 from plainbert.errors import UsageError
 from plainbert.export import bundle
 from plainbert.export.exported import Exported
-from plainbert.export.manifest import Manifest
+from plainbert.export.manifest import NAME, Manifest
 from plainbert.export.names import TASKS, Options
 from plainbert.export.source import Source, source_of
 from plainbert.infer.evaluation import Evaluation
@@ -117,6 +117,7 @@ def evaluate(args: argparse.Namespace) -> dict[str, Any]:
         split to metric to score, and "per_second": rows (sentences, questions).
     """
     folder = Path(args.evaluate)
+    folders.finish_folder(folder, NAME)
     manifest = Manifest.read(folder)
     tokenizer, config = read_tokenizer(folder), BertConfig.from_file(folder / "config.json")
     options = Options(int8=manifest.quantized and not args.float32, python=args.runtime_python)

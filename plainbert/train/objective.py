@@ -17,7 +17,7 @@ class Sums(NamedTuple):
 
     Attributes:
         losses: one scalar for each of the objective's names.
-        hits: right predictions, one scalar for each name; none when nobody asked.
+        hits: right predictions, one scalar for each of the objective's accuracies.
     """
 
     losses: list[Tensor]
@@ -29,9 +29,12 @@ class Objective(ABC):
 
     Attributes:
         names: of the losses, for the log.
+        accuracies: names of the shares of right predictions, one for each loss; none where they
+            are not counted.
     """
 
     names: tuple[str, ...]
+    accuracies: tuple[str, ...] = ()
 
     @abstractmethod
     def counts(self, batch: Any) -> list[int]:

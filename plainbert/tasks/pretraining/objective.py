@@ -20,7 +20,7 @@ class PretrainingObjective(Objective):
 
     def __init__(self, nsp: bool = True, accuracy: bool = True) -> None:
         self.names = ("mlm_loss", "nsp_loss") if nsp else ("mlm_loss",)
-        self.accuracy = accuracy
+        self.accuracies = ("mlm_acc", "nsp_acc")[: len(self.names)] if accuracy else ()
 
     def counts(self, batch: Any) -> list[int]:
         mlm, nsp = len(batch.mlm_labels), int((batch.nsp_labels != IGNORE).sum())
@@ -34,4 +34,4 @@ class PretrainingObjective(Objective):
         if len(self.names) == 2:
             losses.append(cross_entropy(logits.nsp, batch.nsp_labels).total)
             hits.append((logits.nsp.argmax(1) == batch.nsp_labels).sum())
-        return Sums(losses, hits if self.accuracy else [])
+        return Sums(losses, hits if self.accuracies else [])

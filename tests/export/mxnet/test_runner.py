@@ -14,6 +14,7 @@ import pytest
 
 from plainbert.errors import CheckpointError, UsageError
 from plainbert.export.mxnet import format
+from plainbert.export.mxnet.format import MXNetFormat, MXNetRunner
 from plainbert.runtimes.find import MXNET
 from plainbert.runtimes.remote import Remote
 from tests.helpers import mxnet_sources as sources
@@ -99,24 +100,24 @@ def alive(process: int) -> bool:
 def test_a_python_without_mxnet(tmp_path: Path) -> None:
     folder = sources.export(sources.tiny("ner"), tmp_path)
     with pytest.raises(UsageError, match="lacks what mxnet needs(.|\\n)*mxnet==1.9.1"):
-        format.open_runner(folder, python=sys.executable)
+        MXNetFormat(python=sys.executable).open_runner(folder)
     with pytest.raises(UsageError, match="there is no nowhere(.|\n)*PLAINBERT_MXNET=PATH"):
-        format.open_runner(folder, python="nowhere")
+        MXNetFormat(python="nowhere").open_runner(folder)
 
 
 def test_what_is_no_export(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"one \*-symbol.json is expected, there are 0"):
-        format.open_runner(tmp_path)
+        MXNetFormat().open_runner(tmp_path)
     (tmp_path / "net-symbol.json").write_text('{"nodes": [{"op": "null", "name": "data"}]}')
     with pytest.raises(CheckpointError, match="net-0000.params does not exist"):
-        format.open_runner(tmp_path)
+        MXNetFormat().open_runner(tmp_path)
     (tmp_path / "net-0000.params").write_bytes(b"")
     with pytest.raises(CheckpointError, match="is no graph of BERT"):
-        format.open_runner(tmp_path)
+        MXNetFormat().open_runner(tmp_path)
 
 
 def test_inputs_that_mxnet_would_mistake(program: Path) -> None:
-    with format.Runner(Remote(MXNET, Path(sys.executable), program), 4) as runner:
+    with MXNetRunner(Remote(MXNET, Path(sys.executable), program), 4) as runner:
         ids = np.ones((2, 5), np.int64)
         with pytest.raises(UsageError, match="inputs of 5 tokens: the model has 4 positions"):
             runner.run(ids, ids, ids)

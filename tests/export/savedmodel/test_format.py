@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from plainbert.errors import CheckpointError, UsageError
-from plainbert.export.names import Options
 from plainbert.export.savedmodel import format, program
+from plainbert.export.savedmodel.format import SavedModelFormat
 from plainbert.export.source import Source
 from plainbert.nn.bert import Bert
 from plainbert.nn.pooling import Pooling
@@ -82,14 +82,14 @@ def test_a_python_without_tensorflow(tmp_path: Path) -> None:
         folders.tiny("token_classification"), "ner", folders.tokenizer(), 32, folders.LABELS
     )
     with pytest.raises(UsageError, match=r"lacks what tensorflow needs .*\n  python3 -m venv .tf"):
-        format.write(source, folder, Options(python=str(python)))
+        SavedModelFormat(python=str(python)).write(source, folder)
     assert list(folder.iterdir()) == []  # no weights are left
     with pytest.raises(UsageError, match="there is no nowhere"):
-        format.write(source, folder, Options(python="nowhere"))
+        SavedModelFormat(python="nowhere").write(source, folder)
     (folder / "1").mkdir()
     (folder / "1" / "saved_model.pb").touch()
     with pytest.raises(UsageError, match="lacks what tensorflow needs"):
-        format.open_runner(folder, python=str(python))
+        SavedModelFormat(python=str(python)).open_runner(folder)
 
 
 def test_batches_over_pipes() -> None:

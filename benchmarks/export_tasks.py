@@ -42,11 +42,12 @@ from plainbert.export.exported import Exported  # noqa: E402
 from plainbert.export.manifest import Manifest  # noqa: E402
 from plainbert.export.onnx import openvino  # noqa: E402
 from plainbert.export.onnx.format import ONNXFormat  # noqa: E402
+from plainbert.export.runner import Runner  # noqa: E402
 from plainbert.infer.prepare import prepare  # noqa: E402
 from plainbert.recipes.shared import exporting  # noqa: E402
 
 NAME, FLOAT = "export_tasks", "float32 in ONNX Runtime"
-RUNTIMES = {
+RUNTIMES: dict[str, Callable[[Path, int], Runner]] = {
     FLOAT: ONNXFormat().open_runner,
     "int8 in ONNX Runtime": ONNXFormat(int8=True).open_runner,
     "float32 in OpenVINO": openvino.open_runner,

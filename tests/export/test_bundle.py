@@ -26,6 +26,7 @@ from plainbert.model_zoo import open_folder
 from plainbert.nn.pooling import Pooling, pool
 from plainbert.text.reader import read_tokenizer
 from tests.helpers import folders
+from tests.helpers.rounding import rounding, terms_of
 
 TEXTS = [("the cat sat",), ("a dog", "the cat sat on the mat"), ("a",)]
 
@@ -47,7 +48,7 @@ def test_a_whole_export(tmp_path: Path, task: str) -> None:
     assert Manifest.read(out) == written
     assert (written.task, written.max_length, written.lower) == (task, 20, given.tokenizer.lower)
     assert written.check["texts"] == 3
-    assert written.check["difference"] < 1e-6
+    assert written.check["difference"] < rounding(terms_of(given.config))
     card = (out / bundle.CARD).read_text("utf-8")
     assert card.startswith(f"# {task}: a BERT for torch")
     assert all(label in card for label in given.labels)
@@ -71,7 +72,9 @@ def test_the_example_runs_without_plainbert(tmp_path: Path) -> None:
         check.featurize(given.tokenizer, [("the cat sat", "a dog")], 32)
     )[0]
     wanted = given.module()(*map(torch.from_numpy, (ids, types, mask)))[0]
-    assert found == pytest.approx(dict(zip(given.labels, wanted.tolist(), strict=True)), abs=1e-5)
+    right = dict(zip(given.labels, wanted.tolist(), strict=True))
+    atol = rounding(terms_of(given.config), wanted.detach())
+    assert found == pytest.approx(right, rel=0, abs=atol)
 
 
 class Wrong:
@@ -191,9 +194,9 @@ def test_an_export_where_a_model_is_expected(tmp_path: Path, task: str) -> None:
         model = Exported(runner, given.config, TASKS[task], 32)
         features = check.featurize(given.tokenizer, TEXTS * 5, 32)
         run: Any = logits.run_tokens if task in ("question_answering", "ner") else logits.run
-        np.testing.assert_allclose(
-            run(model, features), run(given.model, features), rtol=1e-5, atol=1e-5
-        )
+        wanted = run(given.model, features)
+        atol = rounding(terms_of(given.config), wanted)
+        np.testing.assert_allclose(run(model, features), wanted, rtol=0, atol=atol)
         short = Exported(runner, given.config, TASKS[task], 4)
         with pytest.raises(UsageError, match="this export takes 4 at most"):
             run(short, features)

@@ -29,6 +29,7 @@ from plainbert.export.source import Source, source_of
 from plainbert.nn.pooling import Pooling
 from plainbert.runtimes.find import TENSORFLOW, find_python
 from tests.helpers import folders
+from tests.helpers.rounding import rounding, terms_of
 
 pytestmark = pytest.mark.tensorflow
 
@@ -106,7 +107,8 @@ def close(found: np.ndarray, wanted: torch.Tensor, mask: np.ndarray) -> None:
     assert found.shape == wanted.shape
     if found.shape[:2] == mask.shape and found.shape != mask[:, :1].shape:  # per token
         found, wanted = found[mask > 0], wanted[torch.from_numpy(mask) > 0]
-    np.testing.assert_allclose(found, wanted.numpy(), rtol=0, atol=1e-5)
+    atol = rounding(terms_of(folders.CONFIG), wanted)
+    np.testing.assert_allclose(found, wanted.numpy(), rtol=0, atol=atol)
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -26,6 +26,7 @@ from plainbert.export.source import Source
 from plainbert.nn.pooling import Pooling
 from tests.helpers import folders
 from tests.helpers.onnx_sources import HERE, cases, difference, made
+from tests.helpers.rounding import rounding, terms_of
 
 CALIBRATION = (("the cat a",), ("b c", "a b the"))
 
@@ -56,7 +57,7 @@ def test_same_outputs_at_any_shape(
     assert [each.name for each in tmp_path.iterdir()] == ["model.onnx"]
 
     with ONNXFormat().open_runner(tmp_path, threads=1) as runner:
-        assert difference(source, runner) < 1e-5
+        assert difference(source, runner) < rounding(terms_of(source.config))
 
 
 @pytest.mark.parametrize(
@@ -121,10 +122,11 @@ def test_padding_changes_nothing(exported: tuple[Source, Path]) -> None:
 
     with ONNXFormat().open_runner(exported[1], threads=1) as runner:
         whole = runner.run(ids, types, mask)
+        atol = rounding(terms_of(exported[0].config), whole)
         other = runner.run(np.where(mask > 0, ids, 7), np.where(mask > 0, types, 1), mask)
         for row, length in enumerate(mask.sum(1)):
             alone = (each[row : row + 1, :length] for each in (ids, types, mask))
-            np.testing.assert_allclose(runner.run(*alone)[0], whole[row], atol=1e-6)
+            np.testing.assert_allclose(runner.run(*alone)[0], whole[row], rtol=0, atol=atol)
     np.testing.assert_array_equal(whole, other)  # a padded key weighs exactly 0
 
 
@@ -187,7 +189,7 @@ def test_large_weights_lie_beside_the_file(tmp_path: Path, monkeypatch: pytest.M
 
     assert {"model.onnx", "model.onnx.data", "model.int8.onnx"} <= names
     with ONNXFormat().open_runner(tmp_path) as runner:
-        assert difference(source, runner) < 1e-5
+        assert difference(source, runner) < rounding(terms_of(source.config))
     with ONNXFormat(int8=True).open_runner(tmp_path) as runner:
         assert runner.run(*(each.numpy() for each in folders.batch())).shape == (4, 16)
 

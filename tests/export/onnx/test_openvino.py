@@ -13,6 +13,7 @@ from plainbert.export.onnx import openvino
 from plainbert.export.onnx.format import ONNXFormat
 from plainbert.nn.pooling import Pooling
 from tests.helpers.onnx_sources import batch, cases, difference, made
+from tests.helpers.rounding import rounding, terms_of
 
 
 @pytest.mark.openvino
@@ -24,7 +25,7 @@ def test_same_outputs_at_any_shape(
     ONNXFormat().write(source, tmp_path)
 
     with openvino.open_runner(tmp_path, threads=1) as runner:
-        assert difference(source, runner) < 1e-5
+        assert difference(source, runner) < rounding(terms_of(source.config))
 
 
 @pytest.mark.openvino

@@ -23,34 +23,57 @@ from plainbert.cli.run import run
 from plainbert.distributed import launch
 from plainbert.recipes.shared import flags
 
+HOSTS = "HOST:N[,HOST:N]"
+LAUNCHERS = values.one_of("launcher", lambda: ("mpirun", "torchrun"))
 FLAGS = (
-    (Flag("ranks", values.positive_int, "Processes on this machine.", metavar="N"), None),
-    (Flag("hosts", str, "Hosts and the processes on each; rank 0 runs on the first.",
-          metavar="HOST:N[,HOST:N]"), None),
-    (Flag("with", values.one_of("launcher", lambda: ("mpirun", "torchrun")),
-          "What starts the processes: torchrun, or mpirun of Open MPI.", metavar="NAME"),
-     "torchrun"),
-    (Flag("timeout", values.positive, "End everything after so many minutes.", metavar="MINUTES"),
-     None),
-    (Flag("max_restarts", values.whole_number, "How often to start again after a failure.",
-          metavar="N"), 0),
-    (Flag("port", values.positive_int, "Port of rank 0; one is chosen when not given.",
-          metavar="PORT"), None),
-    (Flag("remote_shell", str, "Program that runs a command on a host, instead of ssh.",
-          metavar="PROGRAM"), ""),
-    (Flag("node_rank", values.whole_number, "Start only this host of the list, counted from 0.",
-          metavar="N"), None),
-    (Flag("options", str, "More options of mpirun or torchrun, in quotes.", metavar="TEXT"), ""),
-    (Flag("dry_run", None, "Print the commands and run nothing."), False),
-)  # fmt: skip
+    Flag("ranks", values.positive_int, "Processes on this machine.", metavar="N"),
+    Flag("hosts", str, "Hosts and the processes on each; rank 0 runs on the first.", metavar=HOSTS),
+    Flag(
+        "with",
+        LAUNCHERS,
+        "What starts the processes: torchrun, or mpirun of Open MPI.",
+        metavar="NAME",
+    ),
+    Flag("timeout", values.positive, "End everything after so many minutes.", metavar="MINUTES"),
+    Flag(
+        "max_restarts",
+        values.whole_number,
+        "How often to start again after a failure.",
+        metavar="N",
+    ),
+    Flag(
+        "port", values.positive_int, "Port of rank 0; one is chosen when not given.", metavar="PORT"
+    ),
+    Flag(
+        "remote_shell",
+        str,
+        "Program that runs a command on a host, instead of ssh.",
+        metavar="PROGRAM",
+    ),
+    Flag(
+        "node_rank",
+        values.whole_number,
+        "Start only this host of the list, counted from 0.",
+        metavar="N",
+    ),
+    Flag("options", str, "More options of mpirun or torchrun, in quotes.", metavar="TEXT"),
+    Flag("dry_run", None, "Print the commands and run nothing."),
+)
+DEFAULTS = {
+    "with": "torchrun",
+    "max_restarts": 0,
+    "remote_shell": "",
+    "options": "",
+    "dry_run": False,
+}
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     words = list(sys.argv[1:] if argv is None else argv)
     start = next((i for i, word in enumerate(words) if word.endswith(".py")), len(words))
     parser = flags.parser(__doc__)
-    for flag, default in FLAGS:
-        parser.add(flag, default)
+    for flag in FLAGS:
+        parser.add(flag, DEFAULTS.get(flag.name))
     args = flags.parse(parser, words[:start])
     args.command = words[start:]
     parser.exclusive(args, "ranks", "hosts")
@@ -65,7 +88,6 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def plan(args: argparse.Namespace) -> launch.Plan:
-    """What the flags ask for."""
     return launch.Plan(
         command=args.command,
         hosts=[("localhost", args.ranks)] if args.ranks else launch.read_hosts(args.hosts),
@@ -81,10 +103,9 @@ def plan(args: argparse.Namespace) -> launch.Plan:
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
-    wanted = plan(args)
     if not args.dry_run:
-        return launch.run(wanted)
-    for words in launch.commands(wanted):
+        return launch.run(plan(args))
+    for words in launch.commands(plan(args)):
         print(shlex.join(words))
     return 0
 

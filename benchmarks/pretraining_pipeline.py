@@ -213,7 +213,7 @@ def starts(args: argparse.Namespace, folder: Path, small: Path, large: Path) -> 
     many.mkdir()
     count = max(1, round(args.megabytes * 1e6 / large.stat().st_size))
     for number in range(count):
-        (shutil.copyfile if args.copy else os.link)(large, many / f"part-{number:06}.npz")
+        (shutil.copyfile if args.copy else os.link)(large, many / f"{number:06}.npz")
     text = folder / "text"
     text.mkdir()
     for number in range(args.raw_copies):

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from plainbert import files
+from plainbert import files, folders
 from plainbert.errors import UsageError
 from plainbert.export import manifest
 from plainbert.export.card import card
@@ -39,7 +39,7 @@ def export(
         folder: to make; it appears when the check has passed, and not at all when it has not.
         format: the format, with its options.
         texts: texts (or pairs) to check with; a few of ours when not given.
-        overwrite: replace an older export.
+        overwrite: replace an older export; a kill leaves it, or the new one.
         threads: number of threads of the runtime; its own choice when 0.
 
     Returns:
@@ -52,10 +52,11 @@ def export(
     """
     folder = Path(folder)
     format.require()
+    folders.finish_folder(folder, manifest.NAME)
     if folder.exists() and not overwrite:
         raise UsageError(f"{folder} exists. Choose a new folder, or add --overwrite.")
     name = format.info.name
-    with files.replaced_folder(folder, manifest.NAME) as partial:
+    with folders.replaced_folder(folder, manifest.NAME, manifest.is_export) as partial:
         log.info("writing %s: %s", name, format.info.files)
         format.write(source, partial)
         source.tokenizer.save(partial)

@@ -73,13 +73,20 @@ class Manifest:
             manifest = cls(**{**values, "labels": tuple(values["labels"])})
         except (TypeError, KeyError) as error:
             raise FormatError(f"{path} is no manifest of an export: {error}.") from None
-        for kind, name, known in (
-            ("format", manifest.format, FORMATS),
-            ("task", manifest.task, TASKS),
-        ):
-            if name not in known:
-                raise UnknownNameError(kind, str(name), known)
+        if manifest.format not in FORMATS:
+            raise UnknownNameError("format", str(manifest.format), FORMATS)
+        if manifest.task not in TASKS:
+            raise UnknownNameError("task", str(manifest.task), TASKS)
         return manifest
+
+
+def is_export(folder: Path) -> bool:
+    """Whether a folder's ``manifest.json`` is of an exported model, of whichever version."""
+    try:
+        values = files.read_json(folder / NAME)
+    except (OSError, FormatError):
+        return False
+    return {"format", "task", "check", "plainbert"} <= values.keys()
 
 
 def describe(source: Source, format: Format, check: Check) -> Manifest:

@@ -87,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
 
     from plainbert.corpus import documents
     from plainbert.recipes.shared.start import start
-    from plainbert.tasks.pretraining import build
+    from plainbert.tasks.pretraining import shard_set
     from plainbert.tasks.pretraining.plan import Settings
 
     settings = Settings(
@@ -99,7 +99,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
         args.dupe_factor,
         args.seed,
     )
-    build.check_folder(args.output_dir, args.overwrite)
+    shard_set.check_folder(args.output_dir, args.overwrite)
     paths = documents.find_files(args.input_file)
     args.gpus = ()  # nothing here computes on one
     with start(args, script=__file__) as ready:

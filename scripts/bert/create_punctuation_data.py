@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from plainbert.cli import values
@@ -40,18 +39,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     for flag, default in OWN.items():
         parser.add(flag, default)
     flags.add(parser, output_dir=flags.REQUIRED, overwrite=False, verbose=False, seed=12345)
-    args = flags.parse(parser, argv)
-    there = [
-        name
-        for name in ("train.tsv", "dev.tsv", "test.tsv")
-        if (Path(args.output_dir) / name).exists()
-    ]
-    if there and not args.overwrite:
-        parser.error(
-            f"--output_dir {args.output_dir} holds {there[0]}. Add --overwrite, or choose "
-            "another folder."
-        )
-    return args
+    return flags.parse(parser, argv)
 
 
 def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
@@ -60,6 +48,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     from plainbert.corpus import documents
     from plainbert.tasks.ner import punctuation
 
+    punctuation.check_folder(args.output_dir, args.overwrite)
     found = punctuation.write(
         documents.find_files(args.input_file),
         args.output_dir,

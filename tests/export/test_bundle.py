@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -131,9 +132,17 @@ def test_a_folder_that_exists(tmp_path: Path) -> None:
         bundle.export(given, out, TorchFormat(), overwrite=True)
     assert (out / "thesis.txt").read_text() == "mine"
 
-    (out / "thesis.txt").rename(out / "manifest.json")
+    (out / "thesis.txt").rename(out / "manifest.json")  # of whatever else
+    with pytest.raises(UsageError, match=r"its manifest.json is something else than ours"):
+        bundle.export(given, out, TorchFormat(), overwrite=True)
+    assert (out / "manifest.json").read_text() == "mine"
+
+    shutil.rmtree(out)
+    bundle.export(given, out, TorchFormat())
+    (out / "notes.txt").write_text("goes with it")
     bundle.export(given, out, TorchFormat(), overwrite=True)
     assert Manifest.read(out).format == "torch"
+    assert not (out / "notes.txt").exists()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["classification", "out"]
 
 

@@ -10,14 +10,14 @@ from typing import Any
 
 import torch
 
-from plainbert import model_zoo
+from plainbert import folders, model_zoo
 from plainbert.config import BertConfig
 from plainbert.errors import UsageError
 from plainbert.export import bundle
 from plainbert.export.exported import Exported
 from plainbert.export.format import Format
 from plainbert.export.formats import with_defaults
-from plainbert.export.manifest import Manifest
+from plainbert.export.manifest import NAME, Manifest
 from plainbert.export.mxnet.format import MXNetFormat
 from plainbert.export.names import TASKS
 from plainbert.export.onnx.format import ONNXFormat
@@ -150,6 +150,7 @@ def evaluate(args: argparse.Namespace) -> dict[str, Any]:
         split to metric to score, and "per_second": rows (sentences, questions).
     """
     folder = Path(args.evaluate)
+    folders.finish_folder(folder, NAME)
     manifest = Manifest.read(folder)
     tokenizer, config = read_tokenizer(folder), BertConfig.from_file(folder / "config.json")
     format = format_of(manifest.format, args, int8=manifest.quantized and not args.float32)

@@ -307,6 +307,19 @@ def test_scripts_are_told_apart_by_their_flags() -> None:
     assert len(sets) == 6
 
 
+def test_a_resumed_run_that_is_refused_leaves_its_flags(tmp_path: Path) -> None:
+    trained(tmp_path)
+    before = tree(tmp_path)
+    with pytest.raises(KeyError):
+        broken(KeyError(), tmp_path, "--resume", "--seed", "9")
+    after = tree(tmp_path)
+    assert after.pop("log.txt").startswith(before.pop("log.txt"))
+    assert after == before
+    with pytest.raises(KeyError):
+        broken(KeyError(), tmp_path, "--resume", "--lr", "9", meanwhile=lambda: save(tmp_path, 300))
+    assert json.loads((tmp_path / "args.json").read_text())["flags"]["lr"] == 9
+
+
 # C. Kills
 
 

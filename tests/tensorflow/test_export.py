@@ -27,7 +27,8 @@ from plainbert.export.savedmodel import format
 from plainbert.export.savedmodel.format import SavedModelFormat
 from plainbert.export.source import Source, source_of
 from plainbert.nn.pooling import Pooling
-from plainbert.runtimes.find import TENSORFLOW, find_python
+from plainbert.runtimes.find import find_python
+from plainbert.runtimes.runtime import TENSORFLOW
 from tests.helpers import folders
 from tests.helpers.rounding import rounding, terms_of
 

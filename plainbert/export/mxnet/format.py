@@ -22,8 +22,9 @@ from plainbert.export.runner import Ids, Runner, Scores
 from plainbert.export.source import Source
 from plainbert.formats.gluonnlp import params
 from plainbert.runtimes import find
-from plainbert.runtimes.find import MXNET, find_python
-from plainbert.runtimes.remote import Remote
+from plainbert.runtimes.find import find_python
+from plainbert.runtimes.programs import Remote
+from plainbert.runtimes.runtime import MXNET
 
 PROGRAM = Path(__file__).with_name("program.py")
 SYMBOL, WEIGHTS = "-symbol.json", "-0000.params"

@@ -1,8 +1,8 @@
 """TensorFlow SavedModels, with the signatures that bert-multi-gpu's clients know.
 
 TensorFlow writes and runs them in a Python of its own, see :mod:`plainbert.runtimes.find`; the
-program is ``program.py``. The folder gets one version folder named by the time in seconds, as
-TensorFlow Serving expects: its ``--model_base_path`` is the export folder.
+programs are ``build.py`` and ``program.py``. The folder gets one version folder named by the time
+in seconds, as TensorFlow Serving expects: its ``--model_base_path`` is the export folder.
 
 Inputs are int32 and (-1, -1), batch and length, unless another shape is given. ``tokens`` are
 input_ids, input_mask (1 at tokens) and segment_ids. What ``serving_default`` takes and returns:
@@ -43,10 +43,11 @@ from plainbert.export.runner import Ids, Runner, Scores
 from plainbert.export.source import Source
 from plainbert.nn.bert import Bert
 from plainbert.runtimes import find
-from plainbert.runtimes.find import TENSORFLOW, execute, find_python
-from plainbert.runtimes.remote import Remote
+from plainbert.runtimes.find import find_python
+from plainbert.runtimes.programs import Remote, execute
+from plainbert.runtimes.runtime import TENSORFLOW
 
-PROGRAM = Path(__file__).with_name("program.py")
+BUILD, PROGRAM = (Path(__file__).with_name(name) for name in ("build.py", "program.py"))
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ class SavedModelFormat(Format):
             CheckpointError: there is no SavedModel, or TensorFlow cannot open it.
         """
         interpreter = find_python(TENSORFLOW, self.python)
-        words = ("serve", str(newest(folder).absolute()), str(threads))
+        words = (str(newest(folder).absolute()), str(threads))
         return TensorFlowRunner(Remote(TENSORFLOW, interpreter, PROGRAM, *words))
 
 
@@ -168,7 +169,7 @@ def build(interpreter: Path, requests: Sequence[Path]) -> None:
         UsageError: the interpreter cannot be started, or lacks TensorFlow.
         CheckpointError: TensorFlow could not.
     """
-    execute(TENSORFLOW, interpreter, PROGRAM, ["build", *map(str, requests)])
+    execute(TENSORFLOW, interpreter, BUILD, [str(folder) for folder in requests])
 
 
 def newest(folder: Path) -> Path:

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -15,30 +11,25 @@ import pytest
 from plainbert.errors import CheckpointError, UsageError
 from plainbert.export.mxnet import format
 from plainbert.export.mxnet.format import MXNetFormat, MXNetRunner
-from plainbert.runtimes.find import MXNET
-from plainbert.runtimes.remote import Remote
+from plainbert.runtimes.programs import Remote
+from plainbert.runtimes.runtime import MXNET
 from tests.helpers import mxnet_sources as sources
 
-# Answers as run_mxnet.py does, with the sum of its inputs; "fail" in their names is its end.
+# Sums its inputs; "fail" in their names is its end.
 PROGRAM = """
-import json, os, sys
 import numpy as np
-answers = os.fdopen(os.dup(1), "wb")
-os.dup2(2, 1)
-print("noise")
-answers.write(b'"ready"\\n')
-answers.flush()
-while line := sys.stdin.buffer.readline():
+
+def load():
+    print("noise")
+    return run
+
+def run(**arrays):
     total = 0
-    for name, (dtype, shape) in json.loads(line).items():
-        size = int(np.prod(shape, dtype=int)) * np.dtype(dtype).itemsize
-        array = np.frombuffer(sys.stdin.buffer.read(size), dtype).reshape(shape)
+    for name, array in arrays.items():
         if name == "fail":
             raise ValueError("no such layer")
         total = total + array
-    total = np.ascontiguousarray(total, np.float32)
-    answers.write(json.dumps([total.dtype.str, total.shape]).encode() + b"\\n" + total.tobytes())
-    answers.flush()
+    return np.float32(total)
 """
 
 
@@ -47,54 +38,6 @@ def program(tmp_path: Path) -> Path:
     path = tmp_path / "program.py"
     path.write_text(PROGRAM)
     return path
-
-
-def test_arrays_there_and_back(program: Path) -> None:
-    remote = Remote(MXNET, Path(sys.executable), program)
-    draw = np.random.default_rng(0)
-    for shape in ((2, 3), (1, 1), (600, 700), (0, 4)):  # also more than a pipe holds
-        one, two = draw.integers(0, 9, (2, *shape))
-        found = remote.ask({"one": one, "two": two.T.copy().T})
-        assert np.array_equal(found, one + two)
-        assert found.dtype == np.float32
-        assert found.flags.writeable
-    remote.close()
-    assert remote._process.returncode == 0
-
-
-def test_a_program_that_fails(program: Path) -> None:
-    remote = Remote(MXNET, Path(sys.executable), program)
-    with pytest.raises(CheckpointError, match="mxnet cannot run this model: ValueError: no such"):
-        remote.ask({"fail": np.zeros((300, 300))})
-    remote.close()
-
-
-def test_it_ends_with_its_parent(program: Path) -> None:
-    code = (
-        "import sys, time; from pathlib import Path\n"
-        "from plainbert.runtimes.remote import Remote; from plainbert.runtimes.find import MXNET\n"
-        f"remote = Remote(MXNET, Path(sys.executable), Path({str(program)!r}))\n"
-        "print(remote._process.pid, flush=True); time.sleep(60)"
-    )
-    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-    assert parent.stdout is not None
-    child = int(parent.stdout.readline())
-    parent.send_signal(signal.SIGKILL)
-    parent.communicate()
-    for _ in range(100):
-        if not alive(child):
-            return
-        time.sleep(0.1)
-    pytest.fail("it outlived its parent")
-
-
-def alive(process: int) -> bool:
-    """Whether a process computes; one that nobody has waited for does not."""
-    try:
-        os.kill(process, 0)
-        return Path(f"/proc/{process}/stat").read_text().rsplit(")")[1].split()[0] != "Z"
-    except (ProcessLookupError, FileNotFoundError):
-        return False
 
 
 def test_a_python_without_mxnet(tmp_path: Path) -> None:

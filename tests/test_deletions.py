@@ -35,7 +35,6 @@ ALLOWED = {
         "Lock.take",
         "unlink",
     ): "the file of a lock that could not be had",
-    ("plainbert/tasks/pretraining/build.py", "_work_folder", "rmtree"): "a work folder of our name",
     ("plainbert/files.py", "atomic_file", "unlink"): OWN,
     ("plainbert/files.py", "new_folder", "rmtree"): f"{OWN}; or an earlier call, with our mark",
     ("plainbert/files.py", "point", "unlink"): "an earlier call's leftover, with our mark",

@@ -20,7 +20,6 @@ from plainbert.errors import FormatError, UsageError
 from plainbert.infer.evaluation import RESULTS_FILE
 from plainbert.recipes.shared.lock import LOCK_FILE, Lock
 from plainbert.train import background, earlier, run_folder
-from plainbert.train.evaluate import RESULTS_FILE
 from plainbert.train.run_folder import ARGS_FILE
 
 log = logging.getLogger(__name__)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from plainbert.cli.ranks import restarted
-from plainbert.dist.group import Group
-from plainbert.dist.world import World
+from plainbert.distributed.group import Group
+from plainbert.distributed.world import World
+from plainbert.recipes.shared.ranks import restarted
 
 VERSIONS = {"plainbert": "0.1.0"}
 TORCHRUN = {

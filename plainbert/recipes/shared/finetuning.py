@@ -142,9 +142,9 @@ def session(args: argparse.Namespace, script: str, argv: Sequence[str] | None) -
     with join(args, script, argv) as group:
         restarted(args, group)
         if args.export is not None:  # found out now, not after hours of training
-            from plainbert.export import bundle
+            from plainbert.export.formats import with_defaults
 
-            bundle.require(args.export)
+            with_defaults(args.export).require()
         trains = not args.only_inference
         with start(args, new_run=trains, group=group, script=script) as ready:
             yield Session(args, ready, group)

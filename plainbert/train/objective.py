@@ -13,7 +13,7 @@ from plainbert.nn.names import IGNORE
 
 
 class Sums(NamedTuple):
-    """What a forward pass found, added up over its batch.
+    """What a forward pass yields, added up over its batch.
 
     Attributes:
         losses: one scalar for each of the objective's names.

@@ -50,9 +50,8 @@ def run(
 
 
 def _outputs(model: Bert | Headed, batch: PaddedBatch) -> dict[str, torch.Tensor]:
-    mask = batch.mask
-    ids, types = torch.from_numpy(batch.ids[mask]), torch.from_numpy(batch.types[mask])  # (T,)
     layout = Packed(batch.lengths.tolist())
+    ids, types = (layout.unpad(torch.from_numpy(rows)) for rows in (batch.ids, batch.types))  # (T,)
     if isinstance(model, Bert):
         return _body(model(ids, types, layout=layout, every_layer=True))
     kept: list[Output] = []
@@ -88,7 +87,7 @@ def layer_name(number: int) -> str:
 
 def _head(model: Headed, logits: Any, batch: PaddedBatch) -> dict[str, torch.Tensor]:
     if model.head == "pretraining":
-        return {"MLM logits": logits.words, "NSP logits": logits.sentences}
+        return {"MLM logits": logits.mlm, "NSP logits": logits.nsp}
     if isinstance(model, QuestionAnswering):
         losses = []
         for row, part in enumerate(logits.split(batch.lengths.tolist())):

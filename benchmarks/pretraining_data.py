@@ -211,7 +211,7 @@ def _ours(args: argparse.Namespace) -> dict[str, Any]:
     masker = Masker.of(reading.tokenizer, settings)
     with tempfile.TemporaryDirectory() as folder, Workers(1, reading) as workers:
         path = Path(folder) / "tokens.npz"
-        store = tokens.tokenise([args.text], reading, path, workers, shown=False)
+        store = tokens.tokenise([args.text], reading, path, workers, bar=False)
         for job in build.plan_jobs(store, settings, None):
             for plan in build.blocks(store, job.documents, settings):
                 for part in instances.slices(plan):
@@ -230,7 +230,7 @@ def _whole(args: argparse.Namespace) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         begin = time.perf_counter()
         summary = build(
-            [args.text], reading, settings, folder, num_workers=args.processes, shown=False
+            [args.text], reading, settings, folder, num_workers=args.processes, bar=False
         )
         seconds = time.perf_counter() - begin
     return {"seconds": seconds, "instances": summary.instances}

@@ -73,7 +73,7 @@ class Work:
 
     def instances(self, length: int) -> RawText:
         """The instances of the text; tokenised once for all processes."""
-        return RawText.of([self.text], vocabulary(), masking(length), self.cache, shown=False)
+        return RawText.of([self.text], vocabulary(), masking(length), self.cache, bar=False)
 
     def rows(self, source: RawText, length: int) -> dict[str, Ids]:
         """Numbers of the instances of every turn, by kind of length; each (turns, N)."""

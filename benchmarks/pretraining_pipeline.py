@@ -105,7 +105,7 @@ def make_shard(args: argparse.Namespace, folder: Path, passes: int) -> Path:
     """One shard of the text."""
     made = folder / f"shards-{passes}"
     settings = peer.masking(LENGTH, passes)
-    build([args.text], Reading(peer.vocabulary()), settings, made, num_outputs=1, shown=False)
+    build([args.text], Reading(peer.vocabulary()), settings, made, num_outputs=1, bar=False)
     return made / "part-000.npz"
 
 
@@ -119,7 +119,7 @@ def pipeline(args: argparse.Namespace, folder: Path, shard: Path) -> dict[str, A
     torch.manual_seed(0)
     device = torch.device(args.device)
     vocabulary = peer.vocabulary()
-    raw = RawText.of([str(args.text)], vocabulary, peer.masking(LENGTH), folder, shown=False)
+    raw = RawText.of([str(args.text)], vocabulary, peer.masking(LENGTH), folder, bar=False)
     shards = Shards.open([str(shard)], vocabulary.vocab, verify=True)
 
     def epochs(source: Shards | RawText) -> tuple[Callable[[], None], Sampler]:

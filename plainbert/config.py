@@ -143,27 +143,27 @@ class BertConfig:
                 "only 'absolute' is."
             )
         known = {item.name for item in dataclasses.fields(cls)} - {"extra"}
-        given = {key: value for key, value in values.items() if key in known}
+        known_values = {key: value for key, value in values.items() if key in known}
         extra = {key: value for key, value in values.items() if key not in known | {"label2id"}}
-        if "vocab_size" not in given or "hidden_size" not in given:
+        if "vocab_size" not in known_values or "hidden_size" not in known_values:
             raise CheckpointError(f"{source} lacks vocab_size or hidden_size; is it a BERT config?")
-        if given.get("id2label") is not None:
-            given["id2label"] = _labels(given["id2label"], source)
+        if known_values.get("id2label") is not None:
+            known_values["id2label"] = _labels(known_values["id2label"], source)
         elif isinstance(values.get("num_labels"), int):
             if not 0 <= values["num_labels"] <= MOST_LABELS:
                 raise CheckpointError(
                     f"{source}: num_labels={values['num_labels']}; at most {MOST_LABELS} is "
                     "expected."
                 )
-            given["id2label"] = tuple(f"LABEL_{row}" for row in range(values["num_labels"]))
+            known_values["id2label"] = tuple(f"LABEL_{row}" for row in range(values["num_labels"]))
         extra.pop("num_labels", None)
-        named = given.get("architectures") or ()
-        if not isinstance(named, list | tuple) or not all(isinstance(each, str) for each in named):
+        named = known_values.get("architectures") or ()
+        if not isinstance(named, list | tuple) or not all(isinstance(name, str) for name in named):
             raise CheckpointError(f"{source}: architectures={named!r}; names expected.")
-        given["architectures"] = tuple(named)
-        given["pad_token_id"] = given.get("pad_token_id") or 0
+        known_values["architectures"] = tuple(named)
+        known_values["pad_token_id"] = known_values.get("pad_token_id") or 0
         try:
-            return cls(**given, extra=extra)
+            return cls(**known_values, extra=extra)
         except TypeError as error:
             raise CheckpointError(f"{source}: {error}") from None
 

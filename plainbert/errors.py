@@ -56,11 +56,11 @@ class DataError(PlainBertError, ValueError):
         self, reason: str, path: str | Path | None = None, line: int = 0, content: str = ""
     ) -> None:
         place = "" if path is None else f"{path}:{line}: " if line else f"{path}: "
-        shown = ""
+        excerpt = ""
         if content:
             short = content if len(content) <= 80 else f"{content[:77]}..."
-            shown = f"\n  the line reads: {short!r}"
-        super().__init__(f"{place}{reason}{shown}")
+            excerpt = f"\n  the line reads: {short!r}"
+        super().__init__(f"{place}{reason}{excerpt}")
 
 
 class FormatError(PlainBertError, ValueError):

@@ -173,13 +173,13 @@ def _steps(file: IO[str], path: Path) -> tuple[list[str], list[str]]:
     """The names of files to remove, and of those to bring in."""
     try:
         values: Any = json.loads(file.read())
-        found = [[str(name) for name in values[key]] for key in ("removed", "files")]
+        steps = [[str(name) for name in values[key]] for key in ("removed", "files")]
     except (ValueError, RecursionError, KeyError, TypeError) as error:
         raise FormatError(f"{path} does not say what to do: {error!r}. Move it away.") from None
-    for name in (*found[0], *found[1]):
+    for name in (*steps[0], *steps[1]):
         if name in ("", ".", "..") or "/" in name or "\0" in name:
             raise FormatError(f"{path} names {name!r}, which is no file of its folder.")
-    return found[0], found[1]
+    return steps[0], steps[1]
 
 
 def _lock(file: IO[str]) -> None:

@@ -83,7 +83,7 @@ class Workers:
             for item in items:
                 yield work(state, item)
             return
-        number = next(n for n, each in enumerate(self._states) if each is state)
+        number = next(n for n, other in enumerate(self._states) if other is state)
         waiting: deque[Future[Result]] = deque()
         try:
             for item in items:

@@ -22,18 +22,18 @@ class Progress:
         unit: what is counted, as in "instance".
         total: how many there will be; None where that is not known.
         scale: show thousands and millions as k and M.
-        shown: False silences everything.
+        bar: False silences everything.
     """
 
     def __init__(
-        self, what: str, unit: str, total: int | None, scale: bool = False, shown: bool = True
+        self, what: str, unit: str, total: int | None, scale: bool = False, bar: bool = True
     ) -> None:
         self.what, self.unit, self.total = what, unit, total
-        on_terminal = shown and sys.stderr.isatty()
+        on_terminal = bar and sys.stderr.isatty()
         self._bar = tqdm(
             desc=what, unit=unit, total=total, unit_scale=scale, disable=not on_terminal
         )
-        self._lines = shown and not on_terminal
+        self._lines = bar and not on_terminal
         self._done = 0
         self._start = self._last = time.monotonic()
 

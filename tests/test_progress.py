@@ -16,7 +16,7 @@ def test_lines_in_a_log(
 ) -> None:
     caplog.set_level(logging.INFO, "plainbert")
     monkeypatch.setattr(progress, "EVERY", 0.0)
-    with Progress("tokenise", "B", 3000, shown=shown) as bar:
+    with Progress("tokenise", "B", 3000, bar=shown) as bar:
         bar.update(1000)
         bar.update(500)
     starts = ["tokenise: 1,000 of 3,000 B, ", "tokenise: 1,500 of 3,000 B, "]

@@ -37,7 +37,7 @@ def own_names(tensors: Mapping[str, T], source: str) -> tuple[dict[str, tuple[st
     Raises:
         CheckpointError: two names mean the same weight.
     """
-    given: dict[str, tuple[str, T]] = {}
+    own: dict[str, tuple[str, T]] = {}
     ignored = []
     parallel = PARALLEL if all(name.startswith(PARALLEL) for name in tensors) else ""
     for original, tensor in tensors.items():
@@ -50,12 +50,12 @@ def own_names(tensors: Mapping[str, T], source: str) -> tuple[dict[str, tuple[st
             name = f"{name.removesuffix('gamma')}weight"
         elif name.endswith("LayerNorm.beta"):
             name = f"{name.removesuffix('beta')}bias"
-        if name in given:
+        if name in own:
             raise CheckpointError(
-                f"{source} holds both {given[name][0]} and {original}, which are the same weight."
+                f"{source} holds both {own[name][0]} and {original}, which are the same weight."
             )
-        given[name] = (original, tensor)
-    return given, ignored
+        own[name] = (original, tensor)
+    return own, ignored
 
 
 def head_of_name(name: str) -> str | None:

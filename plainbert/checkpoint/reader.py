@@ -68,21 +68,21 @@ class Checkpoint:
             CheckpointError: the index of a sharded checkpoint and its files disagree, or the
                 config states other sizes than the tensors have.
         """
-        found: dict[str, Tensor] = {}
+        tensors: dict[str, Tensor] = {}
         for path in self.weights:
             part = _safetensors(path) if path.suffix == ".safetensors" else _torch(path)
-            if twice := sorted(found.keys() & part.keys()):
+            if twice := sorted(tensors.keys() & part.keys()):
                 raise CheckpointError(f"{path} holds tensors of another file: {some(twice)}.")
-            found.update(part)
+            tensors.update(part)
         if self.index is not None:
-            lost = sorted(set(files.read_json(self.index)["weight_map"]) - set(found))
+            lost = sorted(set(files.read_json(self.index)["weight_map"]) - set(tensors))
             if lost:
                 raise CheckpointError(
                     f"{self.index} names tensors that no file holds: {some(lost)}."
                 )
-        shapes = {name: tuple(tensor.shape) for name, tensor in found.items()}
+        shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
         check_sizes(self.config, shapes, str(self.folder))
-        return found
+        return tensors
 
 
 def read(folder: str | Path) -> Checkpoint:
@@ -95,18 +95,18 @@ def read(folder: str | Path) -> Checkpoint:
         CheckpointError: there is no such folder, or it lacks a config or weights.
         FormatError: a JSON file in it is garbled.
     """
-    given = Path(folder).expanduser()
-    if not given.is_dir():
-        state = "is a file" if given.exists() else "does not exist"
-        if given.is_symlink() and not given.exists():
-            state = f"links to {given.readlink()}, which does not exist"
-        raise CheckpointError(f"{given} {state}; a checkpoint folder is expected.")
-    folder = given.resolve()
+    path = Path(folder).expanduser()
+    if not path.is_dir():
+        state = "is a file" if path.exists() else "does not exist"
+        if path.is_symlink() and not path.exists():
+            state = f"links to {path.readlink()}, which does not exist"
+        raise CheckpointError(f"{path} {state}; a checkpoint folder is expected.")
+    folder = path.resolve()
     config_path = next((folder / name for name in CONFIGS if (folder / name).is_file()), None)
     if config_path is None:
-        runs = [name for name in ("best", "last") if (given / name).is_dir()]
-        hint = f" It is a run folder; its model is {given / runs[0]}." if runs else ""
-        raise CheckpointError(f"{given} has no config.json.{hint}")
+        runs = [name for name in ("best", "last") if (path / name).is_dir()]
+        hint = f" It is a run folder; its model is {path / runs[0]}." if runs else ""
+        raise CheckpointError(f"{path} has no config.json.{hint}")
     config = BertConfig.from_file(config_path)
     _check_kind(config, str(config_path))
     own = folder / "plainbert.json"

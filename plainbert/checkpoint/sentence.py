@@ -101,7 +101,7 @@ def write_sentence(folder: Path, sentence: Sentence, width: int) -> None:
 def _modules(path: Path) -> list[dict[str, Any]]:
     try:
         modules = json.loads(path.read_text(encoding="utf-8-sig"))
-        return [{"type": str(each["type"]), "path": str(each["path"])} for each in modules]
+        return [{"type": str(module["type"]), "path": str(module["path"])} for module in modules]
     except (ValueError, KeyError, TypeError, RecursionError):
         raise FormatError(f"{path} is not a list of modules with a type and a path.") from None
 
@@ -119,10 +119,10 @@ def _modes(path: Path) -> list[str]:
         raise FormatError(f"{path} is missing; modules.json names it.")
     config = files.read_json(path)
     if "pooling_mode" in config:
-        given = config["pooling_mode"]
-        if not isinstance(given, str | list):
-            raise FormatError(f"{path}: pooling_mode={given!r} is no name and no list of names.")
-        return [given] if isinstance(given, str) else [str(mode) for mode in given]
+        modes = config["pooling_mode"]
+        if not isinstance(modes, str | list):
+            raise FormatError(f"{path}: pooling_mode={modes!r} is no name and no list of names.")
+        return [modes] if isinstance(modes, str) else [str(mode) for mode in modes]
     return [mode for flag, mode in FLAGS.items() if config.get(flag)]
 
 

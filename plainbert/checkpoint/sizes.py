@@ -26,8 +26,8 @@ def check_sizes(config: BertConfig, shapes: Mapping[str, tuple[int, ...]], sourc
     Raises:
         CheckpointError: names the field, what the config and what the file says.
     """
-    given, _ = own_names(shapes, source)
-    if WORDS not in given:
+    stored, _ = own_names(shapes, source)
+    if WORDS not in stored:
         raise CheckpointError(
             f"{source} lacks {WORDS}: its weight files do not hold a BERT. Is it another "
             "architecture?"
@@ -46,12 +46,13 @@ def check_sizes(config: BertConfig, shapes: Mapping[str, tuple[int, ...]], sourc
         ),
     }  # fmt: skip
     for name, (shape, fields) in expected.items():
-        if name in given and given[name][1] != shape:
+        if name in stored and stored[name][1] != shape:
             raise CheckpointError(
-                f"{source}: {given[name][0]} has shape {given[name][1]}, but config.json makes it "
+                f"{source}: {stored[name][0]} has shape {stored[name][1]}, but config.json makes "
+                "it "
                 f"{shape} ({fields}). They do not belong together."
             )
-    layers = sorted({int(found[1]) for name in given if (found := LAYER.match(name))})
+    layers = sorted({int(match[1]) for name in stored if (match := LAYER.match(name))})
     if len(layers) != config.num_hidden_layers or layers[-1] + 1 != len(layers):
         gap = layers and layers[-1] + 1 != len(layers)
         held = f"the layers {some(map(str, layers))}" if gap else f"{len(layers)} layers"

@@ -68,22 +68,24 @@ def load(
             that no BERT has; the message lists it.
         FormatError: weights that are not floating point numbers.
     """
-    given, ignored = own_names(tensors, source)
+    stored, ignored = own_names(tensors, source)
     prefix = "bert." if hasattr(model, "bert") else ""
-    wanted = {name.removeprefix(prefix): each for name, each in model.named_parameters()}
-    heads = {head_of_name(name) for name in wanted}
+    parameters = {
+        name.removeprefix(prefix): parameter for name, parameter in model.named_parameters()
+    }
+    heads = {head_of_name(name) for name in parameters}
     left_out = {head for head in HEADS if head in tuple(skip) or head not in heads}
-    dropped = {name for name in given if head_of_name(name) in left_out}
+    dropped = {name for name in stored if head_of_name(name) in left_out}
     if "cls.predictions" in heads - left_out:
-        _check_decoder(given, source)
-    fresh = _fresh(given, wanted, dropped, fresh_heads, source)
-    _check_names(given, wanted, dropped, fresh, source)
-    _fill(model, prefix, given, fresh, source)
-    unused = {*dropped, *(fresh & given.keys())}
+        _check_decoder(stored, source)
+    fresh = _fresh(stored, parameters, dropped, fresh_heads, source)
+    _check_names(stored, parameters, dropped, fresh, source)
+    _fill(model, prefix, stored, fresh, source)
+    unused = {*dropped, *(fresh & stored.keys())}
     report = LoadReport(
-        loaded=len(wanted) - len(fresh),
-        fresh=tuple(name for name in wanted if name in fresh),
-        ignored=tuple(sorted({*ignored, *(given[name][0] for name in unused)})),
+        loaded=len(parameters) - len(fresh),
+        fresh=tuple(name for name in parameters if name in fresh),
+        ignored=tuple(sorted({*ignored, *(stored[name][0] for name in unused)})),
     )
     if report.fresh:
         log.info("%s: drawn new, to be trained: %s", source, ", ".join(report.fresh))
@@ -98,21 +100,21 @@ def load(
 
 
 def _check_names(
-    given: Mapping[str, tuple[str, Tensor]],
-    wanted: Mapping[str, Tensor],
+    stored: Mapping[str, tuple[str, Tensor]],
+    parameters: Mapping[str, Tensor],
     dropped: set[str],
     fresh: set[str],
     source: str,
 ) -> None:
     """Refuse names that the model has no place for, and a body that is not whole."""
-    known = {*wanted, *dropped, f"{DECODER}.weight", f"{DECODER}.bias"}
-    unknown = [original for name, (original, _) in given.items() if name not in known]
+    known = {*parameters, *dropped, f"{DECODER}.weight", f"{DECODER}.bias"}
+    unknown = [original for name, (original, _) in stored.items() if name not in known]
     if unknown:
         raise CheckpointError(
             f"{source} holds weights that this model has no place for: {some(unknown)}. "
             "Is it another architecture, or another number of layers than config.json states?"
         )
-    missing = [name for name in wanted if name not in given and name not in fresh]
+    missing = [name for name in parameters if name not in stored and name not in fresh]
     if missing:
         raise CheckpointError(f"{source} lacks weights of the model's body: {some(missing)}.")
 
@@ -121,7 +123,7 @@ def _check_names(
 def _fill(
     model: nn.Module,
     prefix: str,
-    given: Mapping[str, tuple[str, Tensor]],
+    tensors: Mapping[str, tuple[str, Tensor]],
     fresh: set[str],
     source: str,
 ) -> None:
@@ -134,7 +136,7 @@ def _fill(
         if parameter is not None
     }
     stored = {
-        name: _fitting(name, given[name][1], parameter, source)
+        name: _fitting(name, tensors[name][1], parameter, source)
         for name, (_, _, parameter) in places.items()
         if name not in fresh
     }
@@ -173,12 +175,12 @@ class _Taken:
         return False
 
 
-def _check_decoder(given: Mapping[str, tuple[str, Tensor]], source: str) -> None:
+def _check_decoder(stored: Mapping[str, tuple[str, Tensor]], source: str) -> None:
     """A stored output matrix must be the word embedding's: ours are one parameter."""
     for name, twin in ((f"{DECODER}.weight", WORDS), (f"{DECODER}.bias", "cls.predictions.bias")):
-        if name in given and twin in given and not _same(given[name][1], given[twin][1]):
+        if name in stored and twin in stored and not _same(stored[name][1], stored[twin][1]):
             raise CheckpointError(
-                f"{source}: {given[name][0]} differs from {given[twin][0]}; models whose output "
+                f"{source}: {stored[name][0]} differs from {stored[twin][0]}; models whose output "
                 "matrix is not tied to the word embedding are not supported."
             )
 
@@ -188,8 +190,8 @@ def _same(one: Tensor, other: Tensor) -> bool:
 
 
 def _fresh(
-    given: Mapping[str, tuple[str, Tensor]],
-    wanted: Mapping[str, Tensor],
+    stored: Mapping[str, tuple[str, Tensor]],
+    parameters: Mapping[str, Tensor],
     dropped: set[str],
     allowed: bool,
     source: str,
@@ -201,14 +203,16 @@ def _fresh(
     """
     fresh: set[str] = set()
     for head in HEADS:
-        names = [name for name in wanted if head_of_name(name) == head]
+        names = [name for name in parameters if head_of_name(name) == head]
         wrong = [
             name
             for name in names
-            if name not in given or name in dropped or given[name][1].shape != wanted[name].shape
+            if name not in stored
+            or name in dropped
+            or stored[name][1].shape != parameters[name].shape
         ]
         if wrong and not allowed:
-            raise CheckpointError(_no_head(head, wrong, given, wanted, dropped, source))
+            raise CheckpointError(_no_head(head, wrong, stored, parameters, dropped, source))
         fresh.update(names if wrong else ())
     return fresh
 
@@ -216,8 +220,8 @@ def _fresh(
 def _no_head(
     head: str,
     wrong: list[str],
-    given: Mapping[str, tuple[str, Tensor]],
-    wanted: Mapping[str, Tensor],
+    stored: Mapping[str, tuple[str, Tensor]],
+    parameters: Mapping[str, Tensor],
     dropped: set[str],
     source: str,
 ) -> str:
@@ -225,10 +229,10 @@ def _no_head(
     name = wrong[0]
     if name in dropped:
         reason = f"{source} holds a {head!r} of another task"
-    elif name in given:
+    elif name in stored:
         reason = (
-            f"{source}: {given[name][0]} has shape {tuple(given[name][1].shape)}, the model's is "
-            f"{tuple(wanted[name].shape)}"
+            f"{source}: {stored[name][0]} has shape {tuple(stored[name][1].shape)}, the model's is "
+            f"{tuple(parameters[name].shape)}"
         )
     else:
         reason = f"{source} has no {head!r} ({', '.join(wrong)})"
@@ -245,7 +249,7 @@ def _fitting(name: str, tensor: Tensor, target: Tensor, source: str) -> Tensor:
     if tensor.dtype not in DTYPES:
         raise FormatError(
             f"{source}: {name} holds {tensor.dtype}; floating point is expected "
-            f"({', '.join(str(each).removeprefix('torch.') for each in DTYPES)})."
+            f"({', '.join(str(dtype).removeprefix('torch.') for dtype in DTYPES)})."
         )
     return tensor.to(target.dtype)
 
@@ -257,18 +261,21 @@ def _check_finite(tensors: Mapping[str, Tensor], source: str) -> None:
     shares = [names[first::workers] for first in range(workers)]
 
     def look(share: list[str]) -> dict[str, int]:
-        found = {name: not_finite(tensors[name]) for name in share}
-        return {name: bad for name, bad in found.items() if bad}
+        bad_counts = {name: not_finite(tensors[name]) for name in share}
+        return {name: bad for name, bad in bad_counts.items() if bad}
 
     if workers == 1:
-        found = look(names)
+        bad_counts = look(names)
     else:
         with ThreadPoolExecutor(workers) as pool:
-            found = {name: bad for each in pool.map(look, shares) for name, bad in each.items()}
+            bad_counts = {
+                name: bad for counts in pool.map(look, shares) for name, bad in counts.items()
+            }
     for name, tensor in tensors.items():
-        if name in found:
+        if name in bad_counts:
             raise CheckpointError(
-                f"{source}: {found[name]} of {tensor.numel()} values of {name} are not finite (NaN "
+                f"{source}: {bad_counts[name]} of {tensor.numel()} values of {name} are not "
+                "finite (NaN "
                 "or infinite); the training that wrote it went wrong."
             )
 

@@ -105,7 +105,7 @@ def write_folder(
             them; one floating point type.
         tokenizer: what belongs to them.
         config: sizes, architecture, labels. Its "dtype" is set from the tensors.
-        about: see :func:`write`.
+        about: what goes into ``plainbert.json``, see :func:`write`.
 
     Returns:
         the folder.
@@ -198,7 +198,7 @@ def state(model: nn.Module) -> dict[str, Tensor]:
     Raises:
         CheckpointError: a weight is not finite; nothing worth keeping would be written.
     """
-    tensors = {name: each.detach().to("cpu") for name, each in model.state_dict().items()}
+    tensors = {name: tensor.detach().to("cpu") for name, tensor in model.state_dict().items()}
     check_values(tensors)
     return tensors
 

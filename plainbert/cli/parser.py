@@ -136,8 +136,8 @@ class Parser(argparse.ArgumentParser):
         if required:
             parts.append("(required)")
         elif default not in (None, False, ()):
-            shown = ",".join(map(str, default)) if isinstance(default, tuple) else default
-            parts.append(f"(default: {shown})")
+            text = ",".join(map(str, default)) if isinstance(default, tuple) else default
+            parts.append(f"(default: {text})")
         kind: dict[str, Any] = {"action": "store_true", "default": False}
         if flag.type is not None:
             kind = {
@@ -190,15 +190,15 @@ class Parser(argparse.ArgumentParser):
 
     def exclusive(self, args: argparse.Namespace, *flags: str) -> None:
         """Exit unless at most one of these flags was given."""
-        found = [f"--{name}" for name in flags if name in args.given]
-        if len(found) > 1:
-            self.error(f"{' and '.join(found)} exclude each other: give one of them.")
+        typed = [f"--{name}" for name in flags if name in args.given]
+        if len(typed) > 1:
+            self.error(f"{' and '.join(typed)} exclude each other: give one of them.")
 
     def needs(self, args: argparse.Namespace, flag: str, *others: str) -> None:
         """Exit if ``flag`` was given without any of ``others``."""
         if flag in args.given and not any(other in args.given for other in others):
-            wanted = " or ".join(f"--{other}" for other in others)
-            self.error(f"--{flag} needs {wanted} beside it.")
+            needed = " or ".join(f"--{other}" for other in others)
+            self.error(f"--{flag} needs {needed} beside it.")
 
     def error(self, message: str) -> NoReturn:
         """Print ``error: ...`` and exit with status 2."""

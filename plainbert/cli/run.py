@@ -105,12 +105,12 @@ def _reader_is_gone() -> bool:
 
 
 def _chain(error: BaseException) -> list[BaseException]:
-    found: list[BaseException] = []
+    errors: list[BaseException] = []
     item: BaseException | None = error
-    while item is not None and item not in found:
-        found.append(item)
+    while item is not None and item not in errors:
+        errors.append(item)
         item = item.__cause__ or item.__context__
-    return found
+    return errors
 
 
 def _disk_full(error: BaseException) -> bool:

@@ -79,9 +79,9 @@ def _fold(units: NDArray[np.uint64] | NDArray[np.uint8], count: int) -> int:
 @lru_cache
 def _weights() -> NDArray[np.uint32]:
     """The remainder of each of ``RING`` bits, the first bit first."""
-    found = np.empty(RING, np.uint32)
+    weights = np.empty(RING, np.uint32)
     value = REFLECTED
     for place in reversed(range(RING)):
-        found[place] = value
+        weights[place] = value
         value = (value >> 1) ^ (REFLECTED if value & 1 else 0)
-    return found
+    return weights

@@ -44,8 +44,8 @@ def write(path: str | Path, arrays: Mapping[str, NDArray[Any]]) -> None:
         UsageError: a name or a type that cannot be stored.
     """
     with files.atomic_file(path) as file, zipfile.ZipFile(file, "w") as archive:
-        for name, given in arrays.items():
-            array = np.asarray(given, order="C")
+        for name, values in arrays.items():
+            array = np.asarray(values, order="C")
             if array.dtype.kind not in npz_layout.PLAIN or not re.fullmatch(r"\w+", name, re.A):
                 raise UsageError(f"{name!r} of type {array.dtype} cannot be stored in {path}.")
             array = array.astype(array.dtype.newbyteorder("<"), copy=False)
@@ -107,19 +107,19 @@ class Archive:
             self.identity = _identity(file)
             self.size = self.identity[1]
             try:
-                found = npz_layout.members(file, self.size, self.error, objects)
+                members = npz_layout.members(file, self.size, self.error, objects)
             except OSError as error:
                 raise self.error(f"cannot be read ({error})") from None
-        self.members = {member.name: member for member in found}
+        self.members = {member.name: member for member in members}
         # Packed arrays of numbers shrink to a tenth, all-equal ones to almost nothing.
-        growth = sum(member.size for member in found if member.method != STORED)
+        growth = sum(member.size for member in members if member.method != STORED)
         if growth > (256 << 20) + 64 * self.size:
             raise self.error(f"would unpack to {growth} bytes, more than arrays of tokens do")
 
     @property
     def fingerprint(self) -> str:
         """A hash of the names, sizes and checksums of the members, which are not read."""
-        stated = [(each.name, each.size, each.checksum) for each in self.members.values()]
+        stated = [(member.name, member.size, member.checksum) for member in self.members.values()]
         return hashlib.sha256(repr(stated).encode()).hexdigest()[:16]
 
     def error(self, reason: str) -> FormatError:
@@ -144,7 +144,7 @@ class Archive:
                 "that are not packed open at once.",
                 stacklevel=3,
             )
-        found: dict[str, NDArray[Any]] = {}
+        arrays: dict[str, NDArray[Any]] = {}
         with self._open(again=True) as file:
             data = mmap.mmap(file.fileno(), self.size, access=mmap.ACCESS_READ)
             for member in chosen:
@@ -154,8 +154,8 @@ class Archive:
                     buffer, start = self._unpacked(file, member), member.head
                 array: NDArray[Any] = np.ndarray(member.shape, member.dtype, buffer, start)
                 array.flags.writeable = False
-                found[member.name] = array
-        return found
+                arrays[member.name] = array
+        return arrays
 
     def unpacked(self, name: str) -> memoryview:
         """The bytes of a member behind its header, copied and checked.

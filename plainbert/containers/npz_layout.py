@@ -64,12 +64,12 @@ def members(file: IO[bytes], size: int, fail: Fail, objects: bool) -> list[Membe
         Exception: what ``fail`` makes: the bytes are no such archive.
     """
     directory, begin = _directory(file, size, fail)
-    found: dict[str, Member] = {}
+    arrays: dict[str, Member] = {}
     places: list[tuple[int, int]] = []
     for offset, flags, raw, member in _entries(directory, fail):
         name = member.name
-        if not name.endswith(".npy") or name in found:
-            kind = "twice" if name in found else "which is no .npy array"
+        if not name.endswith(".npy") or name in arrays:
+            kind = "twice" if name in arrays else "which is no .npy array"
             raise fail(f"holds {name[:80]!r}, {kind}")
         if flags & ENCRYPTED:
             raise fail(f"is encrypted ({name!r})")
@@ -80,21 +80,21 @@ def members(file: IO[bytes], size: int, fail: Fail, objects: bool) -> list[Membe
         if start is None or start + member.packed > begin:
             raise fail(f"has {name!r} garbled or outside of the file")
         places.append((offset, start + member.packed))
-        found[name] = _described(file, member, start, fail, objects)
+        arrays[name] = _described(file, member, start, fail, objects)
     places.sort()
     if any(end > start for (_, end), (start, _) in zip(places, places[1:], strict=False)):
         raise fail("has members that overlap")
-    return list(found.values())
+    return list(arrays.values())
 
 
 def _directory(file: IO[bytes], size: int, fail: Fail) -> tuple[bytes, int]:
     """The central directory and where it begins."""
     tail = _at(file, max(0, size - END.size - 0xFFFF), END.size + 0xFFFF)
-    found = tail.rfind(b"PK\5\6")
-    if found < 0 or len(tail) - found < END.size:
+    ending = tail.rfind(b"PK\5\6")
+    if ending < 0 or len(tail) - ending < END.size:
         raise fail("has no zip directory at its end")
-    _, disk, first, _, count, length, begin, _ = END.unpack_from(tail, found)
-    end = size - len(tail) + found
+    _, disk, first, _, count, length, begin, _ = END.unpack_from(tail, ending)
+    end = size - len(tail) + ending
     locator = _at(file, max(0, end - LOCATOR64.size), LOCATOR64.size)
     if locator[:4] == b"PK\6\7" or WIDE in (length, begin):
         place = LOCATOR64.unpack(locator)[2] if locator[:4] == b"PK\6\7" else size

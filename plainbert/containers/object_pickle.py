@@ -130,10 +130,10 @@ class _Reader(_Base):  # type: ignore[misc, unused-ignore]
         Raises:
             ValueError: NumPy's arrays do not need it.
         """
-        found = NAMES.get((str(module), str(name)))
-        if found is None:
+        target = NAMES.get((str(module), str(name)))
+        if target is None:
             raise ValueError(f"it names {str(module)[:40]}.{str(name)[:40]}")
-        return _Name(found)
+        return _Name(target)
 
     def do_mark(self) -> None:
         if len(self.metastack) >= DEPTH:
@@ -275,11 +275,11 @@ def unpickled(data: memoryview, shape: tuple[int, ...]) -> PickledArray:
     if math.prod(shape) > len(data):
         raise ValueError(f"an array of shape {shape} in {len(data)} bytes")
     try:
-        found = _Reader(data, math.prod(shape)).load()
+        objects = _Reader(data, math.prod(shape)).load()
     except ValueError:
         raise
     except Exception as error:  # the unpickler meets garbage in many ways
         raise ValueError(f"its pickle is garbled ({type(error).__name__})") from None
-    if type(found) is not PickledArray or found.items is None or found.shape != shape:
+    if type(objects) is not PickledArray or objects.items is None or objects.shape != shape:
         raise ValueError("it is not the array that its header describes")
-    return found
+    return objects

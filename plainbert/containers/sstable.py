@@ -47,7 +47,7 @@ def read_table(data: memoryview) -> dict[bytes, bytes]:
     for _ in range(4):
         number, place = varint(footer, place)
         handle.append(number)
-    found: dict[bytes, bytes] = {}
+    entries: dict[bytes, bytes] = {}
     last, behind = b"", 0
     for _, value in _entries(_block(data, handle[2], handle[3])):
         start, place = varint(value, 0)
@@ -57,11 +57,11 @@ def read_table(data: memoryview) -> dict[bytes, bytes]:
             raise FormatError(f"block at byte {start} lies before the end of the one before it")
         behind = start + size + TRAILER
         for key, content in _entries(_block(data, start, size)):
-            if found and key <= last:
+            if entries and key <= last:
                 raise FormatError(f"key {key[:80]!r} is out of order")
-            found[key] = content
+            entries[key] = content
             last = key
-    return found
+    return entries
 
 
 def _block(data: memoryview, start: int, size: int) -> bytes:

@@ -155,7 +155,7 @@ def _legacy(path: Path, mapped: mmap.mmap) -> tuple[dict[str, Call], Places]:
     named = _named(path, unpickled(file))
     keys = unpickled(file)
     used = [_storage(_plain(call)[0]) for call in named.values()]
-    sizes = {each.key: each.dtype.itemsize for each in used}
+    sizes = {storage.key: storage.dtype.itemsize for storage in used}
     if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
         raise ValueError("the table of its storages is garbled")
     places = {}
@@ -177,7 +177,7 @@ def _named(path: Path, value: Any) -> dict[str, Call]:
     if not isinstance(value, dict):
         kind = "tensor" if isinstance(value, Call) else type(value).__name__
         raise FormatError(f"{path} holds a {kind}; named tensors are expected.")
-    strange = [str(name)[:100] for name, each in value.items() if not isinstance(each, Call)]
+    strange = [str(name)[:100] for name, call in value.items() if not isinstance(call, Call)]
     if strange or not all(isinstance(name, str) for name in value):
         more = f" and {len(strange) - 8} more" if len(strange) > 8 else ""
         raise FormatError(
@@ -227,8 +227,8 @@ def _tensor(call: Call, memory: Tensor, places: Places) -> Tensor:
     Raises:
         ValueError: it reaches beyond its storage, or shows the same number twice.
     """
-    given, first, size, stride = _plain(call)
-    storage = _storage(given)
+    described, first, size, stride = _plain(call)
+    storage = _storage(described)
     size, stride = _whole(size), _whole(stride)
     (first,) = _whole((first,))
     start, length = places.get(storage.key, (0, -1))

@@ -56,7 +56,7 @@ class _Machine:
         self.marks: list[int] = []
         self.memo: dict[int, Any] = {}
 
-    def step(self, code: str, given: Any) -> None:
+    def step(self, code: str, argument: Any) -> None:
         """Do one instruction.
 
         Raises:
@@ -67,19 +67,19 @@ class _Machine:
         if code in CONSTANTS:
             stack.append(CONSTANTS[code])
         elif code in LITERALS:
-            if isinstance(given, str):
-                given.encode()  # half of a surrogate pair is no text
-            stack.append(given)
+            if isinstance(argument, str):
+                argument.encode()  # half of a surrogate pair is no text
+            stack.append(argument)
         elif code in EMPTY:
             stack.append(EMPTY[code]())
         elif code == "MARK":
             self.marks.append(len(stack))
         elif code in ("BINPUT", "LONG_BINPUT", "PUT"):
-            self.memo[int(given)] = stack[-1]
+            self.memo[int(argument)] = stack[-1]
         elif code == "MEMOIZE":
             self.memo[len(self.memo)] = stack[-1]
         elif code in ("BINGET", "LONG_BINGET", "GET"):
-            stack.append(self.memo[int(given)])
+            stack.append(self.memo[int(argument)])
         elif code in ("TUPLE1", "TUPLE2", "TUPLE3"):
             stack.append(self._last(int(code[-1])))
         elif code == "TUPLE":
@@ -94,7 +94,7 @@ class _Machine:
             self._last(1)
             _is(stack[-1], dict)
         elif code == "GLOBAL":
-            stack.append(_known(*given.split(" ", 1)))
+            stack.append(_known(*argument.split(" ", 1)))
         elif code == "STACK_GLOBAL":
             stack.append(_known(*self._last(2)))
         elif code == "REDUCE":
@@ -163,12 +163,12 @@ def unpickled(file: IO[bytes]) -> Any:
     """
     machine = _Machine()
     try:
-        for number, (instruction, given, _) in enumerate(pickletools.genops(file)):
+        for number, (instruction, argument, _) in enumerate(pickletools.genops(file)):
             if instruction.name == "STOP":
                 break
             if number > MOST:
                 raise ValueError(f"more than {MOST} instructions")
-            machine.step(instruction.name, given)
+            machine.step(instruction.name, argument)
         return machine.stack.pop()
     except (IndexError, KeyError, TypeError, OverflowError, EOFError) as error:
         raise ValueError(f"its pickle is garbled: {type(error).__name__}") from None
@@ -176,11 +176,11 @@ def unpickled(file: IO[bytes]) -> Any:
 
 def _known(module: Any, name: Any) -> Name:
     """A name that torch gives to a part of a tensor."""
-    made = Name(module, name)
+    symbol = Name(module, name)
     storage = module in ("torch", "torch.cuda") and name in STORAGES
-    if not storage and made not in (TENSOR, OLD_TENSOR, PARAMETER, ORDERED):
+    if not storage and symbol not in (TENSOR, OLD_TENSOR, PARAMETER, ORDERED):
         raise StrangeError(f"{module}.{name}"[:100])
-    return made
+    return symbol
 
 
 def _is(value: Any, kind: type[Any]) -> Any:

@@ -57,7 +57,7 @@ def find_files(patterns: Sequence[str]) -> list[Path]:
     Raises:
         DataError: a pattern matches no file, or a path is a folder.
     """
-    found: dict[Path, None] = {}
+    paths: dict[Path, None] = {}
     for pattern in patterns:
         path = Path(pattern).expanduser()
         if path.is_dir():
@@ -73,10 +73,10 @@ def find_files(patterns: Sequence[str]) -> list[Path]:
             magic = any(sign in pattern for sign in "*?[")
             what = "matches no file" if magic else "does not exist; a text file is expected"
             raise DataError(f"{what}.", pattern)
-        if again := [path for path in matched if path in found]:
+        if again := [path for path in matched if path in paths]:
             log.warning("%s was named before; it is read once.", again[0])
-        found.update(dict.fromkeys(matched))
-    return list(found)
+        paths.update(dict.fromkeys(matched))
+    return list(paths)
 
 
 def pieces(paths: Sequence[Path], whole_blocks: bool = False) -> Iterator[Piece]:
@@ -131,7 +131,7 @@ def lines_of(piece: Piece, split: Splitter | None = None) -> list[str]:
     """The sentences of a piece, in order; an empty string stands where a document ends.
 
     Args:
-        piece: see :func:`pieces`.
+        piece: of a text file, from :func:`pieces`.
         split: cuts the text of a block of lines into sentences; None: every line is one.
 
     Raises:
@@ -164,12 +164,12 @@ def sentences(paths: Sequence[Path], language: str | None = None) -> Iterator[st
 
 
 def _resplit(lines: list[str], split: Splitter) -> list[str]:
-    found: list[str] = []
+    sentences: list[str] = []
     block: list[str] = []
 
     def end_block() -> None:
         if block:
-            found.extend(kept for part in split(" ".join(block)) if (kept := part.strip()))
+            sentences.extend(kept for part in split(" ".join(block)) if (kept := part.strip()))
             block.clear()
 
     for line in lines:
@@ -177,9 +177,9 @@ def _resplit(lines: list[str], split: Splitter) -> list[str]:
             block.append(line)
         else:
             end_block()
-            found.append("")
+            sentences.append("")
     end_block()
-    return found
+    return sentences
 
 
 def splitter(language: str) -> Splitter:

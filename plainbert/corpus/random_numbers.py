@@ -36,13 +36,13 @@ def keys(*parts: NDArray[Any] | int) -> Keys:
     Args:
         parts: whole numbers or arrays of them, which broadcast.
     """
-    found = np.zeros(1, np.uint64)
+    state = np.zeros(1, np.uint64)
     for part in parts:
         number = np.asarray(part)
         if number.dtype != np.uint64:
             number = np.asarray(part % (1 << 64) if isinstance(part, int) else part).astype("u8")
-        found = mix((found ^ number) * STEP + STEP)
-    return found
+        state = mix((state ^ number) * STEP + STEP)
+    return state
 
 
 def uniform(numbers: Keys) -> NDArray[np.float64]:

@@ -113,18 +113,18 @@ def tokenise(
     reading: Reading,
     path: str | Path,
     workers: Workers,
-    shown: bool = True,
+    bar: bool = True,
 ) -> Store:
     """Tokenise files into a store.
 
     Neither the whole text nor all tokens are in memory at any time.
 
     Args:
-        paths: see :func:`plainbert.corpus.documents.find_files`.
-        reading: how.
+        paths: text files, from :func:`plainbert.corpus.documents.find_files`.
+        reading: tokenizer, language of the sentences, seed.
         path: file of the store; it appears once it is complete.
         workers: to which ``reading`` was sent; the result is the same for any number.
-        shown: show progress.
+        bar: show progress.
 
     Raises:
         DataError: a file cannot be read, or there is no sentence in all of them.
@@ -136,13 +136,13 @@ def tokenise(
         documents.splitter(reading.language)  # before the work, not in a worker
     wide = len(reading.tokenizer.vocab) > 1 << 16
     total = None if any(p.suffix in (".gz", ".xz") for p in paths) else _bytes(paths)
-    found = dict.fromkeys(paths, 0)
+    sentences_of = dict.fromkeys(paths, 0)
     work = documents.pieces(paths, whole_blocks=reading.language is not None)
     with (
         tempfile.TemporaryFile(dir=path.parent) as ids,
         tempfile.TemporaryFile(dir=path.parent) as sentences,
         tempfile.TemporaryFile(dir=path.parent) as document_starts,
-        Progress("tokenise", "B", total, scale=True, shown=shown) as progress,
+        Progress("tokenise", "B", total, scale=True, bar=bar) as progress,
     ):
         T = S = ended = 0
         sentences.write(bytes(8))  # an int64 of 0
@@ -156,9 +156,9 @@ def tokenise(
             document_starts.write(breaks.data)
             ended = int(breaks[-1]) if len(breaks) else ended
             T, S = T + len(part.ids), S + len(part.ends)
-            found[part.path] += len(part.ends)
+            sentences_of[part.path] += len(part.ends)
             progress.update(part.size)
-        _say_empty(found)
+        _say_empty(sentences_of)
         assert ended == S  # files end documents
         npz.write(
             path,
@@ -195,17 +195,17 @@ def encode(reading: Reading, piece: Piece) -> Tokens:
     )
 
 
-def _say_empty(found: dict[Path, int]) -> None:
+def _say_empty(sentences_of: dict[Path, int]) -> None:
     """Warn of files without a sentence; an error where no file has one."""
-    empty = [path for path, sentences in found.items() if not sentences]
-    if len(empty) == len(found):
+    empty = [path for path, sentences in sentences_of.items() if not sentences]
+    if len(empty) == len(sentences_of):
         raise DataError(
             "holds no text" + (f", nor do the other {len(empty) - 1} files." if empty[1:] else "."),
             empty[0],
         )
     if empty:
-        shown = ", ".join(map(str, empty[:5])) + (" ..." if empty[5:] else "")
-        log.warning("%d of %d files hold no text: %s", len(empty), len(found), shown)
+        listed = ", ".join(map(str, empty[:5])) + (" ..." if empty[5:] else "")
+        log.warning("%d of %d files hold no text: %s", len(empty), len(sentences_of), listed)
 
 
 def _bytes(paths: Sequence[Path]) -> int:

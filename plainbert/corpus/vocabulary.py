@@ -93,7 +93,7 @@ def _spooled(texts: Iterable[str], path: Path, lower: bool, apart: bool) -> Coun
     """Write the texts as the tokenizer will see them.
 
     Args:
-        texts: to be written.
+        texts: words or sentences, one a line of the file.
         path: of the file.
         lower: lower-case and strip accents.
         apart: put blanks between BERT's words, and few of them on a line.
@@ -113,10 +113,10 @@ def _spooled(texts: Iterable[str], path: Path, lower: bool, apart: bool) -> Coun
             clean = normalize(text.encode("utf-8", "replace").decode())
             clean = LONG_WORD.sub(" ", clean.replace("\n", " ").replace("\r", " "))
             if apart:
-                found = [word for word, _ in words(clean)]
+                distinct = [word for word, _ in words(clean)]
                 parts = [
-                    " ".join(found[start : start + LINE_WORDS])
-                    for start in range(0, len(found), LINE_WORDS)
+                    " ".join(distinct[start : start + LINE_WORDS])
+                    for start in range(0, len(distinct), LINE_WORDS)
                 ]
             else:
                 parts = [clean]
@@ -162,7 +162,7 @@ def _wordpiece(path: Path, size: int, characters: Counter[str], lower: bool) -> 
         special_tokens=[*SPECIALS, *sorted(initial), *sorted(inner)],
         initial_alphabet=initial,
         limit_alphabet=len(initial),
-        show_progress=False,
+        bar=False,
         min_frequency=2,
     )
     with path.open(encoding="utf-8", newline="\n") as file:

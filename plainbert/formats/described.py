@@ -56,20 +56,20 @@ def check_heads(path: Path, num_heads: int, units: int) -> None:
 
 
 def class_names(
-    path: Path, classes: int, given: Sequence[str] | None, stored: BertConfig | None
+    path: Path, classes: int, labels: Sequence[str] | None, stored: BertConfig | None
 ) -> tuple[str, ...]:
     """Names of the classes by id: those given, the config's, or placeholders.
 
     Raises:
         UsageError: another number of names was given than there are classes.
     """
-    if given is not None and len(given) != classes:
+    if labels is not None and len(labels) != classes:
         raise UsageError(
-            f"{path} has {classes} classes, but {len(given)} labels were given: "
-            f"{', '.join(given)}. Give one name per class, in the order of training."
+            f"{path} has {classes} classes, but {len(labels)} labels were given: "
+            f"{', '.join(labels)}. Give one name per class, in the order of training."
         )
-    if given is not None:
-        return tuple(given)
+    if labels is not None:
+        return tuple(labels)
     if stored is not None and stored.id2label is not None and stored.num_labels == classes:
         return stored.id2label
     return tuple(f"LABEL_{row}" for row in range(classes))

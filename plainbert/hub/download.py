@@ -97,9 +97,9 @@ def fetch(record: Record, cache: str | Path | None = None, weights: bool = True)
     """
     if record.repository is None:
         raise DownloadError(by_hand(record))
-    found = cached(record, cache, weights)
-    if found is not None:
-        return found
+    folder = cached(record, cache, weights)
+    if folder is not None:
+        return folder
     hub = _client()
     endpoint = os.environ.get("HF_ENDPOINT", "").rstrip("/") or hub.constants.ENDPOINT
     place = f"{endpoint}/{record.repository} (revision {record.revision})"
@@ -171,11 +171,11 @@ def _fetch(
             path = get(name)
             folder = path.parents[name.count("/")]
     if weights:
-        found = [name for name in WEIGHT_FILES if name in offered]
-        if not found:
+        names = [name for name in WEIGHT_FILES if name in offered]
+        if not names:
             raise DownloadError(f"it offers none of {', '.join(WEIGHT_FILES)}.")
-        path = get(found[0])
-        for shard in shards(path) if found[0].endswith(INDEX) else ():
+        path = get(names[0])
+        for shard in shards(path) if names[0].endswith(INDEX) else ():
             if shard not in offered:
                 raise DownloadError(f"its index names {shard!r}, which it does not offer.")
             get(shard)
@@ -202,20 +202,21 @@ def _check(path: Path, stated: Any) -> None:
     A file that differs is removed from the cache.
     """
     if stated.lfs is not None:
-        wanted, digest = stated.lfs.sha256, hashlib.sha256()
+        expected, digest = stated.lfs.sha256, hashlib.sha256()
     elif stated.blob_id:
-        wanted, digest = stated.blob_id, hashlib.sha1()  # git's object name, not for security
+        expected, digest = stated.blob_id, hashlib.sha1()  # git's object name, not for security
         digest.update(b"blob %d\0" % path.stat().st_size)
     else:
         return
     with path.open("rb") as file:
         while block := file.read(1 << 20):
             digest.update(block)
-    if digest.hexdigest() != wanted:
+    if digest.hexdigest() != expected:
         path.resolve().unlink(missing_ok=True)
         path.unlink(missing_ok=True)
         raise DownloadError(
-            f"the checksum of {path.name} is {digest.hexdigest()}, but the server states {wanted}; "
+            f"the checksum of {path.name} is {digest.hexdigest()}, but the server states "
+            f"{expected}; "
             "the file was removed."
         )
 
@@ -258,8 +259,8 @@ def _bar() -> Any:
             if self.disable and time.monotonic() - self.told > SECONDS_BETWEEN_LINES:
                 self.told = time.monotonic()
                 log.info("downloaded %.0f of %.0f MB", self.done / 1e6, self.size / 1e6)
-            shown: bool | None = super().update(n)
-            return shown
+            refreshed: bool | None = super().update(n)
+            return refreshed
 
     return Bar
 

@@ -62,10 +62,10 @@ def old_files(record: Record, root: str | Path | None = None) -> tuple[Path, Pat
 def _check(path: Path, digits: str) -> None:
     """Compare a file with the digits in its name."""
     with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha1").hexdigest()
-    if not found.startswith(digits):
+        digest = hashlib.file_digest(file, "sha1").hexdigest()
+    if not digest.startswith(digits):
         raise CheckpointError(
-            f"{path}: its SHA-1 is {found}, but GluonNLP published it with one that starts with "
+            f"{path}: its SHA-1 is {digest}, but GluonNLP published it with one that starts with "
             f"{digits}. It was cut off or changed: remove it, or pass it as a folder of your own "
             "with --model_dir."
         )

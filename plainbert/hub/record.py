@@ -26,7 +26,7 @@ class Record:
         package_folder: the model folder inside that package.
         source: where its authors published it: a file, or the page that links to it.
         params_sha1: first eight digits of the SHA-1 of GluonNLP's file; "" where it had none.
-        vocab_sha1: the same of its vocabulary file.
+        vocab_sha1: the beginning of the SHA-1 of its vocabulary file.
         vocab_suffix: of GluonNLP's vocabulary file.
         reindexed: whether GluonNLP moved [UNK] [PAD] [CLS] [SEP] [MASK] to the first rows; its
             weights and npz files have that order, the Hub's have the authors'.

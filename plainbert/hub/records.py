@@ -102,10 +102,10 @@ def trained_on(dataset_name: str) -> Record:
         UnknownNameError: no such data set.
     """
     refuse_others(dataset_name)
-    found = by_name(dataset_name)
-    wanted = found.dataset_name if found else dataset_name
+    known = by_name(dataset_name)
+    name = known.dataset_name if known else dataset_name
     for record in RECORDS:
-        if record.dataset_name == wanted:
+        if record.dataset_name == name:
             return record
     raise UnknownNameError(
         "dataset_name", dataset_name, DATASET_NAMES, "Or pass a folder with --model_dir FOLDER."
@@ -124,8 +124,8 @@ def find(model: str, dataset_name: str) -> Record:
         UnknownNameError: no such data set, or it was not published in that size.
     """
     refuse_others(model)
-    wanted = trained_on(dataset_name).dataset_name  # short names and repositories work as well
-    sizes = [record for record in RECORDS if record.dataset_name == wanted]
+    dataset = trained_on(dataset_name).dataset_name  # short names and repositories work as well
+    sizes = [record for record in RECORDS if record.dataset_name == dataset]
     for record in sizes:
         if model in record.models:
             return record

@@ -121,12 +121,12 @@ def _every_head(stored: Checkpoint) -> str:
         return stored.head
     words = any("cls.predictions.transform." in name for name in names)
     sentences = any("cls.seq_relationship." in name for name in names)
-    found = {
+    heads = {
         (True, True): "pretraining",
         (True, False): "masked_lm",
         (False, True): "next_sentence",
     }
-    return found.get((words, sentences), "embedding")
+    return heads.get((words, sentences), "embedding")
 
 
 def convert(
@@ -184,12 +184,12 @@ def convert(
 
 def _about(stored: Checkpoint) -> dict[str, Any]:
     """What the source says of itself beside its config, whoever wrote it."""
-    said = {
+    about = {
         "pooling": stored.pooling,
         "normalize": stored.normalize or None,
         "max_length": stored.max_length,
     }
-    return {**{key: value for key, value in said.items() if value is not None}, **stored.about}
+    return {**{key: value for key, value in about.items() if value is not None}, **stored.about}
 
 
 def _write(

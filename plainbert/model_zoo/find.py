@@ -73,20 +73,20 @@ def resolve_record(record: Record, root: str | Path | None = None, weights: bool
     Raises:
         DownloadError: none has it; says everything that was tried.
     """
-    found = download.cached(record, root, weights)
-    if found is not None:
-        log.info("%s: found in the cache, %s", record.dataset_name, found)
-        return found
+    folder = download.cached(record, root, weights)
+    if folder is not None:
+        log.info("%s: found in the cache, %s", record.dataset_name, folder)
+        return folder
     old = gluonnlp_cache.old_files(record) if weights else None
     if old is not None:
         log.info("%s: found among GluonNLP's files, %s", record.dataset_name, old[0])
         return old[0]
     tried = ["the download cache (not there)", f"{gluonnlp_cache.old_folder()} (not there)"]
     if record.package is not None:
-        found = record.package_path()
-        if found is not None:
+        folder = record.package_path()
+        if folder is not None:
             log.info("%s: found in the Python package %s", record.dataset_name, record.package)
-            return found
+            return folder
         pip = record.package.replace("_", "-")
         tried.append(
             f"the Python package {record.package} (not installed; pip install --no-deps {pip})"

@@ -81,7 +81,7 @@ def open_folder(
     """Open a folder or file of any format, or a name, as the model that is wanted.
 
     Args:
-        name_or_folder: see :func:`resolve`.
+        name_or_folder: a model's name, folder or file, see :func:`resolve`.
         head: a name of :data:`plainbert.nn.names.HEADS`; what config.json says when not given.
         labels: class or tag names by id; config.json's when not given.
         fresh_head: draw a head new where the folder has none that fits. Fine-tuning only.
@@ -138,22 +138,22 @@ def _config_for(
     skip: tuple[str, ...] = ()
     architecture = HEADS[head].architecture
     same = config.architectures[:1] in ((), (architecture,))
-    wanted = tuple(labels) if labels is not None else config.id2label if same else None
+    names = tuple(labels) if labels is not None else config.id2label if same else None
     if head == "regression":
-        wanted = wanted if wanted and len(wanted) == 1 else ("LABEL_0",)
-    if not same or (config.id2label and wanted and not _agree(config.id2label, wanted)):
+        names = names if names and len(names) == 1 else ("LABEL_0",)
+    if not same or (config.id2label and names and not _agree(config.id2label, names)):
         # Sequence, token and choice classifiers all call their last layer "classifier".
         skip = ("classifier",)
     if same and skip and not fresh_head:
         raise CheckpointError(
             f"{stored.folder} was trained for the labels {', '.join(config.id2label or ())}; the "
-            f"task's are {', '.join(wanted or ())}. Use the task it was trained for, or fine-tune "
+            f"task's are {', '.join(names or ())}. Use the task it was trained for, or fine-tune "
             "it for this one."
         )
     kind = config.problem_type if stored.head == head else None  # it may be several labels per text
     return (
         config.replace(
-            id2label=wanted,
+            id2label=names,
             problem_type=kind or HEADS[head].problem_type,
             architectures=(architecture,),
         ),
@@ -161,27 +161,27 @@ def _config_for(
     )
 
 
-def _agree(stored: tuple[str, ...], wanted: tuple[str, ...]) -> bool:
+def _agree(stored: tuple[str, ...], labels: tuple[str, ...]) -> bool:
     """Whether labels mean the same, in any order; the placeholders LABEL_0 ... stand for any."""
     placeholders = tuple(f"LABEL_{row}" for row in range(len(stored)))
-    if len(stored) == len(wanted) and placeholders in (stored, wanted):
+    if len(stored) == len(labels) and placeholders in (stored, labels):
         return True
-    return sorted(map(str.casefold, stored)) == sorted(map(str.casefold, wanted))
+    return sorted(map(str.casefold, stored)) == sorted(map(str.casefold, labels))
 
 
 def _in_order(
-    tensors: dict[str, Tensor], stored: tuple[str, ...] | None, wanted: tuple[str, ...] | None
+    tensors: dict[str, Tensor], stored: tuple[str, ...] | None, labels: tuple[str, ...] | None
 ) -> dict[str, Tensor]:
     """Tensors with the rows of the classifier in the order of the wanted labels.
 
     MNLI's classes, for one, are numbered differently by GLUE, GluonNLP and on the Hub.
     """
     folded = [label.casefold() for label in stored or ()]
-    names = [label.casefold() for label in wanted or ()]
+    names = [label.casefold() for label in labels or ()]
     if folded == names or sorted(folded) != sorted(names) or len(set(folded)) < len(folded):
         return tensors
     order = torch.tensor([folded.index(label) for label in names])
-    log.info("classes reordered from %s to %s", ", ".join(stored or ()), ", ".join(wanted or ()))
+    log.info("classes reordered from %s to %s", ", ".join(stored or ()), ", ".join(labels or ()))
     return {
         name: tensor[order] if name.startswith("classifier.") else tensor
         for name, tensor in tensors.items()

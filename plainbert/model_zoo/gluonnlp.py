@@ -162,8 +162,8 @@ def _zoo_model(
         return unfilled(config, head, pooler, {})
     if head == "embedding":
         return (_AllEncodings if every_layer else Bert)(config, pooler=pooler)
-    made: Headed = cast(Any, MODELS[head])(config)
-    return made
+    model: Headed = cast(Any, MODELS[head])(config)
+    return model
 
 
 def _load_published(
@@ -214,23 +214,23 @@ def _check_outputs(head: str, attention: bool, every_layer: bool) -> None:
 
 def _changes(hparams: dict[str, Any], allow: bool) -> dict[str, Any]:
     """Fields of the config that GluonNLP's overrides stand for."""
-    given = dict(hparams)
-    if not given.pop("use_residual", True):
+    options = dict(hparams)
+    if not options.pop("use_residual", True):
         raise UsageError("use_residual=False is not supported: BERT has residual connections.")
-    if given.pop("word_embed", None) is not None:
+    if options.pop("word_embed", None) is not None:
         raise UsageError("word_embed is not supported: load weights into the model instead.")
-    dropout, embed = given.pop("dropout", None), given.pop("embed_dropout", None)
+    dropout, embed = options.pop("dropout", None), options.pop("embed_dropout", None)
     if embed is not None and embed != dropout:
         raise UsageError(f"embed_dropout={embed} must equal dropout={dropout}: there is one rate.")
     changes: dict[str, Any] = {}
     if dropout is not None:
         changes = {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout}
-    if given and not allow:
+    if options and not allow:
         raise UsageError(
-            f"{', '.join(given)}: the named sizes are fixed. Pass hparam_allow_override=True, or "
+            f"{', '.join(options)}: the named sizes are fixed. Pass hparam_allow_override=True, or "
             "a name such as bert_4_256_4."
         )
-    for key, value in given.items():
+    for key, value in options.items():
         if key not in HPARAMS:
             raise UnknownNameError("hyper-parameter", key, [*HPARAMS, "dropout", "embed_dropout"])
         changes[HPARAMS[key]] = value

@@ -79,13 +79,22 @@ def read_stored(
         if repair_bias:
             raise CheckpointError(f"{path} is not of GluonNLP: its biases need no repair.")
         return checkpoint.read(path)
-    found = formats.read(path, foreign, num_heads, labels, repair_bias)
-    for line in found.assumed:
-        log.info("%s: assumed %s", found.source, line)
-    if found.unused:
-        some = ", ".join(found.unused[:8]) + (" ..." if len(found.unused) > 8 else "")
-        log.info("%s: not used: %d tensors (%s)", found.source, len(found.unused), some)
-    return ForeignCheckpoint(found.source, found.config, {}, (), foreign=found)
+    foreign_checkpoint = formats.read(path, foreign, num_heads, labels, repair_bias)
+    for line in foreign_checkpoint.assumed:
+        log.info("%s: assumed %s", foreign_checkpoint.source, line)
+    if foreign_checkpoint.unused:
+        some = ", ".join(foreign_checkpoint.unused[:8]) + (
+            " ..." if len(foreign_checkpoint.unused) > 8 else ""
+        )
+        log.info(
+            "%s: not used: %d tensors (%s)",
+            foreign_checkpoint.source,
+            len(foreign_checkpoint.unused),
+            some,
+        )
+    return ForeignCheckpoint(
+        foreign_checkpoint.source, foreign_checkpoint.config, {}, (), foreign=foreign_checkpoint
+    )
 
 
 def tokenizer_of(
@@ -141,13 +150,13 @@ def tokenizer_of(
 
 def record_in_name(path: Path) -> Record | None:
     """The record whose size and data set are part of a path's name, as in GluonNLP's cache."""
-    found = [
-        (len(name), each)
-        for each in records.RECORDS
-        for model in each.models
-        if path.name.startswith(name := f"{model}_{each.dataset_name}")
+    matching = [
+        (len(name), record)
+        for record in records.RECORDS
+        for model in record.models
+        if path.name.startswith(name := f"{model}_{record.dataset_name}")
     ]
-    return max(found, key=lambda pair: pair[0], default=(0, None))[1]
+    return max(matching, key=lambda pair: pair[0], default=(0, None))[1]
 
 
 def _own(folder: Path, lower: bool | None, record: Record | None) -> Tokenizer:

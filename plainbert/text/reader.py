@@ -89,8 +89,8 @@ def _casing(settings: dict[str, Any], lower: bool | None, path: Path) -> bool:
 def _sentencepiece(path: Path, settings: dict[str, Any], lower: bool | None) -> SentencePiece:
     beside = path.with_name("tokenizer.json")
     if "do_lower_case" not in settings and beside.is_file():
-        found = [step.get("lowercase") for step in _steps(files.read_json(beside))]
-        settings |= {"do_lower_case": next((v for v in found if isinstance(v, bool)), None)}
+        casings = [step.get("lowercase") for step in _steps(files.read_json(beside))]
+        settings |= {"do_lower_case": next((v for v in casings if isinstance(v, bool)), None)}
     tokenizer = SentencePiece(path, lower=_casing(settings, lower, path))
     for other in (beside, path.with_name("vocab.txt")):
         if other.is_file():

@@ -134,8 +134,8 @@ class SentencePiece(Tokenizer):
             return self._segmenter.of_merges(self._processor.normalize(word))
         if self.nbest < 0:
             return self._segmenter.of_all(self._processor.normalize(word))
-        found = self._processor.nbest_encode(word, nbest_size=self.nbest, out_type=int)
-        return self._segmenter.of_best(found) if found else []
+        segmentations = self._processor.nbest_encode(word, nbest_size=self.nbest, out_type=int)
+        return self._segmenter.of_best(segmentations) if segmentations else []
 
     def _offsets(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
         """Offsets come from ``tokenizers``; they belong to the best segmentation, never a draw.
@@ -153,8 +153,8 @@ class SentencePiece(Tokenizer):
             part = self._backend.encode(run.group(), add_special_tokens=False)
             begin = run.start()
             if tuple(part.ids) == own:
-                found = [(begin + start, begin + end) for start, end in part.offsets]
-                spans += [_trimmed(text, *span) for span in found]
+                bounds = [(begin + start, begin + end) for start, end in part.offsets]
+                spans += [_trimmed(text, *span) for span in bounds]
             else:
                 spans += [run.span()] * len(own)
             ids += own

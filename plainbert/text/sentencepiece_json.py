@@ -89,11 +89,11 @@ def _scores(model: spm.Model) -> list[float]:
 def _merges(model: spm.Model) -> list[tuple[str, str]]:
     """Every pair of pieces that makes a piece, the best piece first."""
     rows = {piece.text: row for row, piece in enumerate(model.pieces) if piece.kind == spm.NORMAL}
-    found: list[tuple[float, int, int, str, str]] = []
+    merges: list[tuple[float, int, int, str, str]] = []
     for text, row in rows.items():
         for cut in range(1, len(text)):
             left, right = text[:cut], text[cut:]
             if left in rows and right in rows:
                 score = -model.pieces[row].score
-                found.append((score, rows[left], rows[right], left, right))
-    return [(left, right) for *_, left, right in sorted(found)]
+                merges.append((score, rows[left], rows[right], left, right))
+    return [(left, right) for *_, left, right in sorted(merges)]

@@ -46,14 +46,14 @@ class Vocab:
             raise CheckpointError("the vocabulary is empty; one token per line is expected.")
         self.specials: dict[str, str] = {}
         for role, usual in SPECIALS.items():
-            given = (specials or {}).get(role)
-            if given is not None and given not in self._rows:
+            named = (specials or {}).get(role)
+            if named is not None and named not in self._rows:
                 raise CheckpointError(
-                    f"the {role} token is said to be {given!r}, which is not in the vocabulary."
+                    f"the {role} token is said to be {named!r}, which is not in the vocabulary."
                 )
-            found = given or next((name for name in usual if name in self._rows), None)
-            if found is not None:
-                self.specials[role] = found
+            special = named or next((name for name in usual if name in self._rows), None)
+            if special is not None:
+                self.specials[role] = special
 
     @classmethod
     def read(cls, path: str | Path) -> Vocab:

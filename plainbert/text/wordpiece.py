@@ -94,8 +94,8 @@ class WordPiece(Tokenizer):
     def with_vocab(self, vocab: Vocab) -> WordPiece:
         """The same rules over another vocabulary, such as the same tokens in another order."""
         make, (_, *settings) = self.__reduce__()
-        made: WordPiece = make(vocab, *settings)
-        return made
+        tokenizer: WordPiece = make(vocab, *settings)
+        return tokenizer
 
     def is_first(self, piece: str) -> bool:
         """Whether a sub-word starts a word: all but those with ``##`` do."""

@@ -23,7 +23,7 @@ FIXTURES = Path(__file__).parent.parent / "fixtures" / "text"
 
 def make(paths: list[Path], path: Path, reading: Reading, num_workers: int = 0) -> Store:
     with Workers(num_workers, reading) as workers:
-        return tokenise(paths, reading, path, workers, shown=False)
+        return tokenise(paths, reading, path, workers, bar=False)
 
 
 def lists(store: Store) -> list[list[list[int]]]:

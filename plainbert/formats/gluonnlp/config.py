@@ -134,12 +134,22 @@ def vocabulary(path: Path) -> Path | None:
     The one with the same name, else the one whose data set is in the weights' name, else the only
     one.
     """
-    found = [each for each in sorted(path.parent.iterdir()) if _is_vocabulary(each)]
-    stems = {each: _HASH.sub("", each.stem) for each in found}
-    same = [each for each in found if each.stem == path.stem]
-    inside = [each for each in found if stems[each] in path.stem and stems[each] != "vocab"]
-    inside = [each for each in inside if len(stems[each]) == max(len(stems[e]) for e in inside)]
-    for choice in (same, inside, found):
+    candidates = [
+        candidate for candidate in sorted(path.parent.iterdir()) if _is_vocabulary(candidate)
+    ]
+    stems = {candidate: _HASH.sub("", candidate.stem) for candidate in candidates}
+    same = [candidate for candidate in candidates if candidate.stem == path.stem]
+    inside = [
+        candidate
+        for candidate in candidates
+        if stems[candidate] in path.stem and stems[candidate] != "vocab"
+    ]
+    inside = [
+        candidate
+        for candidate in inside
+        if len(stems[candidate]) == max(len(stems[e]) for e in inside)
+    ]
+    for choice in (same, inside, candidates):
         if len(choice) == 1:
             return choice[0]
     return None

@@ -77,15 +77,15 @@ def parted(arrays: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], bool]:
         arrays under the names of separate ones, but with their rows as they lay; and whether there
         were any to cut.
     """
-    found: dict[str, Tensor] = {}
+    parts: dict[str, Tensor] = {}
     for name, array in arrays.items():
         match = _JOINED.fullmatch(name)
         if match is None or array.dim() == 0:
-            found[name] = array
+            parts[name] = array
             continue
         for part, third in zip(("query", "key", "value"), array.tensor_split(3), strict=True):
-            found[f"{match['cell']}{part}_{match['kind']}"] = third
-    return found, len(found) > len(arrays)
+            parts[f"{match['cell']}{part}_{match['kind']}"] = third
+    return parts, len(parts) > len(arrays)
 
 
 def to_structural(names: Iterable[str], source: str) -> dict[str, str]:
@@ -105,7 +105,7 @@ def to_structural(names: Iterable[str], source: str) -> dict[str, str]:
         "word_embed_embedding0_weight",
         source,
     )
-    found: dict[str, str] = {}
+    structural: dict[str, str] = {}
     heads: dict[str, str] = {}
     for name in names:
         target = None
@@ -115,13 +115,13 @@ def to_structural(names: Iterable[str], source: str) -> dict[str, str]:
         if target is None and name.startswith(model):
             target = _translate(name.removeprefix(model), _MODEL)
         if target is not None:
-            found[name] = target
+            structural[name] = target
         elif (head := _HEAD.fullmatch(name)) is not None:
             heads[name] = f"{_task(head['net'])}.{head['kind']}"
     if not heads:
-        return found
+        return structural
     # A model for a task: its BERT lies under bert., where "classifier" still means next sentence.
-    return {name: f"bert.{target}" for name, target in found.items()} | heads
+    return {name: f"bert.{target}" for name, target in structural.items()} | heads
 
 
 def _one(prefixes: list[str], what: str, source: str) -> str:

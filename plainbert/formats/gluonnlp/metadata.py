@@ -85,8 +85,8 @@ def read(path: str | Path) -> Metadata:
     if not path.is_file():
         raise CheckpointError(f"{path} does not exist; a metadata file of a tagger is expected.")
     try:
-        made = _followed(path.read_bytes())
-        config, vocabulary = made.arguments
+        metadata = _followed(path.read_bytes())
+        config, vocabulary = metadata.arguments
         flags, tags = config.state, vocabulary.state["_idx_to_token"]
         if not all(isinstance(tag, str) for tag in (*flags, *tags)) or type(tags) is not list:
             raise TypeError
@@ -120,7 +120,7 @@ def _followed(data: bytes) -> _Object:
         del stack[len(stack) - number :]
         return items
 
-    for number, (instruction, given, _) in enumerate(pickletools.genops(data)):
+    for number, (instruction, argument, _) in enumerate(pickletools.genops(data)):
         code = instruction.name
         if code == "STOP":
             break
@@ -129,15 +129,15 @@ def _followed(data: bytes) -> _Object:
         if code in _CONSTANTS:
             stack.append(_CONSTANTS[code])
         elif code in _LITERALS:
-            stack.append(given)
+            stack.append(argument)
         elif code in _EMPTY:
             stack.append(_EMPTY[code]())
         elif code == "MARK":
             marks.append(len(stack))
         elif code in ("MEMOIZE", "PUT", "BINPUT", "LONG_BINPUT"):
-            memo[len(memo) if code == "MEMOIZE" else int(given or 0)] = stack[-1]
+            memo[len(memo) if code == "MEMOIZE" else int(argument or 0)] = stack[-1]
         elif code in ("GET", "BINGET", "LONG_BINGET"):
-            stack.append(memo[int(given or 0)])
+            stack.append(memo[int(argument or 0)])
         elif code in _TUPLES or code == "TUPLE":
             count = _TUPLES.get(code)
             stack.append(tuple(last(len(stack) - marks.pop() if count is None else count)))
@@ -163,7 +163,7 @@ def _followed(data: bytes) -> _Object:
             stack[-1].state = state
         elif code not in ("PROTO", "FRAME"):
             raise ValueError(f"the instruction {code}")
-    (found,) = stack
-    if type(found) is not _Object:
+    (value,) = stack
+    if type(value) is not _Object:
         raise TypeError
-    return found
+    return value

@@ -117,14 +117,14 @@ def to_huggingface(names: Iterable[str], source: str) -> Named:
             "GluonNLP BERT is expected. Is it another model?"
         )
     prefix = anchors[0].removesuffix("encoder.position_weight")
-    given: dict[str, str] = {}
+    gluon_names: dict[str, str] = {}
     heads: dict[str, dict[str, str]] = {}
     unused = []
     for name in names:
-        found = _body(name.removeprefix(prefix)) if name.startswith(prefix) else None
-        head = _HEAD.fullmatch(name) if found is None else None
-        if found is not None:
-            given[found] = name
+        hf_name = _body(name.removeprefix(prefix)) if name.startswith(prefix) else None
+        head = _HEAD.fullmatch(name) if hf_name is None else None
+        if hf_name is not None:
+            gluon_names[hf_name] = name
         elif head is not None:
             task = next(task for task in TASKS if head[task])
             key = f"{TASKS[task][2]}.{head['kind']}"
@@ -136,16 +136,18 @@ def to_huggingface(names: Iterable[str], source: str) -> Named:
         else:
             unused.append(name)
     if len(heads) > 1:
-        listed = ", ".join(sorted(name for each in heads.values() for name in each.values()))
+        listed = ", ".join(
+            sorted(name for layer_weights in heads.values() for name in layer_weights.values())
+        )
         raise CheckpointError(f"{source} holds the last layers of several tasks: {listed}.")
     task_head = next(iter(heads), None)
     if task_head is not None:
-        given |= heads[task_head]
+        gluon_names |= heads[task_head]
         if len(heads[task_head]) != 2:
             (only,) = heads[task_head].values()
             raise CheckpointError(f"{source} holds {only} alone, without its weight or bias.")
-    layers = _check(given, prefix, source)
-    return Named(given, task_head, layers, tuple(unused))
+    layers = _check(gluon_names, prefix, source)
+    return Named(gluon_names, task_head, layers, tuple(unused))
 
 
 def _body(name: str) -> str | None:
@@ -155,23 +157,27 @@ def _body(name: str) -> str | None:
     return _FIXED.get(name)
 
 
-def _check(given: Mapping[str, str], prefix: str, source: str) -> int:
+def _check(gluon_names: Mapping[str, str], prefix: str, source: str) -> int:
     """The number of layers of a complete body."""
-    found = {int(name.split(".")[3]) for name in given if name.startswith("bert.encoder.layer.")}
-    layers = len(found)
-    wanted = [*BODY, *(name for layer in range(layers) for name in layer_names(layer))]
-    if TIED in given:
-        wanted.remove(WORDS)  # the same matrix; one of the two may be left out
-    missing = [name for name in wanted if name not in given]
-    if missing or not layers or found != set(range(layers)):
+    numbers = {
+        int(name.split(".")[3]) for name in gluon_names if name.startswith("bert.encoder.layer.")
+    }
+    layers = len(numbers)
+    required = [*BODY, *(name for layer in range(layers) for name in layer_names(layer))]
+    if TIED in gluon_names:
+        required.remove(WORDS)  # the same matrix; one of the two may be left out
+    missing = [name for name in required if name not in gluon_names]
+    if missing or not layers or numbers != set(range(layers)):
         gluon = {hf: name for name, hf in structural(layers)}
-        shown = [prefix + gluon[name] for name in missing] or [f"layers, found {sorted(found)}"]
-        more = f" and {len(shown) - 6} more" if len(shown) > 6 else ""
+        complaints = [prefix + gluon[name] for name in missing] or [
+            f"layers, found {sorted(numbers)}"
+        ]
+        more = f" and {len(complaints) - 6} more" if len(complaints) > 6 else ""
         hint = ""
         if BODY[-1] in missing and len(missing) == 1:
             hint = " RoBERTa and DistilBERT, which have no token types, are not supported."
         raise CheckpointError(
-            f"{source} lacks weights of BERT's body: {', '.join(shown[:6])}{more}.{hint}"
+            f"{source} lacks weights of BERT's body: {', '.join(complaints[:6])}{more}.{hint}"
         )
     return layers
 

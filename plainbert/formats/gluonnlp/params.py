@@ -107,11 +107,11 @@ class _Reader:
         names = [self.name() for _ in range(count)] or [str(row) for row in range(arrays)]
         if self.at != len(self.data):
             raise self.error(f"goes on for {len(self.data) - self.at} bytes after the last name")
-        found = dict(zip(names, tensors, strict=True))
-        if len(found) != arrays:
+        named = dict(zip(names, tensors, strict=True))
+        if len(named) != arrays:
             twice = next(name for name, count in Counter(names).items() if count > 1)
             raise self.error(f"holds {twice!r} more than once")
-        return found
+        return named
 
     def error(self, reason: str) -> FormatError:
         """An error that names the file and the part that is being read."""

@@ -39,7 +39,7 @@ def read(path: Path, data: mmap.mmap) -> dict[str, Tensor]:
 
     Args:
         path: the file.
-        data: the same file mapped; members that are not compressed become views of it where their
+        data: the file mapped into memory; members that are not compressed become views of it where their
             address allows.
 
     Returns:
@@ -49,14 +49,14 @@ def read(path: Path, data: mmap.mmap) -> dict[str, Tensor]:
         FormatError: it is no such archive, is damaged, holds objects, or would unpack to far more
             than its size.
     """
-    found: dict[str, Tensor] = {}
+    arrays: dict[str, Tensor] = {}
     try:
         with zipfile.ZipFile(path) as archive:
             left = budget(len(data))
             for info in archive.infolist():
                 name = info.filename.removesuffix(".npy")
-                if name in found or name == info.filename:
-                    kind = "twice" if name in found else "which is no .npy array"
+                if name in arrays or name == info.filename:
+                    kind = "twice" if name in arrays else "which is no .npy array"
                     raise FormatError(f"{path} holds {info.filename!r}, {kind}.")
                 left -= info.file_size if info.compress_type != zipfile.ZIP_STORED else 0
                 if left < 0:
@@ -64,7 +64,7 @@ def read(path: Path, data: mmap.mmap) -> dict[str, Tensor]:
                         f"{path} would unpack to {info.file_size} bytes and more at "
                         f"{info.filename!r}; arrays of weights do not. It was not opened."
                     )
-                found[name] = _member(archive, info, data)
+                arrays[name] = _member(archive, info, data)
     except FormatError:
         raise
     except Exception as error:  # zipfile and numpy raise many kinds on garbled files
@@ -73,7 +73,7 @@ def read(path: Path, data: mmap.mmap) -> dict[str, Tensor]:
             f"{path} cannot be read ({type(error).__name__}: {first}); it is truncated or no "
             "archive of MXNet 2. Copy or download it again."
         ) from None
-    return found
+    return arrays
 
 
 def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, data: mmap.mmap) -> Tensor:

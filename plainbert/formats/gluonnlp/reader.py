@@ -64,13 +64,13 @@ def read(
     """
     path = _file(path)
     arrays, joined = gluonnlp_flat.parted(params.read(path))
-    given, stored_head, layers, unused = _named(arrays, str(path))
-    tensors = {hf: arrays[name] for hf, name in given.items()}
-    _untie(tensors, given, path)
-    unused += _incomplete(tensors, given)
+    gluon_names, stored_head, layers, unused = _named(arrays, str(path))
+    tensors = {hf: arrays[name] for hf, name in gluon_names.items()}
+    _untie(tensors, gluon_names, path)
+    unused += _incomplete(tensors, gluon_names)
     head = _head(tensors, stored_head)
     known = gluonnlp_config.describe(path, tensors, layers, head, num_heads, labels)
-    _check_shapes(tensors, given, known.config, path)
+    _check_shapes(tensors, gluon_names, known.config, path)
     kinds = ("weight", "bias") if joined else ("bias",) if repair_bias else ()
     for kind in kinds:
         _deal(tensors, layers, known.config.num_attention_heads, kind)
@@ -96,13 +96,13 @@ def _file(path: Path) -> Path:
     """The one ``.params`` file that is meant."""
     if not path.is_dir():
         return path
-    found = _candidates(path)
-    if len(found) != 1:
-        listed = ", ".join(each.name for each in found) or "none"
+    candidates = _candidates(path)
+    if len(candidates) != 1:
+        listed = ", ".join(candidate.name for candidate in candidates) or "none"
         raise CheckpointError(
             f"{path}: one .params file is expected, there is {listed}. Give the path of the file."
         )
-    return found[0]
+    return candidates[0]
 
 
 def _named(
@@ -122,11 +122,11 @@ def _named(
     else:
         unused = []
     named = gluonnlp_names.to_huggingface(plain, source)
-    given = {hf: plain[name] for hf, name in named.given.items()}
-    return given, named.head, named.layers, unused + [plain[name] for name in named.unused]
+    gluon_names = {hf: plain[name] for hf, name in named.given.items()}
+    return gluon_names, named.head, named.layers, unused + [plain[name] for name in named.unused]
 
 
-def _untie(tensors: dict[str, Tensor], given: Mapping[str, str], path: Path) -> None:
+def _untie(tensors: dict[str, Tensor], gluon_names: Mapping[str, str], path: Path) -> None:
     """Leave out the output matrix, which is the word embedding; either may be stored alone."""
     tied = tensors.pop(TIED, None)
     if tied is None:
@@ -134,7 +134,8 @@ def _untie(tensors: dict[str, Tensor], given: Mapping[str, str], path: Path) -> 
     words = tensors.setdefault(WORDS, tied)
     if words.shape != tied.shape or words.dtype != tied.dtype or not _same_bits(words, tied):
         raise FormatError(
-            f"{path}: {given[TIED]} differs from {given[WORDS]}; models whose output matrix is not "
+            f"{path}: {gluon_names[TIED]} differs from {gluon_names[WORDS]}; "
+            "models whose output matrix is not "
             "tied to the word embedding are not supported."
         )
 
@@ -152,14 +153,14 @@ def _same_bits(one: Tensor, two: Tensor) -> bool:
     return all(torch.equal(one[part].view(kind), two[part].view(kind)) for part in parts)
 
 
-def _incomplete(tensors: dict[str, Tensor], given: Mapping[str, str]) -> list[str]:
+def _incomplete(tensors: dict[str, Tensor], gluon_names: Mapping[str, str]) -> list[str]:
     """Take out pre-training heads that are not whole; returns their names in the file."""
     lost = []
     for part in (POOLER, SENTENCES, MLM):
-        found = [hf for hf in part if hf in tensors]
-        if len(found) != len(part):
-            lost += [given[hf] for hf in found]
-            for hf in found:
+        present = [hf for hf in part if hf in tensors]
+        if len(present) != len(part):
+            lost += [gluon_names[hf] for hf in present]
+            for hf in present:
                 del tensors[hf]
     return lost
 
@@ -177,7 +178,7 @@ def _head(tensors: Mapping[str, Tensor], stored: str | None) -> str:
 
 
 def _check_shapes(
-    tensors: Mapping[str, Tensor], given: Mapping[str, str], config: BertConfig, path: Path
+    tensors: Mapping[str, Tensor], gluon_names: Mapping[str, str], config: BertConfig, path: Path
 ) -> None:
     """Compare every weight with the sizes of the config.
 
@@ -185,11 +186,11 @@ def _check_shapes(
         CheckpointError: one does not fit.
     """
     for name, tensor in tensors.items():
-        wanted = gluonnlp_config.shape_of(name, config)
-        if tuple(tensor.shape) != wanted:
+        shape = gluonnlp_config.shape_of(name, config)
+        if tuple(tensor.shape) != shape:
             raise CheckpointError(
-                f"{path}: {given.get(name, name)} has shape {tuple(tensor.shape)}; the other "
-                f"weights make it {wanted}."
+                f"{path}: {gluon_names.get(name, name)} has shape {tuple(tensor.shape)}; the other "
+                f"weights make it {shape}."
             )
 
 

@@ -79,17 +79,19 @@ def write(
         CheckpointError: the model computes something that this library cannot.
     """
     _check(config)
-    named = {f"bert.{name}" if BODY.match(name) else name: each for name, each in tensors.items()}
-    kept = {name: each for name, each in named.items() if HEADS.match(name) or _is_body(name)}
+    named = {
+        f"bert.{name}" if BODY.match(name) else name: tensor for name, tensor in tensors.items()
+    }
+    kept = {name: tensor for name, tensor in named.items() if HEADS.match(name) or _is_body(name)}
     dropped = tuple(
         name for name in named if name not in kept and not name.startswith(DECODER[:-7])
     )
     if all(_is_body(name) for name in kept):
-        kept = {name.removeprefix("bert."): each for name, each in kept.items()}
+        kept = {name.removeprefix("bert."): tensor for name, tensor in kept.items()}
     elif "cls.predictions.bias" in kept:
         kept[DECODER] = kept[WORDS]
     if old_names:
-        kept = {_old(name): each for name, each in kept.items()}
+        kept = {_old(name): tensor for name, tensor in kept.items()}
     values = config.to_dict()
     files.write_json(folder / "bert_config.json", {key: values[key] for key in CONFIG})
     files.write_json(folder / "config.json", values)

@@ -96,12 +96,12 @@ class Bundle:
         parts = []
         axis, ordered = axis_of(name, entry.shape, entry.slices)
         for part in ordered:
-            found = self._parts.get(slice_key(name, part))
-            if found is None or found.dtype != entry.dtype or found.slices:
+            stored_part = self._parts.get(slice_key(name, part))
+            if stored_part is None or stored_part.dtype != entry.dtype or stored_part.slices:
                 raise FormatError(f"{self.prefix}.index: a part of {name} is missing or garbled.")
-            if found.shape != part.shape(entry.shape):
+            if stored_part.shape != part.shape(entry.shape):
                 raise FormatError(f"{self.prefix}.index: a part of {name} has a wrong shape.")
-            parts.append(self._whole(name, found, verify))
+            parts.append(self._whole(name, stored_part, verify))
         return torch.cat(parts, axis)
 
     def _whole(self, name: str, entry: Entry, verify: bool) -> Tensor:

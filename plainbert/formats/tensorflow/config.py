@@ -119,9 +119,9 @@ def _sizes(
         for axis, letter in enumerate(variable.shape):
             origin.setdefault(letter, variable.google)
             if sizes.setdefault(letter, entry.shape[axis]) != entry.shape[axis]:
-                wanted = [sizes.get(each, "any") for each in variable.shape]
+                expected = [sizes.get(size_name, "any") for size_name in variable.shape]
                 raise CheckpointError(
-                    f"{prefix}: {variable.google} has shape {list(entry.shape)}; {wanted} is "
+                    f"{prefix}: {variable.google} has shape {list(entry.shape)}; {expected} is "
                     f"expected ({sizes[letter]} by {origin[letter]})."
                 )
     del sizes["2"]
@@ -132,7 +132,7 @@ def _labels(
     prefix: Path,
     head: str,
     classes: int,
-    given: Sequence[str] | None,
+    labels: Sequence[str] | None,
     stored: BertConfig | None,
 ) -> tuple[str, ...] | None:
     """Class names by id; None where the head has no classes of its own."""
@@ -142,7 +142,7 @@ def _labels(
         return None
     if not classes:
         raise CheckpointError(f"{prefix}: output_weights has no rows.")
-    return class_names(prefix, classes, given, stored)
+    return class_names(prefix, classes, labels, stored)
 
 
 def _lower(prefix: Path, config: BertConfig) -> bool | None:

@@ -60,18 +60,20 @@ def shards_of(value: bytes | None) -> int:
     if value is None:
         raise FormatError("it has no header")
     shards, least = 0, 0
-    for each in fields(value):
-        if each.number == 1 and isinstance(each.value, bytes):
+    for entry_field in fields(value):
+        if entry_field.number == 1 and isinstance(entry_field.value, bytes):
             raise FormatError(
                 "it is a checkpoint in the format of TensorFlow before 0.12 (V1). Write it anew "
                 "with tf.compat.v1.train.Saver, whose format is V2"
             )
-        if each.number == 1:
-            shards = each.signed
-        elif each.number == 2 and each.unsigned != 0:
+        if entry_field.number == 1:
+            shards = entry_field.signed
+        elif entry_field.number == 2 and entry_field.unsigned != 0:
             raise FormatError("its numbers are big-endian, which is not supported")
-        elif each.number == 3:
-            least = next((part.signed for part in fields(each.message) if part.number == 2), 0)
+        elif entry_field.number == 3:
+            least = next(
+                (part.signed for part in fields(entry_field.message) if part.number == 2), 0
+            )
     if not 1 <= shards <= MOST_SHARDS:
         raise FormatError(f"it claims {shards} data files; 1 to {MOST_SHARDS} are possible")
     if least > 1:
@@ -88,13 +90,13 @@ def entry_of(value: bytes, shards: int) -> Entry:
     numbers = {1: 0, 3: 0, 4: 0, 5: 0, 6: 0}
     shape: tuple[int, ...] = ()
     slices = []
-    for each in fields(value):
-        if each.number == 2:
-            shape = _shape(each.message)
-        elif each.number == 7:
-            slices.append(Slice.parse(each.message))
-        elif each.number in numbers:
-            numbers[each.number] = each.signed
+    for entry_field in fields(value):
+        if entry_field.number == 2:
+            shape = _shape(entry_field.message)
+        elif entry_field.number == 7:
+            slices.append(Slice.parse(entry_field.message))
+        elif entry_field.number in numbers:
+            numbers[entry_field.number] = entry_field.signed
     dtype, shard, offset, size, checksum = numbers.values()
     if not dtype:
         raise FormatError("it has no type")
@@ -120,11 +122,11 @@ def check_apart(entries: Iterable[Entry]) -> None:
 def _shape(message: bytes) -> tuple[int, ...]:
     """Sizes of a TensorShapeProto."""
     shape = []
-    for each in fields(message):
-        if each.number == 2:
-            sizes = [part.signed for part in fields(each.message) if part.number == 1]
+    for dimension in fields(message):
+        if dimension.number == 2:
+            sizes = [part.signed for part in fields(dimension.message) if part.number == 1]
             shape.append(sizes[-1] if sizes else 0)
-        elif each.number == 3 and each.unsigned:
+        elif dimension.number == 3 and dimension.unsigned:
             raise FormatError("its number of dimensions is not known")
     values = math.prod(max(size, 1) for size in shape)
     if len(shape) > MOST_DIMENSIONS or min(shape, default=0) < 0 or values > MOST_VALUES:

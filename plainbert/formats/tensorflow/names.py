@@ -74,10 +74,10 @@ def heads() -> Iterator[Variable]:
 
 def by_google(names: Iterable[str]) -> dict[str, Variable]:
     """Every variable that a checkpoint with the given names can have, by Google's name."""
-    found = {int(match[1]) for name in names if (match := LAYER.match(plain(name)))}
+    numbers = {int(match[1]) for name in names if (match := LAYER.match(plain(name)))}
     # No more layers than there are names: a name like layer_999999 makes no long table.
-    layers = len([layer for layer in range(len(found)) if layer in found])
-    return {each.google: each for each in (*body(layers), *heads())}
+    layers = len([layer for layer in range(len(numbers)) if layer in numbers])
+    return {variable.google: variable for variable in (*body(layers), *heads())}
 
 
 def layers_of(known: Mapping[str, Variable]) -> int:
@@ -98,10 +98,10 @@ def plain(name: str) -> str:
 
 def to_google(layers: int) -> dict[str, Variable]:
     """Variables by Hugging Face's name; a classifier gets the name that run_classifier gives it."""
-    found: dict[str, Variable] = {}
-    for each in (*body(layers), *heads()):
-        found.setdefault(each.name, each)
-    return found
+    variables: dict[str, Variable] = {}
+    for variable in (*body(layers), *heads()):
+        variables.setdefault(variable.name, variable)
+    return variables
 
 
 def _dense(google: str, name: str, shape: str) -> Iterator[Variable]:

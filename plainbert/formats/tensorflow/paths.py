@@ -71,10 +71,10 @@ def _index(prefix: Path) -> Path:
 
 def _candidates(folder: Path) -> list[Path]:
     """Prefixes of the checkpoints in a folder."""
-    found = sorted(folder.glob(f"*{INDEX}"))
+    indices = sorted(folder.glob(f"*{INDEX}"))
     return [
         folder / path.name.removesuffix(INDEX)
-        for path in found
+        for path in indices
         if not path.name.startswith(".") and is_table(path)
     ]
 
@@ -93,24 +93,25 @@ def _too_old(path: Path) -> FormatError:
 
 def _newest(folder: Path) -> Found:
     """The checkpoint of a folder that training wrote last."""
-    found = _candidates(folder)
-    if len(found) == 1:
-        return Found(found[0])
-    if not found:
+    candidates = _candidates(folder)
+    if len(candidates) == 1:
+        return Found(candidates[0])
+    if not candidates:
         if old := _old(folder):
             raise _too_old(old[0])
         cut = sorted(path.name for path in folder.glob(f"*{INDEX}"))
         hint = f"{', '.join(cut)} is damaged" if cut else "there is no .index file"
         raise CheckpointError(f"{folder}: {hint}; a TensorFlow checkpoint is expected.")
     stated = _stated(folder)
-    if stated in [path.name for path in found]:
+    if stated in [path.name for path in candidates]:
         return Found(folder / stated, (f"{stated}: the newest, by the file {STATE}",))
-    steps = {int(match[1]): path for path in found if (match := STEP.search(path.name))}
+    steps = {int(match[1]): path for path in candidates if (match := STEP.search(path.name))}
     if steps:
         last = steps[max(steps)]
         return Found(last, (f"{last.name}: the one of the highest step",))
     raise CheckpointError(
-        f"{folder} holds several checkpoints ({', '.join(path.name for path in found[:8])}), and "
+        f"{folder} holds several checkpoints "
+        f"({', '.join(path.name for path in candidates[:8])}), and "
         "nothing says which is the newest. Give the path of one."
     )
 

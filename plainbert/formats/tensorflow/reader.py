@@ -52,56 +52,60 @@ def read(
         CheckpointError: it holds no BERT, or not all of one, or does not fit its config.
         UsageError: the number of heads is unknown, or the head or the labels do not fit.
     """
-    found = paths.prefix_of(Path(path))
-    bundle = Bundle.open(found.prefix)
+    location = paths.prefix_of(Path(path))
+    bundle = Bundle.open(location.prefix)
     known = by_google(bundle.entries)
-    given: dict[str, str] = {}  # the file's name by Hugging Face's
+    google_names: dict[str, str] = {}  # the file's name by Hugging Face's
     used: dict[str, tuple[Variable, Entry]] = {}
     unused = []
     for name, entry in bundle.entries.items():
-        each = known.get(plain(name))
-        if each is None:
+        variable = known.get(plain(name))
+        if variable is None:
             unused.append(name)
-        elif each.name in given:
+        elif variable.name in google_names:
             raise CheckpointError(
-                f"{found.prefix} holds both {given[each.name]} and {name}, which are one weight."
+                f"{location.prefix} holds both {google_names[variable.name]} and {name}, "
+                "which are one weight."
             )
         else:
-            given[each.name] = name
-            used[name] = each, entry
-    _check_whole(found.prefix, given, known, unused)
-    kind = _head(found.prefix, given, head, used)
+            google_names[variable.name] = name
+            used[name] = variable, entry
+    _check_whole(location.prefix, google_names, known, unused)
+    kind = _head(location.prefix, google_names, head, used)
     described = config.describe(
-        found.prefix, list(used.values()), layers_of(known), kind, num_heads, labels
+        location.prefix, list(used.values()), layers_of(known), kind, num_heads, labels
     )
     tensors = {}
-    for hf, name in given.items():
-        each, entry = used[name]
+    for hf, name in google_names.items():
+        variable, entry = used[name]
         if entry.dtype not in FLOATS:
-            raise FormatError(f"{found.prefix}.index: {name} holds no floating point numbers.")
+            raise FormatError(f"{location.prefix}.index: {name} holds no floating point numbers.")
         tensor = bundle.tensor(name, verify)
-        tensors[hf] = tensor.t() if each.transposed else tensor
-    vocabulary = found.prefix.with_name("vocab.txt")
+        tensors[hf] = tensor.t() if variable.transposed else tensor
+    vocabulary = location.prefix.with_name("vocab.txt")
     return Foreign(
-        found.prefix,
+        location.prefix,
         "tensorflow",
         described.config,
         tensors,
         tuple(unused),
         vocabulary if vocabulary.is_file() else None,
         described.lower,
-        (*found.assumed, *described.assumed),
+        (*location.assumed, *described.assumed),
     )
 
 
 def _check_whole(
-    prefix: Path, given: Mapping[str, str], known: Mapping[str, Variable], unused: Sequence[str]
+    prefix: Path,
+    google_names: Mapping[str, str],
+    known: Mapping[str, Variable],
+    unused: Sequence[str],
 ) -> None:
     """Refuse a body or a head of which something is missing, and a body of another kind."""
-    lost = [each.google for each in known.values() if each.name not in given]
+    lost = [variable.google for variable in known.values() if variable.name not in google_names]
     for part in PARTS:
-        names = [each.name for each in known.values() if each.name.startswith(part)]
-        if not any(name in given for name in names):
+        names = [variable.name for variable in known.values() if variable.name.startswith(part)]
+        if not any(name in google_names for name in names):
             lost = [name for name in lost if not known[name].name.startswith(part)]
     if lost:
         kind = "lacks variables of BERT"
@@ -110,7 +114,7 @@ def _check_whole(
                 "is an object-based checkpoint of TensorFlow 2 whose variables are not named as "
                 "Google's BERT names them (write it anew with tf.compat.v1.train.Saver); it lacks"
             )
-        elif not given:
+        elif not google_names:
             kind = (
                 f"holds no variable of Google's BERT (but {_some(unused) or 'nothing'}); it lacks"
             )
@@ -128,30 +132,33 @@ def _check_whole(
 
 def _head(
     prefix: Path,
-    given: Mapping[str, str],
-    asked: str | None,
+    google_names: Mapping[str, str],
+    head: str | None,
     used: Mapping[str, tuple[Variable, Entry]],
 ) -> str:
     """A name of :data:`plainbert.nn.names.HEADS` for what is there."""
-    if "classifier.weight" in given:
-        if asked not in (None, *CHOICES):
+    if "classifier.weight" in google_names:
+        if head not in (None, *CHOICES):
             raise UsageError(
-                f"{prefix} holds a classifier; head={asked!r} is not among {', '.join(CHOICES)}."
+                f"{prefix} holds a classifier; head={head!r} is not among {', '.join(CHOICES)}."
             )
-        single = used[given["classifier.weight"]][1].shape[:1] == (1,)
+        single = used[google_names["classifier.weight"]][1].shape[:1] == (1,)
         stated = config.stated_head(prefix)
-        if asked is None and stated in CHOICES:
+        if head is None and stated in CHOICES:
             return stated
-        return asked or ("regression" if single else "classification")
-    words, sentences = "cls.predictions.bias" in given, "cls.seq_relationship.bias" in given
+        return head or ("regression" if single else "classification")
+    words, sentences = (
+        "cls.predictions.bias" in google_names,
+        "cls.seq_relationship.bias" in google_names,
+    )
     kind = "masked_lm" if words else "next_sentence" if sentences else "embedding"
     if words and sentences:
         kind = "pretraining"
-    if "qa_outputs.weight" in given:
+    if "qa_outputs.weight" in google_names:
         kind = "question_answering"
-    if asked not in (None, kind):
+    if head not in (None, kind):
         raise UsageError(
-            f"{prefix} holds {HEADS[kind].architecture}; head={asked!r} does not fit it."
+            f"{prefix} holds {HEADS[kind].architecture}; head={head!r} does not fit it."
         )
     return kind
 

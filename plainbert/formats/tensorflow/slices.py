@@ -33,10 +33,10 @@ class Slice:
             FormatError: garbled.
         """
         extents = []
-        for each in fields(message):
-            if each.number == 1:
-                found = {part.number: part.signed for part in fields(each.message)}
-                start, length = found.get(1, 0), found.get(2, FULL)
+        for dimension in fields(message):
+            if dimension.number == 1:
+                numbers = {part.number: part.signed for part in fields(dimension.message)}
+                start, length = numbers.get(1, 0), numbers.get(2, FULL)
                 if start < 0 or length < FULL or (length == FULL and start):
                     raise FormatError(f"a part of length {length} at {start} is impossible")
                 extents.append((start, length))

@@ -50,14 +50,14 @@ def write(
         names of the tensors that the format has no place for.
     """
     places = to_google(config.num_hidden_layers)
-    chosen = {places[each].google: each for each in tensors if each in places}
+    chosen = {places[own_name].google: own_name for own_name in tensors if own_name in places}
     write_bundle(Path(folder) / name, _Google(tensors, {g: places[h] for g, h in chosen.items()}))
     files.write_json(Path(folder) / "bert_config.json", _config(config, chosen.values()))
     if tokens is not None:
         Vocab.from_tokens(tokens).save_txt(Path(folder) / "vocab.txt")
     if lower is not None:
         files.write_json(Path(folder) / "tokenizer_config.json", {"do_lower_case": lower})
-    return tuple(each for each in tensors if each not in places)
+    return tuple(own_name for own_name in tensors if own_name not in places)
 
 
 class _Google(Mapping[str, "Tensor"]):
@@ -85,7 +85,7 @@ def _config(config: BertConfig, chosen: Any) -> dict[str, Any]:
     values = {key: every[key] for key in KEYS}
     if config.layer_norm_eps != BertConfig.layer_norm_eps:
         values["layer_norm_eps"] = config.layer_norm_eps
-    if any(each.startswith(("classifier.", "qa_outputs.")) for each in chosen):
+    if any(name.startswith(("classifier.", "qa_outputs.")) for name in chosen):
         names = ("architectures", "problem_type", "id2label")
         values |= {key: every[key] for key in names if key in every}
     return values

@@ -213,7 +213,7 @@ class _Job:
                 self.folder / "raw_cache",
                 num_workers=args.num_workers or 0,
                 language=args.split_sentences,
-                shown=self.group.rank == 0,
+                bar=self.group.rank == 0,
             )
             if self.group.rank == 0:
                 self.group.barrier()

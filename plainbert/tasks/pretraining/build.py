@@ -92,7 +92,7 @@ def build(
     num_outputs: int | None = None,
     num_workers: int = 0,
     overwrite: bool = False,
-    shown: bool = True,
+    bar: bool = True,
 ) -> Summary:
     """Make the shards of a corpus: ``part-000.npz``, ``part-001.npz`` ...
 
@@ -109,7 +109,7 @@ def build(
         num_outputs: shards; at most one per document. None: 64, more for a large corpus.
         num_workers: processes; 0 does all in this one.
         overwrite: replace shards that are there.
-        shown: show progress.
+        bar: show progress.
 
     Raises:
         UsageError: there are shards in ``folder`` already, or files that are not replaced.
@@ -126,9 +126,9 @@ def build(
             shard_set.check_tokenizer(folder, work)
         task = Task(work, settings, masker, vocab.cls_id, vocab.sep_id, vocab.sha256)
         with _store_closed(), Workers(num_workers, reading, task) as workers:
-            store = tokens.tokenise(paths, reading, task.store_path, workers, shown)
+            store = tokens.tokenise(paths, reading, task.store_path, workers, bar)
             jobs = plan_jobs(store, settings, num_outputs)
-            counts = _write_all(task, store, jobs, workers, shown)
+            counts = _write_all(task, store, jobs, workers, bar)
         summary = Summary.of(counts, store, len(paths), settings, time.monotonic() - begin)
         summary.warn()
         content = asdict(summary) | {"settings": asdict(settings), "vocab_sha256": vocab.sha256}
@@ -179,11 +179,11 @@ def plan_jobs(store: Store, settings: Settings, num_outputs: int | None) -> list
 
 
 def _write_all(
-    task: Task, store: Store, jobs: Sequence[Job], workers: Workers, shown: bool
+    task: Task, store: Store, jobs: Sequence[Job], workers: Workers, bar: bool
 ) -> list[Count]:
     passes, sizes = task.settings.dupe_factor, store.document_tokens
     counts = []
-    with Progress("write shards", "token", int(sizes.sum()) * passes, True, shown) as progress:
+    with Progress("write shards", "token", int(sizes.sum()) * passes, True, bar) as progress:
         for job, count in zip(jobs, workers.in_order(write, task, jobs), strict=True):
             counts.append(count)
             progress.update(int(sizes[job.documents].sum()) * passes)

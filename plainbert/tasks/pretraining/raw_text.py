@@ -58,7 +58,7 @@ class RawText:
         cache_folder: str | Path,
         num_workers: int = 0,
         language: str | None = None,
-        shown: bool = True,
+        bar: bool = True,
     ) -> RawText:
         """Open text files; their tokens and the plan are kept in ``cache_folder``.
 
@@ -73,7 +73,7 @@ class RawText:
             cache_folder: made where it does not exist.
             num_workers: processes that tokenise, the first time.
             language: split lines into sentences by the rules of this language.
-            shown: show progress.
+            bar: show progress.
 
         Raises:
             DataError: no file matches, or one cannot be read.
@@ -88,7 +88,7 @@ class RawText:
             store = Store.read(path)
         else:
             with Workers(num_workers, reading) as workers:
-                store = tokens.tokenise(paths, reading, path, workers, shown)
+                store = tokens.tokenise(paths, reading, path, workers, bar)
         # Masks are drawn later: only what the plan depends on is part of its name.
         planned = [settings.max_seq_length, settings.short_seq_prob, settings.dupe_factor,
                    settings.seed]  # fmt: skip

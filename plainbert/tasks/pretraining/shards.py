@@ -246,7 +246,7 @@ def _check_now(files: Sequence[Shard], bar: bool = True) -> None:
         return
     with (
         ThreadPoolExecutor(min(THREADS, len(files))) as pool,
-        Progress("check", "shard", len(files), shown=bar) as progress,
+        Progress("check", "shard", len(files), bar=bar) as progress,
     ):
         for _ in pool.map(Shard.check, files):
             progress.update(1)

@@ -26,7 +26,7 @@ SETTINGS = Settings(32, 0.1, 0.15, 5, dupe_factor=3, seed=7)
 def run(paths: list[Path], folder: Path, num_workers: int = 0, **options: object) -> Summary:
     settings = replace(SETTINGS, **options.pop("settings", {}))  # type: ignore[arg-type]
     return build(
-        paths, texts.reading(), settings, folder, num_workers=num_workers, shown=False, **options
+        paths, texts.reading(), settings, folder, num_workers=num_workers, bar=False, **options
     )  # type: ignore[arg-type]
 
 

@@ -23,7 +23,7 @@ MODEL = Path(__file__).parents[2] / "fixtures" / "text" / "unigram1000.model"
 
 def make(path: Path, settings: Settings = SETTINGS, **options: object) -> RawText:
     return RawText.of(
-        [str(path)], texts.tokenizer(), settings, path.parent / "cache", shown=False, **options
+        [str(path)], texts.tokenizer(), settings, path.parent / "cache", bar=False, **options
     )  # type: ignore[arg-type]
 
 

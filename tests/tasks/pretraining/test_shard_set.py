@@ -21,7 +21,7 @@ OF_GLUONNLP = Path(__file__).parents[1] / "fixtures" / "corpus" / "gluonnlp.npz"
 
 def create(folder: Path, outputs: int = 3, seed: int = 1, overwrite: bool = False) -> Path:
     source = texts.write(folder.parent, 12, seed, f"{seed}.txt")
-    build([source], texts.reading(), SETTINGS, folder, outputs, overwrite=overwrite, shown=False)
+    build([source], texts.reading(), SETTINGS, folder, outputs, overwrite=overwrite, bar=False)
     return folder
 
 

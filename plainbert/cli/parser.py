@@ -34,7 +34,7 @@ class Flag:
         nargs: as argparse's; "?" takes ``const`` when no value follows, "+" gives one tuple, in
             which lists between commas are joined.
         const: the value of a "?" flag that stands alone.
-        note: set on flags that are accepted but change nothing: why. ``start`` logs it.
+        note: set on flags that are accepted but change nothing: why; a run logs it.
     """
 
     name: str
@@ -105,10 +105,10 @@ class _Help(argparse.RawDescriptionHelpFormatter):
 
 
 class Parser(argparse.ArgumentParser):
-    """The parser behind ``flags.parser(__doc__)``.
+    """Flags become attributes of a namespace, which ``recipes.shared.flags.parse`` makes settings.
 
     Args:
-        doc: the script's docstring; help shows it as it is.
+        doc: the command's docstring; help shows it as it is.
     """
 
     def __init__(self, doc: str | None) -> None:
@@ -187,18 +187,6 @@ class Parser(argparse.ArgumentParser):
             if name in self._notes
         ]
         return space
-
-    def exclusive(self, args: argparse.Namespace, *flags: str) -> None:
-        """Exit unless at most one of these flags was given."""
-        found = [f"--{name}" for name in flags if name in args.given]
-        if len(found) > 1:
-            self.error(f"{' and '.join(found)} exclude each other: give one of them.")
-
-    def needs(self, args: argparse.Namespace, flag: str, *others: str) -> None:
-        """Exit if ``flag`` was given without any of ``others``."""
-        if flag in args.given and not any(other in args.given for other in others):
-            wanted = " or ".join(f"--{other}" for other in others)
-            self.error(f"--{flag} needs {wanted} beside it.")
 
     def error(self, message: str) -> NoReturn:
         """Print ``error: ...`` and exit with status 2."""

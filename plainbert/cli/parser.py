@@ -1,7 +1,7 @@
 """The argument parser of every script: argparse with GluonNLP's spellings and short errors.
 
 What it adds: one declaration gives a flag all its spellings; flags that are gone exit naming what
-replaced them; ``args.given`` tells which flags were typed; a wrong flag names its nearest match.
+replaced them; ``given`` tells which flags were typed; a wrong flag names its nearest match.
 Free of torch, so that ``--help`` answers at once.
 """
 
@@ -136,8 +136,8 @@ class Parser(argparse.ArgumentParser):
         if required:
             parts.append("(required)")
         elif default not in (None, False, ()):
-            shown = ",".join(map(str, default)) if isinstance(default, tuple) else default
-            parts.append(f"(default: {shown})")
+            text = ",".join(map(str, default)) if isinstance(default, tuple) else default
+            parts.append(f"(default: {text})")
         kind: dict[str, Any] = {"action": "store_true", "default": False}
         if flag.type is not None:
             kind = {

@@ -23,7 +23,7 @@ from plainbert.cli.parser import REQUIRED, Flag
 from plainbert.errors import UsageError
 
 _FLAG = "flag"
-_BESIDE = ("given", "notes")  # fields that are no flags
+_BESIDE = ("typed", "notes")  # fields that are no flags
 
 
 class FlagError(UsageError):
@@ -35,12 +35,12 @@ class Flags:
     """Base of all settings.
 
     Attributes:
-        given: names of the flags that were typed (or passed to :meth:`of`): a value that was given
-            wins over the checkpoint folder's, a default does not.
+        typed: names of the flags that were typed, or passed to :meth:`of`: such a value wins over
+            the checkpoint folder's, a default does not.
         notes: sentences to log about flags that change nothing, or mean something else here.
     """
 
-    given: frozenset[str] = frozenset()
+    typed: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
 
     @classmethod
@@ -53,7 +53,7 @@ class Flags:
         Raises:
             FlagError: they do not go together.
         """
-        return cls(**flags, given=frozenset(flags)).checked()
+        return cls(**flags, typed=frozenset(flags)).checked()
 
     def checked(self) -> Self:
         """These settings, after the flags that go together were brought together.
@@ -65,13 +65,13 @@ class Flags:
 
     def exclusive(self, *names: str) -> None:
         """Refuse more than one of these flags."""
-        present = [f"--{name}" for name in names if name in self.given]
+        present = [f"--{name}" for name in names if name in self.typed]
         if len(present) > 1:
             raise FlagError(f"{' and '.join(present)} exclude each other: give one of them.")
 
     def needs(self, name: str, *others: str) -> None:
         """Refuse the flag ``name`` without any of ``others``."""
-        if name in self.given and not self.given.intersection(others):
+        if name in self.typed and not self.typed.intersection(others):
             alternatives = " or ".join(f"--{other}" for other in others)
             raise FlagError(f"--{name} needs {alternatives} beside it.")
 
@@ -101,14 +101,14 @@ def option(
 
     Args:
         default: of the field; ``REQUIRED`` when there is none.
-        type: as for :class:`plainbert.cli.parser.Flag`.
-        help: as for :class:`plainbert.cli.parser.Flag`.
-        spellings: as for :class:`plainbert.cli.parser.Flag`.
-        group: as for :class:`plainbert.cli.parser.Flag`.
-        metavar: as for :class:`plainbert.cli.parser.Flag`.
-        nargs: as for :class:`plainbert.cli.parser.Flag`.
-        const: as for :class:`plainbert.cli.parser.Flag`.
-        note: as for :class:`plainbert.cli.parser.Flag`.
+        type: reads the text of the value; None for a switch without a value.
+        help: one sentence with the unit.
+        spellings: what else users type for the flag.
+        group: the heading under which help lists it.
+        metavar: how help shows the value; the name in capitals when empty.
+        nargs: of argparse: "?" takes ``const`` when no value follows, "+" gives one tuple.
+        const: the value of a "?" flag that stands alone.
+        note: why the flag changes nothing, for one that is only accepted.
         name: of the flag, where it is not the field's (a word that Python keeps for itself).
     """
     flag = Flag(name, type, help, spellings, group, metavar, nargs, const, note)
@@ -128,10 +128,10 @@ def accepted(
     """A field for a flag of old command lines that changes nothing.
 
     Args:
-        type: as for :class:`plainbert.cli.parser.Flag`.
+        type: reads the text of the value; None for a switch without a value.
         note: why it changes nothing, for the log.
-        group: as for :class:`plainbert.cli.parser.Flag`.
-        metavar: as for :class:`plainbert.cli.parser.Flag`.
+        group: the heading under which help lists it.
+        metavar: how help shows the value.
         default: of the field; a switch has False.
     """
     if type is None:

@@ -61,7 +61,7 @@ class Settings(FolderFlags, SamplingVocabularyFlags, MaskingFlags, ShardsFlags):
         self.exclusive("bert_dataset", "vocab", "model_dir", "train_vocab")
         self.needs("vocab_kind", "train_vocab")
         self.exclusive("cased", "do_lower_case")
-        if not self.given.intersection(VOCABULARIES):
+        if not self.typed.intersection(VOCABULARIES):
             raise FlagError(
                 "no vocabulary: give --dataset_name, --vocab, --sentencepiece, --model_dir or "
                 "--train_vocab."

@@ -103,7 +103,7 @@ def run(settings: Settings) -> Vectors:
         tokenizer = SentencePiece(settings.sentencepiece, lower=settings.do_lower_case is not False)
 
     # Without a word on pooling: vectors of words, GluonNLP's way.
-    if not settings.given.intersection(POOLING):
+    if not settings.typed.intersection(POOLING):
         embedding = BertEmbedding(
             ready.device,
             settings.dtype,

@@ -54,7 +54,7 @@ class Settings(FineTuningFlags, LabelsFlags):
 
     def checked(self) -> Self:
         settings = super().checked()
-        if self.task_name is None and not self.given.intersection(FILES):
+        if self.task_name is None and not self.typed.intersection(FILES):
             raise FlagError("nothing to learn: give --task_name, or --train_file and --dev_file.")
         for name in FILES:
             self.exclusive("task_name", name)

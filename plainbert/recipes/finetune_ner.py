@@ -83,16 +83,16 @@ class Settings(FineTuningFlags, TagFlags):
             settings = dataclasses.replace(
                 settings,
                 output_dir=self.save_checkpoint_prefix,
-                given=self.given | {"output_dir"},
+                typed=self.typed | {"output_dir"},
             )
-        if "cased" in self.given:
+        if "cased" in self.typed:
             # The data set says it of a published model; weights of one's own may not.
             settings = dataclasses.replace(
                 settings,
                 bert_dataset=f"book_corpus_wiki_en_{'cased' if self.cased else 'uncased'}",
                 do_lower_case=None if self.weights is None else not self.cased,
             )
-        if "num_workers" in self.given:
+        if "num_workers" in self.typed:
             settings = settings.noted(
                 "--num_workers changes nothing: each distinct word is tokenised once, which is "
                 "quick."
@@ -147,7 +147,7 @@ def run(settings: Settings) -> Trained:
             # Without training the tags and the length are the model's.
             about = opened.checkpoint.about
             tags = TagSet.trained(model.config.id2label or (), about.get("tag_scheme"))
-            if "max_len" not in settings.given:
+            if "max_len" not in settings.typed:
                 max_len = opened.checkpoint.max_length or max_len
         log.info("%d tags (%s): %s", len(tags.labels), tags.scheme, " ".join(tags.labels))
 

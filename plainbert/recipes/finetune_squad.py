@@ -110,7 +110,7 @@ class Settings(RunSquadFlags, ScoringFlags, SearchFlags):
                 max_train_samples=self.max_train_samples or DEBUG_TRAIN,
                 max_eval_samples=self.max_eval_samples or DEBUG_EVAL,
             )
-        if settings.only_inference and not self.given.intersection(MODELS):
+        if settings.only_inference and not self.typed.intersection(MODELS):
             raise FlagError(
                 "--only_inference needs a trained model: --model_parameters or --model_dir."
             )
@@ -164,7 +164,7 @@ def limits_of(settings: Settings, max_len: int) -> Limits:
     from plainbert.tasks.squad.windows import Limits
 
     query = settings.max_query_length
-    if "max_query_length" not in settings.given:
+    if "max_query_length" not in settings.typed:
         query = min(query, max_len // 2)
     return Limits(max_len, settings.doc_stride, query)
 
@@ -206,7 +206,7 @@ def run(settings: Settings) -> Trained:
         if settings.sentencepiece is not None:
             untrained = draw_untrained(settings, job)
         opened = job.open("question_answering", untrained=untrained)
-        model, typed = opened.headed, THRESHOLD in settings.given
+        model, typed = opened.headed, THRESHOLD in settings.typed
         limits = limits_of(settings, job.max_len(model))
         check_positions(limits, model)
 
@@ -233,7 +233,7 @@ def run(settings: Settings) -> Trained:
                 windows.report(name)
             return windows
 
-        asked = {
+        prepared = {
             split: evaluate.Asked.of(questions, cut(split, questions.questions), settings.scoring)
             for split, questions in sets.items()
         }
@@ -242,7 +242,7 @@ def run(settings: Settings) -> Trained:
             # Only right answers can choose the best checkpoint.
             dev = {
                 split: part
-                for split, part in asked.items()
+                for split, part in prepared.items()
                 if split == "dev" and part.scored(settings.version_2)
             }
             model, chosen = job.train(
@@ -260,7 +260,7 @@ def run(settings: Settings) -> Trained:
             )
         scores = evaluate.judge(
             model,
-            asked,
+            prepared,
             search,
             job.ready.dtype,
             job.folder,

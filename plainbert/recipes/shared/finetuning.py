@@ -87,7 +87,7 @@ class Session:
         """Tokens of an input at most: what was typed, else the default, if the model has them."""
         most = model.config.max_position_embeddings
         length = self.settings.max_len
-        return length if "max_len" in self.settings.given else min(length, most)
+        return length if "max_len" in self.settings.typed else min(length, most)
 
     def train(
         self,
@@ -106,8 +106,8 @@ class Session:
             features: the training set, labelled.
             evaluation: scores that choose; without it the last model counts.
             about: for ``plainbert.json``; the model's name is added.
-            labels: as for :meth:`open`.
-            objective: as for :func:`plainbert.train.loop.fit`.
+            labels: of the classes, for the model that is opened at the end.
+            objective: what is minimised; the loss of the model's head when not given.
 
         Returns:
             the model, on its device, and its folder.

@@ -77,10 +77,10 @@ def parse(
         extend(target)
     parsed = vars(target.parse_args(sys.argv[1:] if argv is None else argv))
     values = {name: parsed.pop(flag.name) for name, flag, _ in declared(kind, SHARED)}
-    given, notes = frozenset(parsed.pop("given")), tuple(parsed.pop("notes"))
+    typed, notes = frozenset(parsed.pop("given")), tuple(parsed.pop("notes"))
     try:
         # What is left are positional words.
-        return kind(**values, **parsed, **fields, given=given, notes=notes).checked()
+        return kind(**values, **parsed, **fields, typed=typed, notes=notes).checked()
     except FlagError as error:
         target.error(str(error))
 

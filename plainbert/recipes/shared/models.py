@@ -22,7 +22,7 @@ def name_of(settings: ModelFlags) -> str:
     if settings.weights is not None:
         return settings.weights
     name = settings.bert_model
-    if "bert_dataset" not in settings.given and model_zoo.record_of(name) is not None:
+    if "bert_dataset" not in settings.typed and model_zoo.record_of(name) is not None:
         return name
     return records.find(name, settings.bert_dataset).names[0]
 

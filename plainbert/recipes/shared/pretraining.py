@@ -118,7 +118,7 @@ def open_model(
 
 def _new_vocabulary(settings: PretrainingSettings) -> Tokenizer:
     """Of a model from scratch: what the flags name, else what lies beside the shards."""
-    if settings.data and not settings.raw and not settings.given.intersection(FLAGS):
+    if settings.data and not settings.raw and not settings.typed.intersection(FLAGS):
         folder = shards.found(settings.data)[0].parent
         if any((folder / name).is_file() for name in ("tokenizer.json", "vocab.txt")):
             log.info("vocabulary: that of %s", folder)
@@ -134,7 +134,7 @@ class Data:
     Args:
         settings: of the recipe.
         model: whose positions limit the inputs.
-        tokenizer: of the model.
+        tokenizer: by which text is cut, and whose vocabulary shards must have.
         group: the ranks; rank 0 tokenises text for all.
         folder: of the run; keeps tokenised text.
     """

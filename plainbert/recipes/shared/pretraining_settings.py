@@ -80,7 +80,7 @@ class PretrainingSettings(
                 "--phase2 goes on from the first phase: name its last checkpoint with "
                 f"--start_step {self.phase1_num_steps}."
             )
-        if self.kvstore is not None and "dist_strategy" not in self.given:
+        if self.kvstore is not None and "dist_strategy" not in self.typed:
             strategy = BACKENDS[self.kvstore]
             settings = dataclasses.replace(settings, dist_strategy=strategy).noted(
                 f"--kvstore {self.kvstore} is --dist_strategy {strategy} here, over "

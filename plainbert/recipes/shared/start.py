@@ -196,7 +196,7 @@ def describe(settings: CommonFlags, ready: Run, recipe: str | None, launch: str)
         "command": sys.argv,
         **({} if recipe is None else {"script": recipe}),
         "flags": settings.values(),
-        "given": sorted(settings.given),
+        "given": sorted(settings.typed),
         "versions": {"plainbert": plainbert.__version__, "python": platform.python_version()}
         | {name: version for name in _PACKAGES if (version := _version(name))},
         "system": platform.platform(),

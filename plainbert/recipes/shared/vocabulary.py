@@ -28,7 +28,7 @@ def tokenizer_of(settings: VocabularyFlags) -> Tokenizer | None:
     """
     lower = settings.lower
     if settings.sentencepiece is not None:
-        if "bert_dataset" in settings.given:
+        if "bert_dataset" in settings.typed:
             log.warning("--sentencepiece is used; --dataset_name is not.")
         return _sentencepiece(settings, settings.sentencepiece, lower is not False)
     if settings.vocab is not None:

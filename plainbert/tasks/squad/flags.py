@@ -58,7 +58,7 @@ class SearchFlags(Flags):
         Args:
             max_len: tokens of a window; None where the model's folder says it.
         """
-        query = self.max_query_length if "max_query_length" in self.given else None
+        query = self.max_query_length if "max_query_length" in self.typed else None
         if max_len is not None and query is not None and max_len <= query + 3:
             raise FlagError(
                 f"--max_len {max_len} has no room for a text beside a question of "

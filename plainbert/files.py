@@ -48,7 +48,7 @@ def atomic_file(path: str | Path) -> Iterator[IO[bytes]]:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name)
         raise
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -101,40 +101,12 @@ def new_folder(path: str | Path) -> Iterator[Path]:
         for folder, _, names in os.walk(partial):
             for name in names:
                 _sync(Path(folder) / name)
-            _sync_folder(Path(folder))
+            sync_folder(Path(folder))
         os.rename(partial, path)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
-    _sync_folder(path.parent)
-
-
-@contextlib.contextmanager
-def replaced_folder(path: str | Path, marker: str) -> Iterator[Path]:
-    """As :func:`new_folder`, but an older folder of the same kind makes room at the end.
-
-    Args:
-        path: final name.
-        marker: name of a file that folders of this kind have.
-
-    Raises:
-        UsageError: ``path`` is something else.
-    """
-    path = Path(path)
-    if not path.exists() and not path.is_symlink():
-        with new_folder(path) as partial:
-            yield partial
-        return
-    if path.is_symlink() or not (path / marker).is_file():
-        raise UsageError(f"{path} exists and has no {marker}: it is not replaced. Choose another.")
-    fresh, old = path.with_name(f".{path.name}.new"), path.with_name(f".{path.name}.old{PARTIAL}")
-    shutil.rmtree(fresh, ignore_errors=True)
-    shutil.rmtree(old, ignore_errors=True)
-    with new_folder(fresh) as partial:
-        yield partial
-    os.rename(path, old)
-    os.rename(fresh, path)
-    shutil.rmtree(old, ignore_errors=True)
+    sync_folder(path.parent)
 
 
 def partial_folder(path: str | Path) -> Path:
@@ -156,7 +128,7 @@ def point(link: str | Path, target: str) -> None:
         partial.unlink()
     partial.symlink_to(target)
     os.replace(partial, link)
-    _sync_folder(link.parent)
+    sync_folder(link.parent)
 
 
 def remove_leftovers(folder: str | Path, names: str = r"[^.].*") -> list[Path]:
@@ -265,7 +237,8 @@ def _sync(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Have the names in a folder on disk."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -6,6 +6,7 @@ gap. ``np.load`` reads these files; files that NumPy wrote are read here, copied
 
 from __future__ import annotations
 
+import hashlib
 import io
 import mmap
 import os
@@ -114,6 +115,12 @@ class Archive:
         growth = sum(member.size for member in found if member.method != STORED)
         if growth > (256 << 20) + 64 * self.size:
             raise self.error(f"would unpack to {growth} bytes, more than arrays of tokens do")
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of the names, sizes and checksums of the members, which are not read."""
+        stated = [(each.name, each.size, each.checksum) for each in self.members.values()]
+        return hashlib.sha256(repr(stated).encode()).hexdigest()[:16]
 
     def error(self, reason: str) -> FormatError:
         """An error that names the file."""

@@ -12,13 +12,27 @@ from plainbert.errors import PlainBertError
 
 ADVICE = "The same command with --resume goes on from the last checkpoint."
 
-# Words of gloo, NCCL and torch's store. gloo raises bare RuntimeErrors, so their text must do.
-_WORDS = (
-    "gloo/", "gloo connect", "nccl", "connection closed by peer", "connection reset by peer",
-    "connection refused", "broken pipe", "timed out waiting", "application timeout",
-    "no route to host", "network is unreachable", "socket timeout", "wait timeout",
-    "the client socket", "recvvalue failed", "sendbytes failed", "failed to recv", "failed to send",
-)  # fmt: skip
+# Of gloo, NCCL and torch's store. gloo raises bare RuntimeErrors, so their text must do.
+_PHRASES = (
+    "gloo/",
+    "gloo connect",
+    "nccl",
+    "connection closed by peer",
+    "connection reset by peer",
+    "connection refused",
+    "broken pipe",
+    "timed out waiting",
+    "application timeout",
+    "no route to host",
+    "network is unreachable",
+    "socket timeout",
+    "wait timeout",
+    "the client socket",
+    "recvvalue failed",
+    "sendbytes failed",
+    "failed to recv",
+    "failed to send",
+)
 
 
 class DistributedError(PlainBertError, RuntimeError):
@@ -38,30 +52,35 @@ def is_communication(error: BaseException) -> bool:
     """Whether an error, or what it came from, is about the exchange with other processes."""
     if not isinstance(error, Exception) or isinstance(error, PlainBertError):
         return False
-    seen: set[int] = set()
-    item: BaseException | None = error
-    while item is not None and id(item) not in seen:
-        seen.add(id(item))
-        if type(item).__name__ in ("DistBackendError", "DistNetworkError", "DistStoreError"):
+    visited: set[int] = set()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in visited:
+        visited.add(id(cause))
+        if type(cause).__name__ in ("DistBackendError", "DistNetworkError", "DistStoreError"):
             return True
-        if isinstance(item, RuntimeError) and not isinstance(item, PlainBertError):
-            text = str(item).casefold()
-            if any(word in text for word in _WORDS):
+        if isinstance(cause, RuntimeError) and not isinstance(cause, PlainBertError):
+            text = str(cause).casefold()
+            if any(phrase in text for phrase in _PHRASES):
                 return True
-        item = item.__cause__ or item.__context__
+        cause = cause.__cause__ or cause.__context__
     return False
 
 
 def is_timeout(error: BaseException) -> bool:
     """Whether a communication error says that nothing came for too long."""
     text = str(error).casefold()
-    return any(word in text for word in ("timed out", "timeout", "time-out"))
+    return any(phrase in text for phrase in ("timed out", "timeout", "time-out"))
 
 
 def first_line(error: BaseException, width: int = 300) -> str:
-    """What an error says, short: its class is named unless its message is meant for users."""
+    """An error in short: its class and first line, or the message if it was written for users.
+
+    Args:
+        error: the error.
+        width: the most letters of the result; a longer one ends in three dots.
+    """
     text = " ".join(str(error).split("\n")[0].split())
-    if isinstance(error, PlainBertError):  # written for users, often on several lines
+    if isinstance(error, PlainBertError):  # often several lines
         text = str(error)
     elif isinstance(error, KeyboardInterrupt):
         text = "interrupted"
@@ -74,15 +93,15 @@ def how_it_ended(status: int) -> str:
     """Words for a negative (signal) or positive exit status, as ``subprocess`` counts them."""
     if status >= 0:
         return f"ended with exit status {status}"
-    names = {
+    reasons = {
         int(signal.SIGKILL): "killed, perhaps for using too much memory",
         int(signal.SIGTERM): "told to end",
         int(signal.SIGSEGV): "crashed",
         int(signal.SIGBUS): "crashed",
         int(signal.SIGABRT): "aborted",
     }
-    said = names.get(-status)
-    return f"was ended by signal {-status}" + (f" ({said})" if said else "")
+    reason = reasons.get(-status)
+    return f"was ended by signal {-status}" + (f" ({reason})" if reason else "")
 
 
 def write_report(message: str, env: Mapping[str, str] | None = None) -> None:
@@ -90,13 +109,17 @@ def write_report(message: str, env: Mapping[str, str] | None = None) -> None:
 
     torchrun names a file in ``TORCHELASTIC_ERROR_FILE`` and shows what the first rank to fail wrote
     there. Only the rank at fault writes one.
+
+    Args:
+        message: the error in words.
+        env: variables that may name the file; those of this process when None.
     """
     path = (os.environ if env is None else env).get("TORCHELASTIC_ERROR_FILE")
     if not path:
         return
-    about = {"py_callstack": message, "timestamp": str(int(time.time()))}
+    extra = {"py_callstack": message, "timestamp": str(int(time.time()))}
     try:
         with open(path, "w", encoding="utf-8") as file:
-            json.dump({"message": {"message": message, "extraInfo": about}}, file)
+            json.dump({"message": {"message": message, "extraInfo": extra}}, file)
     except OSError:
         pass  # the message also went to standard error

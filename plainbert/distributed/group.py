@@ -19,17 +19,10 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from plainbert.distributed import rendezvous
 from plainbert.distributed.ending import Ending
 from plainbert.distributed.failure import DistributedError, is_communication
-from plainbert.distributed.lifeline import Lifeline
 from plainbert.distributed.packing import packed
-from plainbert.distributed.rendezvous import (
-    choose_interface,
-    everybody,
-    open_store,
-    own_door,
-    resolve,
-)
 from plainbert.distributed.watch import Watch
 from plainbert.distributed.world import World
 from plainbert.errors import PlainBertError
@@ -55,14 +48,14 @@ def init(
     Args:
         world: this process. One process alone needs no torch.distributed.
         device_type: where the tensors will be: "cpu" or "cuda".
-        timeout_s: how long an exchange may wait for another rank; how long a cut network, or a
-            frozen rank, goes unnoticed. A killed rank is noticed at once.
+        timeout_s: seconds that an exchange may wait for another rank, and that a cut network or a
+            frozen rank goes unnoticed. A killed rank is noticed at once.
         backend: gloo, nccl, or auto: nccl for CUDA, else gloo.
-        start_s: how long ranks wait for each other at the start; the longer of ``timeout_s`` and a
-            minute when None.
+        start_s: seconds that ranks wait for each other at the start; the longer of ``timeout_s``
+            and a minute when None.
 
     Raises:
-        DistributedError: they do not find each other.
+        DistributedError: the processes do not find each other, or an argument is out of range.
     """
     if backend not in BACKENDS:
         raise DistributedError(f"backend {backend!r}: known are {', '.join(BACKENDS)}.")
@@ -73,7 +66,7 @@ def init(
     if backend == "nccl" and device_type != "cuda":
         raise DistributedError("backend nccl is for GPUs: use gloo on the CPU.")
     wait_s = max(timeout_s, START_S) if start_s is None else start_s
-    world = resolve(world)
+    world = rendezvous.resolve(world)
     group = Group(world)
     group.start(device_type, timeout_s, backend, wait_s)
     return group
@@ -84,11 +77,11 @@ class Group:
 
     Attributes:
         world: this process.
-        rank: of this process, in [0, size).
+        rank: this process's number among all ranks, in [0, size).
         size: number of ranks; with 1 every exchange is nothing.
-        local_rank: among the ranks of this host.
-        local_size: number of ranks of this host.
-        timeout_s: how long an exchange may take.
+        local_rank: this process's number among the ranks of this host, in [0, local_size).
+        local_size: number of ranks on this host.
+        timeout_s: the most seconds that an exchange may take.
     """
 
     def __init__(self, world: World) -> None:
@@ -98,23 +91,21 @@ class Group:
         self.timeout_s = TIMEOUT_S
         self._ending: Ending | None = None
         self._watch: Watch | None = None
-        self._lifeline: Lifeline | None = None
         self._count = 0
 
     def start(self, device_type: str, timeout_s: float, backend: str, wait_s: float) -> None:
-        """Meet the other ranks; :func:`init` calls this."""
+        """Meet the other ranks, as :func:`init` does: its arguments, checked."""
         from datetime import timedelta
 
         import torch
         import torch.distributed as torch_dist
 
         world, self.timeout_s = self.world, timeout_s
-        self._lifeline = Lifeline(world.lifeline)
-        choose_interface(world)
-        store = open_store(world, wait_s)
-        everybody(store, world, wait_s)
         self._ending = ending = Ending(world, timeout_s)
         self._watch = watch = ending.watch
+        rendezvous.choose_interface(world)
+        store = rendezvous.open_store(world, wait_s)
+        rendezvous.wait_for_ranks(store, world, wait_s)
         options: dict[str, Any] = {}
         if device_type == "cuda":
             index = world.device_index(torch.cuda.device_count())
@@ -125,10 +116,10 @@ class Group:
             backend = "gloo"
         try:
             if world.rank == 0:
-                store.set("door", watch.listen(own_door(world)))
+                store.set("watch", watch.listen(rendezvous.rank_0_address(world)))
                 watch.complete(wait_s)
             else:
-                watch.connect(store.get("door").decode(), wait_s)
+                watch.connect(store.get("watch").decode(), wait_s)
             ending.begin()
             torch_dist.init_process_group(
                 backend,
@@ -156,21 +147,17 @@ class Group:
         if error is None:
             self.close()
         elif self._ending is not None:
-            # Ctrl-C and mistakes of this rank stay what they are.
-            if is_communication(error) or (
-                isinstance(error, RuntimeError)
-                and not isinstance(error, PlainBertError)
-                and self._watch_has_verdict()
-            ):
+            if self._comes_from_others(error):
                 explained = self._ending.explain(error, (self._count, "compute"))
                 self._ending.fail(explained)
                 raise explained from error
             self._ending.fail(error)
 
     def reduce(self, tensors: Sequence[Tensor]) -> None:
-        """Add tensors up over all ranks, in place; every rank gives the same list of shapes.
+        """Add tensors up over all ranks, in place and in their own type.
 
-        The sums are made in the tensors' own type.
+        Args:
+            tensors: every rank gives the same list of shapes.
 
         Raises:
             DistributedError: another rank is gone.
@@ -180,11 +167,15 @@ class Group:
         from torch.distributed import all_reduce
 
         with self.exchange("reduce"), packed(tensors) as messages:
-            for work in [all_reduce(each, async_op=True) for each in messages]:
+            for work in [all_reduce(message, async_op=True) for message in messages]:
                 work.wait()
 
     def broadcast(self, tensors: Sequence[Tensor], src: int = 0) -> None:
         """Copy tensors from one rank to all, in place.
+
+        Args:
+            tensors: every rank gives the same list of shapes.
+            src: the rank whose values all ranks get.
 
         Raises:
             DistributedError: another rank is gone.
@@ -194,7 +185,7 @@ class Group:
         from torch.distributed import broadcast
 
         with self.exchange("broadcast"), packed(tensors) as messages:
-            for work in [broadcast(each, src, async_op=True) for each in messages]:
+            for work in [broadcast(message, src, async_op=True) for message in messages]:
                 work.wait()
 
     def barrier(self) -> None:
@@ -214,11 +205,11 @@ class Group:
         """Every rank's value, in the order of ranks, on every rank.
 
         Args:
-            value: what JSON can say (tuples come back as lists).
+            value: anything that JSON can hold; tuples come back as lists.
 
         Raises:
             DistributedError: another rank is gone.
-            TypeError: JSON has no word for the value.
+            TypeError: JSON cannot hold the value.
         """
         text = json.dumps(value).encode()
         if self.size == 1:
@@ -259,7 +250,7 @@ class Group:
         For collectives that are not methods of this class, such as those of sharded parameters.
 
         Args:
-            name: what messages call it.
+            name: what error messages call the exchange.
         """
         if self._ending is None or self._watch is None:
             yield
@@ -267,18 +258,16 @@ class Group:
         if self._watch.verdict is not None:
             raise self._ending.explain(None, (self._count, name))
         self._count += 1
-        self._watch.at = (self._count, name)
+        self._watch.exchange = (self._count, name)
         try:
             yield
-        except DistributedError:
-            raise
         except RuntimeError as error:
-            if not is_communication(error) and not self._watch_has_verdict():
+            if not self._comes_from_others(error):
                 raise
             raise self._ending.explain(error, (self._count, name)) from error
 
     def close(self) -> None:
-        """End in peace; never hangs.
+        """Leave the group without a failure; never hangs.
 
         Raises:
             DistributedError: another rank was lost while this one waited for it to finish.
@@ -292,11 +281,13 @@ class Group:
         _destroy()
         if lost is not None:
             raise lost
-        if self._lifeline is not None:
-            self._lifeline.release()
 
-    def _watch_has_verdict(self) -> bool:
-        return self._watch is not None and self._watch.verdict is not None
+    def _comes_from_others(self, error: BaseException) -> bool:
+        """Whether another rank may be the reason of an error; Ctrl-C and mistakes stay our own."""
+        if is_communication(error):
+            return True
+        failed = self._watch is not None and self._watch.verdict is not None
+        return failed and isinstance(error, RuntimeError) and not isinstance(error, PlainBertError)
 
 
 def _destroy() -> None:

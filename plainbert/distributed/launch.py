@@ -29,8 +29,13 @@ from plainbert.errors import UsageError
 KEEP_ALIVE = {"time": 5, "intvl": 3, "probes": 3}  # a cut line is noticed after about 14 s
 KILL_AFTER_S = 30
 FORWARDED = (
-    "PYTHONPATH", "OMP_NUM_THREADS", "MASTER_PORT", "TORCH_CPP_LOG_LEVEL", RESTARTS, LIFELINE,
-)  # fmt: skip
+    "PYTHONPATH",
+    "OMP_NUM_THREADS",
+    "MASTER_PORT",
+    "TORCH_CPP_LOG_LEVEL",
+    RESTARTS,
+    LIFELINE,
+)
 LOCAL = ("localhost", "127.0.0.1")
 
 
@@ -40,14 +45,18 @@ class Plan:
 
     Attributes:
         command: the script and its flags.
-        hosts: (name, ranks) pairs, rank 0's host first; one pair for this host alone.
-        launcher: mpirun or torchrun.
-        timeout_min: minutes after which everything is ended; None: no limit.
+        hosts: name and number of ranks of each host, rank 0's host first; one pair for this host
+            alone.
+        launcher: "mpirun" or "torchrun".
+        timeout_min: minutes after which everything is ended; no limit when None.
         max_restarts: how often to start again after a failure.
-        port: of rank 0's store; one that follows from this process when None.
-        remote_shell: runs a command on another host: REMOTE_SHELL HOST COMMAND.
-        options: more options for the launcher.
-        node: start only the ranks of this host of the list (torchrun without a remote shell).
+        port: port of rank 0's store; one that follows from this process's id when None.
+        remote_shell: program that runs a command on another host, called as REMOTE_SHELL HOST
+            COMMAND; ssh when empty.
+        options: more options for mpirun or torchrun.
+        node: index of the only host whose ranks are started, for torchrun without a remote shell;
+            all hosts when None.
+        env: the variables that the launcher and its ranks get.
     """
 
     command: Sequence[str]
@@ -74,24 +83,27 @@ class Plan:
 
 
 def read_hosts(text: str) -> list[tuple[str, int]]:
-    """``h0:2,h1:2`` -> [("h0", 2), ("h1", 2)]; a host without a number has one rank.
+    """Name and number of ranks of each host in the value of ``--hosts``.
+
+    Args:
+        text: for example ``h0:2,h1:2``; a host without a number has one rank.
 
     Raises:
         UsageError: a host has no name or no ranks, or is named twice.
     """
     hosts = []
     for part in text.split(","):
-        found = re.fullmatch(r"\s*([\w.-]+)(?::(\d+))?\s*", part)
-        if found is None or found[2] == "0" * len(found[2] or "x"):
+        match = re.fullmatch(r"\s*([\w.-]+)(?::(\d+))?\s*", part)
+        if match is None or int(match[2] or 1) == 0:
             raise UsageError(f"--hosts {text}: write HOST:RANKS,HOST:RANKS, such as h0:2,h1:2.")
-        hosts.append((found[1], int(found[2] or 1)))
+        hosts.append((match[1], int(match[2] or 1)))
     if len({name for name, _ in hosts}) < len(hosts):
         raise UsageError(f"--hosts {text} names a host twice: give it all its ranks at once.")
     return hosts
 
 
 def commands(plan: Plan) -> list[list[str]]:
-    """The command lines to run at the same time: one for mpirun, one per host for torchrun."""
+    """The words of the commands to run at the same time: one, or one per host for torchrun."""
     return [_mpirun(plan)] if plan.launcher == "mpirun" else _torchrun(plan)
 
 
@@ -103,12 +115,12 @@ def _mpirun(plan: Plan, version: int | None = None) -> list[str]:
         words += ["-x", f"MASTER_ADDR={plan.hosts[0][0]}"]
     if os.geteuid() == 0:  # containers; mpirun refuses otherwise
         words.append("--allow-run-as-root")
-    kind = "--mca" if version < 5 else "--prtemca"
+    setting = "--mca" if version < 5 else "--prtemca"
     for name, value in KEEP_ALIVE.items():
-        words += [kind, f"oob_tcp_keepalive_{name}", str(value)]
+        words += [setting, f"oob_tcp_keepalive_{name}", str(value)]
     if plan.remote_shell:
         agent = "plm_rsh_agent" if version < 5 else "plm_ssh_agent"
-        words += [kind, agent, plan.remote_shell]
+        words += [setting, agent, plan.remote_shell]
     if plan.port is not None:
         words += ["-x", f"MASTER_PORT={plan.port}"]
     if plan.max_restarts:
@@ -126,37 +138,35 @@ def _torchrun(plan: Plan) -> list[list[str]]:
     if len(plan.hosts) == 1 and plan.node is None:
         flags = ["--standalone", f"--nproc-per-node={plan.hosts[0][1]}"]
         flags.append(f"--max-restarts={plan.max_restarts}")
-        place = plan.hosts[0][0]
-        return [_there(plan, place, [*agent, *flags, *plan.options, *plan.command])]
+        words = [*agent, *flags, *plan.options, *plan.command]
+        return [_on_host(plan, plan.hosts[0][0], words)]
     port = plan.port or FIRST_PORT + os.getpid() % PORTS
-    first, found = plan.hosts[0][0], []
-    for number, (name, count) in enumerate(plan.hosts):
+    first, lines = plan.hosts[0][0], []
+    for node, (name, count) in enumerate(plan.hosts):
         flags = [f"--nnodes={len(plan.hosts)}", f"--nproc-per-node={count}"]
         if plan.max_restarts:
             # Only this rendezvous lets the hosts agree on starting again.
-            flags += [
-                f"--max-restarts={plan.max_restarts}",
-                "--rdzv-backend=c10d",
-                f"--rdzv-endpoint={first}:{port}",
-                f"--rdzv-id=plainbert-{port}",
-                f"--local-addr={name}",
-            ]
+            flags += [f"--max-restarts={plan.max_restarts}", "--rdzv-backend=c10d"]
+            flags += [f"--rdzv-endpoint={first}:{port}", f"--rdzv-id=plainbert-{port}"]
+            flags.append(f"--local-addr={name}")
         else:
-            flags += [f"--node-rank={number}", f"--master-addr={first}", f"--master-port={port}"]
-        if plan.node in (None, number):
-            words = [*agent, *flags, *plan.options, *plan.command]
-            found.append(_there(plan, name, words) if plan.node is None else plan.limited(words))
-    return found
+            flags += [f"--node-rank={node}", f"--master-addr={first}", f"--master-port={port}"]
+        words = [*agent, *flags, *plan.options, *plan.command]
+        if plan.node is None:
+            lines.append(_on_host(plan, name, words))
+        elif plan.node == node:
+            lines.append(plan.limited(words))
+    return lines
 
 
-def _there(plan: Plan, host: str, words: Sequence[str]) -> list[str]:
+def _on_host(plan: Plan, host: str, words: Sequence[str]) -> list[str]:
     """The command as it is for this host, through the remote shell for another one."""
     if host in LOCAL or (host == socket.gethostname() and not plan.remote_shell):
         return plan.limited(words)
-    given = [f"{name}={plan.env[name]}" for name in FORWARDED if name in plan.env]
-    inner = shlex.join(["env", *given, *plan.limited(words)])
+    variables = [f"{name}={plan.env[name]}" for name in FORWARDED if name in plan.env]
+    command = shlex.join(["env", *variables, *plan.limited(words)])
     shell = shlex.split(plan.remote_shell or "ssh -o BatchMode=yes")
-    return [*shell, host, f"cd {shlex.quote(os.getcwd())} && exec {inner}"]
+    return [*shell, host, f"cd {shlex.quote(os.getcwd())} && exec {command}"]
 
 
 def open_mpi_version() -> int:
@@ -166,19 +176,19 @@ def open_mpi_version() -> int:
         UsageError: there is none, or it is not Open MPI's.
     """
     try:
-        done = subprocess.run(["mpirun", "--version"], capture_output=True, text=True, timeout=60)
+        result = subprocess.run(["mpirun", "--version"], capture_output=True, text=True, timeout=60)
     except OSError as error:
         raise UsageError(
             "there is no mpirun here. Install Open MPI (Debian, Ubuntu: apt-get install "
             "openmpi-bin), or use --with torchrun, which needs nothing."
         ) from error
-    found = re.search(r"Open MPI\) (\d+)\.", done.stdout)
-    if found is None:
+    match = re.search(r"Open MPI\) (\d+)\.", result.stdout)
+    if match is None:
         raise UsageError(
             "the mpirun on the path is not Open MPI's. Start the script with it directly, or use "
             "--with torchrun."
         )
-    return int(found[1])
+    return int(match[1])
 
 
 def run(plan: Plan) -> int:
@@ -191,7 +201,7 @@ def run(plan: Plan) -> int:
         return _start(plan).wait()
     for attempt in range(plan.max_restarts + 1):
         restarts = {RESTARTS: str(attempt)} if attempt else {}
-        with Lifelines(_own_address(plan.hosts)) as lifelines:
+        with Lifelines(_outward_address(plan.hosts)) as lifelines:
             env = {**plan.env, **restarts, LIFELINE: lifelines.place}
             running = _start(replace(plan, env=env), lifelines.broken)
             status = running.wait()
@@ -211,7 +221,8 @@ def _start(plan: Plan, rank_failed: Callable[[], bool] = lambda: False) -> Runni
     return Running(lines, plan.env, rank_failed, kill_stuck=plan.launcher == "mpirun")
 
 
-def _own_address(hosts: Sequence[tuple[str, int]]) -> str:
+def _outward_address(hosts: Sequence[tuple[str, int]]) -> str:
     """This host's address on the way to the others; the loopback's when all is on this host."""
     addresses = [source_address(name) for name, _ in hosts]
-    return next((text for text in addresses if text and not is_loopback(text)), LOOPBACK)
+    outward = (address for address in addresses if address and not is_loopback(address))
+    return next(outward, LOOPBACK)

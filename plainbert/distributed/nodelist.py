@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from itertools import product
 
@@ -31,26 +32,27 @@ def expand_hosts(text: str) -> list[str]:
     hosts: list[str] = []
     for part in _split(text):
         choices = []
-        place = 0
-        while place < len(part):
-            found = _PIECE.match(part, place)
-            if found is None:
+        position = 0
+        while position < len(part):
+            piece = _PIECE.match(part, position)
+            if piece is None:
                 raise _wrong(text)
-            choices.append([found[2]] if found[1] is None else _numbers(found[1], text))
-            place = found.end()
-        count = 1
-        for choice in choices:
-            count *= len(choice)
+            choices.append([piece[2]] if piece[1] is None else _numbers(piece[1], text))
+            position = piece.end()
+        count = math.prod(map(len, choices))
         if not choices or len(hosts) + count > MOST:
             raise _wrong(text)
-        hosts += ["".join(words) for words in product(*choices)]
+        hosts += ["".join(strings) for strings in product(*choices)]
     if not hosts:
         raise _wrong(text)
     return hosts
 
 
 def expand_counts(text: str) -> list[int]:
-    """Every count of a Slurm list such as ``2(x3),1``.
+    """Every count of a Slurm list of task counts.
+
+    Args:
+        text: for example ``2(x3),1``.
 
     Raises:
         UsageError: it is not such a list.
@@ -61,25 +63,25 @@ def expand_counts(text: str) -> list[int]:
     """
     counts: list[int] = []
     for part in text.split(","):
-        found = re.fullmatch(r"(\d+)(?:\(x(\d+)\))?", part.strip())
-        if found is None or int(found[2] or 1) + len(counts) > MOST:
+        match = re.fullmatch(r"(\d+)(?:\(x(\d+)\))?", part.strip())
+        if match is None or int(match[2] or 1) + len(counts) > MOST:
             raise UsageError(
                 f"{text!r} is not a list of task counts as Slurm writes it, such as '2(x3),1'."
             )
-        counts += [int(found[1])] * int(found[2] or 1)
+        counts += [int(match[1])] * int(match[2] or 1)
     return counts
 
 
 def _split(text: str) -> list[str]:
     """Split at the commas outside brackets."""
     parts, depth, start = [], 0, 0
-    for place, letter in enumerate(text):
+    for position, letter in enumerate(text):
         depth += (letter == "[") - (letter == "]")
         if depth not in (0, 1):
             raise _wrong(text)
         if letter == "," and depth == 0:
-            parts.append(text[start:place])
-            start = place + 1
+            parts.append(text[start:position])
+            start = position + 1
     if depth:
         raise _wrong(text)
     return [*parts, text[start:]]
@@ -87,7 +89,7 @@ def _split(text: str) -> list[str]:
 
 def _numbers(text: str, whole: str) -> list[str]:
     """``01-04,07`` -> 01 02 03 04 07; the width of the first number is kept."""
-    found: list[str] = []
+    numbers: list[str] = []
     for part in text.split(","):
         match = _RANGE.fullmatch(part)
         if match is None:
@@ -95,8 +97,8 @@ def _numbers(text: str, whole: str) -> list[str]:
         first, last = int(match[1]), int(match[2] or match[1])
         if last < first or last - first >= MOST:
             raise _wrong(whole)
-        found += [f"{number:0{len(match[1])}d}" for number in range(first, last + 1)]
-    return found
+        numbers += [f"{number:0{len(match[1])}d}" for number in range(first, last + 1)]
+    return numbers
 
 
 def _wrong(text: str) -> UsageError:

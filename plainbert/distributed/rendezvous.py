@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from torch.distributed import Store  # type: ignore[attr-defined]
 
 _SIOCGIFADDR = 0x8915
-_NAME = 256  # bytes for an address in mpi4py's broadcast
+_LONGEST = 256  # bytes of an address in mpi4py's broadcast
 
 
 def resolve(world: World) -> World:
     """The same world with an address of rank 0.
 
     Raises:
-        DistributedError: nothing tells it; the message names the flag that does.
+        DistributedError: no variable holds it; the message names the flag that sets one.
     """
     if world.address and not world.guessed:
         return world
@@ -65,10 +65,10 @@ def _ask_mpi(world: World) -> str:
     try:
         if MPI.COMM_WORLD.Get_size() != world.size:
             return ""
-        buffer = bytearray(_NAME)
+        buffer = bytearray(_LONGEST)
         if MPI.COMM_WORLD.Get_rank() == 0:
-            name = _own_address().encode()[:_NAME]
-            buffer[: len(name)] = name
+            address = _own_address().encode()[:_LONGEST]
+            buffer[: len(address)] = address
         MPI.COMM_WORLD.Bcast(buffer, root=0)
     finally:
         MPI.Finalize()
@@ -79,24 +79,24 @@ def _own_address() -> str:
     """This host as the others know it: its name, or its address where the name means itself."""
     name = socket.gethostname()
     with contextlib.suppress(OSError):
-        found = socket.gethostbyname(name)
-        if not found.startswith("127."):
-            return found
+        address = socket.gethostbyname(name)
+        if not is_loopback(address):
+            return address
     return source_address("192.0.2.1") or name  # any address outside: nothing is sent to it
 
 
 def source_address(target: str) -> str:
     """This host's address on the way to ``target``; "" when there is no way."""
     with contextlib.suppress(OSError):
-        family, _, _, _, place = socket.getaddrinfo(target, 9, type=socket.SOCK_DGRAM)[0]
+        family, _, _, _, address = socket.getaddrinfo(target, 9, type=socket.SOCK_DGRAM)[0]
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
-            probe.connect(place)
+            probe.connect(address)
             return str(probe.getsockname()[0])
     return ""
 
 
-def own_door(world: World) -> str:
-    """Where the others find this rank 0: the store may be kept on another host."""
+def rank_0_address(world: World) -> str:
+    """The address of this process, rank 0, for the others; the store may be on another host."""
     source = source_address(world.address)
     return world.address if not source or is_loopback(source) else source
 
@@ -116,26 +116,30 @@ def interface_of(address: str) -> str:
         for _, name in socket.if_nameindex():
             request = struct.pack("256s", name.encode()[:15])
             with contextlib.suppress(OSError):
-                answer = fcntl.ioctl(probe.fileno(), _SIOCGIFADDR, request)
-                if socket.inet_ntoa(answer[20:24]) == address:
+                reply = fcntl.ioctl(probe.fileno(), _SIOCGIFADDR, request)
+                if socket.inet_ntoa(reply[20:24]) == address:
                     return name
     return ""
 
 
 def choose_interface(world: World) -> None:
-    """Let gloo use the card that leads to rank 0.
+    """Let gloo use the network card that leads to rank 0.
 
     Left alone it takes the address that the host's own name has, which is 127.0.1.1 on a freshly
     installed Debian or Ubuntu: no other host reaches that.
     """
     if world.size > world.local_size and "GLOO_SOCKET_IFNAME" not in os.environ:
-        card = interface_of(source_address(world.address))
-        if card and card != "lo":
-            os.environ["GLOO_SOCKET_IFNAME"] = card
+        interface = interface_of(source_address(world.address))
+        if interface and interface != "lo":
+            os.environ["GLOO_SOCKET_IFNAME"] = interface
 
 
 def open_store(world: World, wait_s: float) -> Store:
     """The key-value store at rank 0 through which the ranks exchange addresses.
+
+    Args:
+        world: this process, with an address of rank 0.
+        wait_s: the most seconds that any use of the store waits for another rank.
 
     Raises:
         DistributedError: the port is taken, rank 0 is elsewhere, or it cannot be reached.
@@ -152,9 +156,9 @@ def open_store(world: World, wait_s: float) -> Store:
     options: dict[str, Any] = {"multi_tenant": True} if not world.agent_store else {}
     try:
         store = TCPStore(
-            world.address,
-            world.port,
-            world.size,
+            host_name=world.address,
+            port=world.port,
+            world_size=world.size,
             is_master=master,
             timeout=timedelta(seconds=wait_s),
             wait_for_workers=False,
@@ -167,6 +171,7 @@ def open_store(world: World, wait_s: float) -> Store:
 
 
 def _no_store(world: World, wait_s: float, master: bool, error: Exception) -> DistributedError:
+    """The error to raise when torch could not open the store."""
     text = str(error).casefold()
     if master and ("eaddrinuse" in text or "address already in use" in text):
         return DistributedError(
@@ -193,16 +198,21 @@ def _set(world: World, setting: str) -> str:
 def _is_own(address: str) -> bool:
     """Whether an address belongs to this host."""
     try:
-        family, _, _, _, place = socket.getaddrinfo(address, 0, type=socket.SOCK_STREAM)[0]
+        family, _, _, _, endpoint = socket.getaddrinfo(address, 0, type=socket.SOCK_STREAM)[0]
         with socket.socket(family) as probe:
-            probe.bind(place)
+            probe.bind(endpoint)
     except OSError as error:
-        return error.errno not in (errno.EADDRNOTAVAIL,)
+        return error.errno != errno.EADDRNOTAVAIL
     return True
 
 
-def everybody(store: Store, world: World, wait_s: float) -> None:
+def wait_for_ranks(store: Store, world: World, wait_s: float) -> None:
     """Wait until all ranks have started.
+
+    Args:
+        store: the store that all of them use.
+        world: this process.
+        wait_s: the most seconds to wait.
 
     Raises:
         DistributedError: some have not; it names them.

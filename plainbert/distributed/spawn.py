@@ -23,14 +23,15 @@ def spawn(
     they do not start ranks of their own. Their output passes through; Ctrl-C and SIGTERM end them.
 
     Args:
-        count: ranks.
+        count: number of ranks.
         argv: the script and its flags; this process's own when None.
-        gpus: indices of the GPUs that the ranks see, in their order, among those visible here.
+        gpus: the GPUs that the ranks see, in their order, as indices among those visible to this
+            process; all of these when None.
         max_restarts: how often the ranks are started again after one was lost.
-        advice: what to do after a failure; closes the last message.
+        advice: what to do after a failure; the last sentence of the message.
 
     Returns:
-        exit status for this process.
+        the exit status for this process.
 
     Raises:
         DistributedError: this process is itself a rank, or ``count`` is not positive.
@@ -44,15 +45,19 @@ def spawn(
             "a launcher started this process as one of its ranks; it cannot start ranks of its "
             "own. Leave --num_local_ranks out, or start the script without the launcher."
         )
-    words = list(sys.argv if argv is None else argv)
+    command = list(sys.argv if argv is None else argv)
     if gpus is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = visible(gpus, os.environ.get("CUDA_VISIBLE_DEVICES"))
     flags = ["--standalone", f"--nproc-per-node={count}", f"--max-restarts={max_restarts}"]
-    return agent.run([*flags, *words], advice)
+    return agent.run([*flags, *command], advice)
 
 
-def visible(gpus: Sequence[int], now: str | None) -> str:
-    """The value of CUDA_VISIBLE_DEVICES that shows some of the GPUs shown now.
+def visible(gpus: Sequence[int], current: str | None) -> str:
+    """The value of CUDA_VISIBLE_DEVICES that shows some of the GPUs visible so far.
+
+    Args:
+        gpus: indices of the GPUs to show, in order, among those visible so far.
+        current: the variable's present value; None when it is not set.
 
     Raises:
         DistributedError: a GPU is asked for that is not shown, or one is asked for twice.
@@ -63,12 +68,12 @@ def visible(gpus: Sequence[int], now: str | None) -> str:
     """
     if len(set(gpus)) != len(gpus):
         raise DistributedError(f"--gpus {','.join(map(str, gpus))} names a GPU twice.")
-    if now is None:
+    if current is None:
         return ",".join(map(str, gpus))
-    shown = [each.strip() for each in now.split(",") if each.strip()]
-    if gpus and max(gpus) >= len(shown):
+    names = [name.strip() for name in current.split(",") if name.strip()]
+    if gpus and max(gpus) >= len(names):
         raise DistributedError(
-            f"--gpus {','.join(map(str, gpus))}, but CUDA_VISIBLE_DEVICES={now!r} shows "
-            f"{len(shown)} GPU(s), numbered from 0."
+            f"--gpus {','.join(map(str, gpus))}, but CUDA_VISIBLE_DEVICES={current!r} shows "
+            f"{len(names)} GPU(s), numbered from 0."
         )
-    return ",".join(shown[index] for index in gpus)
+    return ",".join(names[index] for index in gpus)

@@ -61,8 +61,8 @@ class Running:
                 if deadline == math.inf and (status or self._rank_failed()):
                     deadline = time.monotonic() + GRACE_S
                 if time.monotonic() > deadline:
-                    message = f"ending what still runs {GRACE_S:.0f} s after a failure"
-                    print(message, file=sys.stderr)
+                    text = f"ending what still runs {GRACE_S:.0f} s after a failure"
+                    print(text, file=sys.stderr)
                     if self._kill_stuck:
                         self._signal(signal.SIGKILL)
                     self._end()
@@ -85,7 +85,7 @@ class Running:
         return next((child.returncode for child in self._children if child.returncode), 0)
 
     def _end(self) -> None:
-        """End the commands and what they left behind: ranks, shells to a host out of reach."""
+        """End the commands, and the ranks and remote shells that they left behind."""
         for number in (signal.SIGTERM, signal.SIGKILL):
             self._signal(number)
             for pid in self._members():

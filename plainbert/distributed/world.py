@@ -29,20 +29,20 @@ class World:
     """One process among the processes of a run.
 
     Attributes:
-        rank: of this process, in [0, size).
-        size: processes of the run.
-        local_rank: of this process among those of its host.
-        local_size: processes of the run on this host.
-        host: its name.
+        rank: this process's number among those of the run, in [0, size).
+        size: number of processes of the run.
+        local_rank: this process's number among those of its host, in [0, local_size).
+        local_size: number of processes of the run on this host.
+        host: name of this host.
         launcher: single, torchrun (or anything that sets RANK, WORLD_SIZE and MASTER_ADDR), mpirun
             (Open MPI), mpich (and Intel MPI) or slurm.
-        address: where rank 0 is found; empty when the launcher does not tell.
-        guessed: the address is that of the launcher's host, which rank 0 may not share.
-        port: of rank 0's store.
-        job: what the ranks of one run have in common, and no other run.
+        address: name or address of rank 0's host; empty when the launcher does not give it.
+        guessed: whether the address is that of the launcher's host, which rank 0 may not share.
+        port: port of rank 0's store.
+        job: name of the run, the same on all its ranks and on those of no other run.
         attempt: how often the launcher started this run again.
         launch: what all those attempts have in common; empty when the launcher does not tell.
-        agent_store: the launcher keeps the store itself.
+        agent_store: whether the launcher keeps the store itself.
         lifeline: where the launcher waits for this rank's connection; empty without such a
             launcher.
     """
@@ -64,17 +64,18 @@ class World:
 
     @classmethod
     def current(cls, env: Mapping[str, str] | None = None, local_rank: int | None = None) -> World:
-        """Ask the launcher's variables.
+        """Read the launcher's variables.
 
         Args:
             env: the variables; this process's own when None.
-            local_rank: ``--local_rank`` of old launchers: used where no variable says it.
+            local_rank: the value of ``--local_rank``, which old launchers give instead of a
+                variable; None or negative without one.
 
         Raises:
             DistributedError: the variables contradict each other, or some are missing.
         """
         env = os.environ if env is None else env
-        world = next(found for read in _LAUNCHERS if (found := read(env)) is not None)
+        world = next(world for read in _READERS if (world := read(env)) is not None)
         if local_rank is not None and local_rank >= 0:
             if world.size == 1 and local_rank > 0:
                 raise DistributedError(
@@ -112,7 +113,7 @@ class World:
         """Which of the GPUs that this process sees is its own.
 
         Args:
-            count: GPUs it sees. A launcher may show each process only its own one.
+            count: number of GPUs it sees. A launcher may show each process only its own one.
 
         Raises:
             DistributedError: there are fewer than processes.
@@ -128,6 +129,7 @@ class World:
 
 
 def _number(env: Mapping[str, str], name: str, default: int | None = None) -> int:
+    """The whole number in a variable; the default where it is empty or not set."""
     text = env.get(name, "")
     if not text and default is not None:
         return default
@@ -259,6 +261,7 @@ def _single(env: Mapping[str, str]) -> World:
 
 
 def _address(env: Mapping[str, str], one_host: bool) -> str:
+    """MASTER_ADDR, else the loopback's address where all ranks share a host; else ""."""
     return env.get("MASTER_ADDR") or (LOOPBACK if one_host else "")
 
 
@@ -272,9 +275,10 @@ def hnp_address(uri: str) -> str:
     for part in uri.split(";"):
         kind, _, rest = part.partition("://")
         if kind == "tcp" and rest:
-            found = rest.split(":")[0].split(",")
-            return next((each for each in found if not each.startswith("127.")), found[0])
+            addresses = rest.split(":")[0].split(",")
+            others = (address for address in addresses if not address.startswith("127."))
+            return next(others, addresses[0])
     return ""
 
 
-_LAUNCHERS = (_from_variables, _from_open_mpi, _from_mpich, _from_slurm, _single)
+_READERS = (_from_variables, _from_open_mpi, _from_mpich, _from_slurm, _single)

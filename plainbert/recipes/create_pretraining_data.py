@@ -96,7 +96,7 @@ def run(settings: Settings) -> Summary:
     from plainbert.corpus.tokens import Reading
     from plainbert.processes import cores
     from plainbert.recipes.shared.start import start
-    from plainbert.tasks.pretraining import build, plan
+    from plainbert.tasks.pretraining import build, plan, shard_set
 
     instances = plan.Settings(
         max_seq_length=settings.max_len,
@@ -108,7 +108,7 @@ def run(settings: Settings) -> Summary:
         seed=settings.seed,
     )
     # Before the folder is touched: what cannot be made must not leave one behind.
-    build.check_folder(settings.output_dir, settings.overwrite)
+    shard_set.check_folder(settings.output_dir, settings.overwrite)
     paths = documents.find_files(settings.input_file)
     with start(settings, recipe=NAME):
         tokenizer = vocabulary(settings, paths)

@@ -15,20 +15,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from plainbert.cli import values
 from plainbert.cli.parser import REQUIRED
-from plainbert.cli.settings import FlagError, option
+from plainbert.cli.settings import option
 from plainbert.recipes.shared import command, flags
 from plainbert.recipes.shared.settings import FolderFlags, SeedFlags
 from plainbert.tasks.ner.flags import PunctuationFlags
 
 if TYPE_CHECKING:
     from plainbert.tasks.ner.punctuation import Summary
-
-SPLITS = ("train.tsv", "dev.tsv", "test.tsv")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,16 +43,6 @@ class Settings(FolderFlags, SeedFlags, PunctuationFlags):
     output_dir: str = field()
     seed: int = 12345
 
-    def checked(self) -> Self:
-        settings = super().checked()
-        present = [name for name in SPLITS if (Path(self.output_dir) / name).exists()]
-        if present and not self.overwrite:
-            raise FlagError(
-                f"--output_dir {self.output_dir} holds {present[0]}. Add --overwrite, or choose "
-                "another folder."
-            )
-        return settings
-
 
 def parse_args(argv: Sequence[str] | None = None) -> Settings:
     """The settings that a command line says."""
@@ -67,6 +54,7 @@ def run(settings: Settings) -> Summary:
     from plainbert.corpus import documents
     from plainbert.tasks.ner import punctuation
 
+    punctuation.check_folder(settings.output_dir, settings.overwrite)
     return punctuation.write(
         documents.find_files(settings.input_file),
         settings.output_dir,

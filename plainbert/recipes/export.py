@@ -31,11 +31,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from plainbert.cli import values
 from plainbert.cli.parser import Parser
-from plainbert.cli.settings import FlagError, option
+from plainbert.cli.settings import FlagError
 from plainbert.errors import UsageError
-from plainbert.export.names import FORMATS, TASKS, Options
+from plainbert.export.flags import ExportFlags
+from plainbert.export.names import TASKS
 from plainbert.recipes.shared import command, flags, texts
 from plainbert.recipes.shared.results import line_of
 from plainbert.recipes.shared.settings import (
@@ -48,12 +48,12 @@ from plainbert.recipes.shared.settings import (
 )
 
 if TYPE_CHECKING:
+    from plainbert.export.format import Format
     from plainbert.export.manifest import Manifest
     from plainbert.export.source import Source
     from plainbert.nn.pooling import Pooling
 
 SIZES = {"base": "bert_12_768_12", "large": "bert_24_1024_16"}  # GluonNLP's first names of them
-HELP = "; ".join(f"{format.name} ({format.what})" for format in FORMATS.values())
 SAMPLES = 200  # texts of --file that are looked at, from all over it
 LABELS = ("0", "1")  # of a classifier with random weights: GluonNLP's exports had two classes
 
@@ -63,6 +63,7 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True, kw_only=True)
 class Settings(
     DeviceFlags,
+    ExportFlags,
     SeedFlags,
     LabelledFlags,
     TextsFlags,
@@ -71,54 +72,6 @@ class Settings(
 ):
     """The flags, with their documented defaults."""
 
-    format: str = option(
-        "mxnet",
-        values.one_of("format", lambda: FORMATS),
-        f"What to write: {HELP}.",
-        group="export",
-        metavar="NAME",
-    )
-    task: str | None = option(
-        None,
-        values.one_of("task", lambda: TASKS),
-        f"What the model does: {', '.join(TASKS)}; what its folder says when not given.",
-        group="export",
-        metavar="NAME",
-    )
-    fused: bool = option(
-        False,
-        None,
-        "mxnet: queries, keys and values in one matrix, for a smaller graph; the weights then do "
-        "not load by name.",
-        group="export",
-    )
-    int8: bool = option(
-        False,
-        None,
-        "onnx: int8 matrix products, calibrated on --file or --sentences.",
-        group="export",
-    )
-    compiled: bool = option(
-        False, None, "torch: compile for this processor; needs a C++ compiler.", group="export"
-    )
-    runtime_python: str | None = option(
-        None,
-        str,
-        "Python that has MXNet or TensorFlow; else .mx or .tf in the working directory.",
-        group="export",
-        metavar="PATH",
-    )
-    evaluate: str | None = option(
-        None,
-        str,
-        "Score this exported folder, in place of exporting.",
-        ("exported_model",),
-        "evaluation",
-        "DIR",
-    )
-    float32: bool = option(
-        False, None, "Evaluate the float32 file of an int8 export.", group="evaluation"
-    )
     labels: tuple[str, ...] | None = None
     pooling_strategy: str | None = None
     dropout: float = 0.0
@@ -235,6 +188,42 @@ def _untrained(settings: Settings, head: str | None, pooling: Pooling | None) ->
     return source_of(loaded, name, pooling, settings.max_len)
 
 
+def format_of(
+    settings: Settings,
+    name: str,
+    *,
+    int8: bool = False,
+    calibration: tuple[tuple[str, ...], ...] = (),
+) -> Format:
+    """A format with the options that the flags give it.
+
+    Args:
+        settings: of the recipe.
+        name: a key of :data:`plainbert.export.names.FORMATS`.
+        int8: for ONNX, int8 matrix products.
+        calibration: for int8, texts (or pairs) that show which values occur.
+
+    Raises:
+        UnknownNameError: no such format.
+    """
+    from plainbert.export.formats import with_defaults
+    from plainbert.export.mxnet.format import MXNetFormat
+    from plainbert.export.onnx.format import ONNXFormat
+    from plainbert.export.savedmodel.format import SavedModelFormat
+    from plainbert.export.torch.format import TorchFormat
+
+    match name:
+        case "mxnet":
+            return MXNetFormat(settings.dropout, settings.fused, settings.runtime_python)
+        case "onnx":
+            return ONNXFormat(int8, calibration)
+        case "savedmodel":
+            return SavedModelFormat(settings.runtime_python)
+        case "torch":
+            return TorchFormat(settings.compiled)
+    return with_defaults(name)
+
+
 def export(settings: Settings) -> Manifest:
     """Export what the flags name."""
     from plainbert.export import bundle
@@ -244,19 +233,10 @@ def export(settings: Settings) -> Manifest:
     rows = []
     if settings.file or settings.sentences:
         rows = spread(texts.read(settings), SAMPLES)
-    options = Options(
-        dropout=settings.dropout,
-        fused=settings.fused,
-        int8=settings.int8,
-        calibration=tuple(rows),
-        compiled=settings.compiled,
-        python=settings.runtime_python,
-    )
     return bundle.export(
         source,
         settings.output_dir,
-        settings.format,
-        options,
+        format_of(settings, settings.format, int8=settings.int8, calibration=tuple(rows)),
         texts=rows,
         overwrite=settings.overwrite,
         threads=settings.threads or 0,
@@ -270,13 +250,11 @@ def run(settings: Settings) -> dict[str, Any]:
 
     start(settings, device=CPU)  # exports are made there, wherever they will run
     if settings.evaluate is not None:
-        return exporting.score(
-            settings,
-            Path(settings.evaluate),
-            float32=settings.float32,
-            python=settings.runtime_python,
-            threads=settings.threads or 0,
-        )
+        exported = Path(settings.evaluate)
+        manifest = exporting.manifest_of(exported)
+        int8 = manifest.quantized and not settings.float32
+        format = format_of(settings, manifest.format, int8=int8)
+        return exporting.score(settings, exported, manifest, format, settings.threads or 0)
     folder = settings.output_dir
     manifest = export(settings)
     log.info('next: python %s/predict.py "a text"', folder)

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Self
 from plainbert.cli.settings import FlagError
 from plainbert.recipes.shared import command, flags
 from plainbert.recipes.shared.results import Trained, report_trained
-from plainbert.recipes.shared.settings import FineTuningFlags
+from plainbert.recipes.shared.training_settings import FineTuningFlags
 from plainbert.tasks.classification.flags import LabelsFlags
 
 if TYPE_CHECKING:

@@ -37,7 +37,7 @@ from plainbert.cli import values
 from plainbert.cli.settings import FlagError, option
 from plainbert.recipes.shared import command, flags
 from plainbert.recipes.shared.results import Trained, report_trained
-from plainbert.recipes.shared.settings import FineTuningFlags
+from plainbert.recipes.shared.training_settings import FineTuningFlags
 from plainbert.tasks.ner.flags import TagFlags
 
 if TYPE_CHECKING:

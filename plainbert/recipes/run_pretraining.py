@@ -71,7 +71,7 @@ def run(settings: Settings) -> Pretrained:
     from plainbert.tasks.pretraining.evaluate import HeldOut, by_step, matrix_rate, profiled
     from plainbert.train.loop import fit
     from plainbert.train.objective import Pretraining
-    from plainbert.train.parallel.ddp import ranks_for
+    from plainbert.train.parallel.choose import choose_strategy
 
     with join(settings) as group:
         assert settings.output_dir is not None
@@ -81,7 +81,7 @@ def run(settings: Settings) -> Pretrained:
         with start(settings, new_run=settings.trains, group=group, recipe=NAME) as ready:
             assert ready.folder is not None
             last = ready.folder / "last"
-            ranks = ranks_for(settings.dist_strategy, group, settings.grad_compression)
+            ranks = choose_strategy(settings.dist_strategy, group, settings.grad_compression)
             model, tokenizer = pretraining.open_model(settings, ready.folder, old)
             model.to(ready.device)
             data = pretraining.Data(settings, model, tokenizer, group, ready.folder)
@@ -113,7 +113,7 @@ def run(settings: Settings) -> Pretrained:
                         about={"task": "pretraining", "max_length": int(train.lengths.max())},
                         ranks=ranks,
                         objective=Pretraining(not settings.no_nsp, not settings.no_compute_acc),
-                        line=line,
+                        formatter=line,
                     )
                 if settings.profile:
                     return Pretrained({}, None, settings.profile, group.rank)

@@ -17,7 +17,7 @@ def fuzz(kind, number, folder, seed):
     """Run it in a process of its own: a crash or too much memory must not end the tests."""
     command = [
         sys.executable,
-        Path(__file__).with_name("fuzz.py"),
+        Path(__file__).parents[1] / "helpers" / "fuzz_checkpoint.py",
         kind,
         str(number),
         str(folder),

@@ -11,6 +11,7 @@ from plainbert.errors import CheckpointError
 from plainbert.nn.layout import Padded
 from plainbert.nn.models import MODELS
 from tests.helpers.folders import CONFIG, FIXTURES, LABELS, batch
+from tests.helpers.rounding import rounding, terms_of
 
 
 def saved(folder, kind, **changes):
@@ -38,7 +39,8 @@ def same_logits(ours, theirs):
         found = ours(ids, types, Padded(mask))
     if expected.shape[:2] == mask.shape:
         found, expected = found[mask.bool()], expected[mask.bool()]
-    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+    atol = rounding(terms_of(CONFIG), expected)
+    torch.testing.assert_close(found, expected, atol=atol, rtol=0)
 
 
 @pytest.mark.parametrize(

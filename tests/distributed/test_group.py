@@ -14,7 +14,7 @@ from plainbert.distributed.packing import packed
 from plainbert.distributed.world import World
 from tests.helpers.processes import HERE, Command, environment
 
-PROGRAMS = HERE / "tests" / "dist" / "programs"
+PROGRAMS = HERE / "tests" / "distributed" / "programs"
 
 
 @pytest.mark.parametrize("ranks", [2, 3])
@@ -27,19 +27,19 @@ def test_every_exchange_on_several_ranks(ranks: int) -> None:
 
 
 def test_training_ends_with_the_weights_of_one_process(tmp_path: Path) -> None:
-    found = []
+    reports = []
     for ranks in ("1", "2"):
         output = tmp_path / ranks
         line = [sys.executable, str(PROGRAMS / "ranks.py"), "--spawn", ranks, "--output", output]
         done = Command(list(map(str, line)), environment()).wait(90)
         assert done.status == 0, done.text
         assert done.text == "done\n"  # nothing of torch's launcher
-        found.append(json.loads(output.read_text()))
-    one, two = (torch.tensor(each["weights"], dtype=torch.float64) for each in found)
+        reports.append(json.loads(output.read_text()))
+    one, two = (torch.tensor(report["weights"], dtype=torch.float64) for report in reports)
 
     assert float((one - two).abs().max()) < 1e-12
-    assert [each["rank"] for each in found[1]["ranks"]] == [0, 1]
-    assert {each["launcher"] for each in found[1]["ranks"]} == {"torchrun"}
+    assert [rank["rank"] for rank in reports[1]["ranks"]] == [0, 1]
+    assert {rank["launcher"] for rank in reports[1]["ranks"]} == {"torchrun"}
 
 
 def test_one_process_needs_no_engine() -> None:

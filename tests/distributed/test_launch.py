@@ -38,15 +38,9 @@ def test_hosts() -> None:
 
 @pytest.mark.parametrize(("version", "option"), [(4, "--mca"), (5, "--prtemca")])
 def test_mpirun_gets_what_a_bare_one_lacks(version: int, option: str) -> None:
-    wanted = plan(
-        launcher="mpirun",
-        timeout_min=90,
-        port=4000,
-        remote_shell="rsh",
-        env={"OMP_NUM_THREADS": "4", "HOME": "x"},
-        options=["--verbose"],
-    )
-    words = launch._mpirun(wanted, version)
+    env = {"OMP_NUM_THREADS": "4", "HOME": "x"}
+    limits = {"timeout_min": 90, "port": 4000, "remote_shell": "rsh", "options": ["--verbose"]}
+    words = launch._mpirun(plan(launcher="mpirun", env=env, **limits), version)
 
     assert words[:7] == ["timeout", "-k", "30", "90m", "mpirun", "-np", "3"]
     assert pairs(words, "-H") == ["h0:2,h1:1"]
@@ -55,12 +49,8 @@ def test_mpirun_gets_what_a_bare_one_lacks(version: int, option: str) -> None:
     assert "MASTER_PORT=4000" in exported
     assert "OMP_NUM_THREADS" in exported
     assert "HOME" not in exported
-    settings = pairs(words, option)
-    assert [each for each in settings if "keepalive" in each] == [
-        "oob_tcp_keepalive_time",
-        "oob_tcp_keepalive_intvl",
-        "oob_tcp_keepalive_probes",
-    ]
+    settings = [name for name in pairs(words, option) if "keepalive" in name]
+    assert settings == [f"oob_tcp_keepalive_{name}" for name in ("time", "intvl", "probes")]
     assert pairs(words, "--bind-to") == ["none"]
     assert words[-5:] == ["--verbose", sys.executable, *SCRIPT]
 
@@ -141,23 +131,14 @@ def test_dry_run_prints_and_runs_nothing(capsys: pytest.CaptureFixture[str]) -> 
 @pytest.mark.parametrize("launcher", ["torchrun", *(["mpirun"] if shutil.which("mpirun") else [])])
 def test_ranks_on_this_host(launcher: str, tmp_path: Path) -> None:
     output = tmp_path / "out.json"
-    line = [
-        sys.executable,
-        LAUNCH,
-        "--ranks",
-        "2",
-        "--with",
-        launcher,
-        "--timeout",
-        "2",
-    ]
-    line += [str(PROGRAMS / "ranks.py"), "--output", str(output)]
+    line = [sys.executable, LAUNCH, "--ranks", "2", "--with", launcher]
+    line += ["--timeout", "2", str(PROGRAMS / "ranks.py"), "--output", str(output)]
     done = Command(line, environment()).wait(90)
 
     assert done.status == 0, done.text
     assert done.text.startswith("+ timeout -k 30 2m ")
-    found = json.loads(output.read_text())["ranks"]
-    assert [each["launcher"] for each in found] == [launcher] * 2
+    ranks = json.loads(output.read_text())["ranks"]
+    assert [rank["launcher"] for rank in ranks] == [launcher] * 2
 
 
 def test_the_wall_clock_limit_ends_a_job(tmp_path: Path) -> None:

@@ -91,7 +91,8 @@ def test_a_rank_holds_its_lifeline_until_it_is_done(lifelines: Lifelines) -> Non
     group = Group(world)
     with pytest.raises(RuntimeError, match="did not start"):
         group.start("cpu", 5, "gloo", 0.2)
+    assert group._ending is not None
     assert not broken(lifelines, 0.1)
-    del group
+    die(group._ending._lifeline)
 
     assert broken(lifelines, 5)

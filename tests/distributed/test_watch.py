@@ -10,8 +10,8 @@ from contextlib import suppress
 
 import pytest
 
-from plainbert.distributed.ending import describe
-from plainbert.distributed.watch import Verdict, Watch
+from plainbert.distributed.peers import Verdict, describe
+from plainbert.distributed.watch import Watch
 from plainbert.distributed.world import World
 
 Pair = tuple[Watch, Watch]
@@ -32,9 +32,9 @@ def pair(timeout_s: float) -> Pair:
 
 @pytest.fixture
 def both() -> Iterator[Pair]:
-    found = pair(30)
-    yield found
-    for watch in found:
+    watches = pair(30)
+    yield watches
+    for watch in watches:
         with suppress(KeyError):
             watch.stop()
 
@@ -42,7 +42,7 @@ def both() -> Iterator[Pair]:
 def break_line(watch: Watch) -> None:
     """What the kernel does when a process dies."""
     for peer in watch.peers.values():
-        peer.line.shutdown(socket.SHUT_RDWR)
+        peer.connection.shutdown(socket.SHUT_RDWR)
 
 
 def test_a_closed_line_is_a_lost_rank(both: Pair) -> None:
@@ -57,7 +57,7 @@ def test_a_closed_line_is_a_lost_rank(both: Pair) -> None:
 
 def test_the_others_hear_of_an_error(both: Pair) -> None:
     hub, spoke = both
-    spoke.tell("error", "a token is missing")
+    spoke.take_blame("error", "a token is missing")
 
     assert hub.wait(5) == Verdict("error", 1, "h1", "a token is missing")
     assert spoke.wait(5) == hub.verdict  # passed on to all, also to the one who said it
@@ -65,7 +65,7 @@ def test_the_others_hear_of_an_error(both: Pair) -> None:
 
 def test_rank_0_tells_its_own(both: Pair) -> None:
     hub, spoke = both
-    hub.tell("error", "disk")
+    hub.take_blame("error", "disk")
 
     assert spoke.wait(5) == Verdict("error", 0, "h0", "disk")
 
@@ -82,7 +82,7 @@ def test_a_good_bye_is_no_loss(both: Pair) -> None:
 
 def test_the_first_verdict_stands(both: Pair) -> None:
     hub, spoke = both
-    spoke.tell("error", "first")
+    spoke.take_blame("error", "first")
     hub.wait(5)
     break_line(spoke)
 
@@ -93,10 +93,10 @@ def test_silence_is_noticed_at_the_timeout() -> None:
     hub, spoke = pair(0.8)
     spoke._stop = True  # a frozen process: its line stays open and says nothing
     start = time.monotonic()
-    found = hub.wait(5)
+    verdict = hub.wait(5)
 
-    assert found is not None
-    assert (found.kind, found.rank) == ("silent", 1)
+    assert verdict is not None
+    assert (verdict.kind, verdict.rank) == ("silent", 1)
     assert 0.4 < time.monotonic() - start < 3
     for watch in (hub, spoke):
         watch.stop()
@@ -112,7 +112,7 @@ def test_beats_keep_the_silence_away(both: Pair) -> None:
 
 
 @pytest.mark.parametrize(
-    "said",
+    "words",
     [
         b"GET / HTTP/1.1\r\n\r\n",
         b'{"hello": 1, "host": "x", "secret": "guess"}\n',
@@ -123,11 +123,11 @@ def test_beats_keep_the_silence_away(both: Pair) -> None:
         b"",
     ],
 )
-def test_strangers_are_not_heard(said: bytes) -> None:
+def test_strangers_are_not_heard(words: bytes) -> None:
     hub = Watch(world(0, size=3), 30, lambda verdict: None)
     address, port, secret, _ = json.loads(hub.listen("127.0.0.1"))
     with socket.create_connection((address, port)) as stranger:
-        stranger.sendall(said)
+        stranger.sendall(words)
         stranger.shutdown(socket.SHUT_WR)
         stranger.settimeout(5)
         with suppress(ConnectionResetError):

@@ -12,29 +12,49 @@ from plainbert.distributed.world import DEFAULT_PORT, World, hnp_address
 
 # As the launchers set them; what does not matter is left out.
 TORCHRUN = {
-    "RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2",
-    "GROUP_WORLD_SIZE": "2", "MASTER_ADDR": "h0", "MASTER_PORT": "29511",
-    "TORCHELASTIC_RUN_ID": "none", "TORCHELASTIC_RESTART_COUNT": "2",
+    "RANK": "3",
+    "WORLD_SIZE": "4",
+    "LOCAL_RANK": "1",
+    "LOCAL_WORLD_SIZE": "2",
+    "GROUP_WORLD_SIZE": "2",
+    "MASTER_ADDR": "h0",
+    "MASTER_PORT": "29511",
+    "TORCHELASTIC_RUN_ID": "none",
+    "TORCHELASTIC_RESTART_COUNT": "2",
     "TORCHELASTIC_USE_AGENT_STORE": "True",
-}  # fmt: skip
+}
 OPEN_MPI_4 = {
-    "OMPI_COMM_WORLD_RANK": "1", "OMPI_COMM_WORLD_SIZE": "4", "OMPI_COMM_WORLD_LOCAL_RANK": "1",
-    "OMPI_COMM_WORLD_LOCAL_SIZE": "2", "PMIX_NAMESPACE": "681508865",
+    "OMPI_COMM_WORLD_RANK": "1",
+    "OMPI_COMM_WORLD_SIZE": "4",
+    "OMPI_COMM_WORLD_LOCAL_RANK": "1",
+    "OMPI_COMM_WORLD_LOCAL_SIZE": "2",
+    "PMIX_NAMESPACE": "681508865",
     "OMPI_MCA_orte_hnp_uri": "681508864.0;tcp://10.77.0.1:53455;tcp6://[fd00::2]:49517",
-}  # fmt: skip
+}
 OPEN_MPI_5 = {
-    "OMPI_COMM_WORLD_RANK": "1", "OMPI_COMM_WORLD_SIZE": "4", "OMPI_COMM_WORLD_LOCAL_RANK": "1",
-    "OMPI_COMM_WORLD_LOCAL_SIZE": "2", "PMIX_NAMESPACE": "prterun-h0-17516@1",
-}  # fmt: skip
+    "OMPI_COMM_WORLD_RANK": "1",
+    "OMPI_COMM_WORLD_SIZE": "4",
+    "OMPI_COMM_WORLD_LOCAL_RANK": "1",
+    "OMPI_COMM_WORLD_LOCAL_SIZE": "2",
+    "PMIX_NAMESPACE": "prterun-h0-17516@1",
+}
 MPICH = {
-    "PMI_RANK": "1", "PMI_SIZE": "2", "MPI_LOCALRANKID": "1", "MPI_LOCALNRANKS": "2",
+    "PMI_RANK": "1",
+    "PMI_SIZE": "2",
+    "MPI_LOCALRANKID": "1",
+    "MPI_LOCALNRANKS": "2",
     "PMI_FD": "9",
-}  # fmt: skip
+}
 SLURM = {
-    "SLURM_PROCID": "5", "SLURM_NTASKS": "6", "SLURM_LOCALID": "1", "SLURM_NODEID": "3",
-    "SLURM_JOB_ID": "4711", "SLURM_STEP_ID": "0", "SLURM_STEP_NODELIST": "n[01-02,07],m2",
+    "SLURM_PROCID": "5",
+    "SLURM_NTASKS": "6",
+    "SLURM_LOCALID": "1",
+    "SLURM_NODEID": "3",
+    "SLURM_JOB_ID": "4711",
+    "SLURM_STEP_ID": "0",
+    "SLURM_STEP_NODELIST": "n[01-02,07],m2",
     "SLURM_STEP_TASKS_PER_NODE": "1(x2),2(x2)",
-}  # fmt: skip
+}
 
 
 def without(env: dict[str, str], *names: str) -> dict[str, str]:
@@ -175,9 +195,9 @@ def test_gpu_of_a_rank() -> None:
 def test_nothing_here_waits_for_torch() -> None:
     code = (
         "import sys\n"
-        "from plainbert.distributed import agent, ending, failure, group, launch\n"
-        "from plainbert.distributed import packing, rendezvous\n"
-        "from plainbert.distributed import spawn, watch, world\n"
+        "from plainbert.distributed import agent, ending, failure, group, launch, lifeline\n"
+        "from plainbert.distributed import packing, peers, rendezvous, spawn, supervise\n"
+        "from plainbert.distributed import watch, world\n"
         "world.World.current()\n"
         "print('torch' in sys.modules)"
     )

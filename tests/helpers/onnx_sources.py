@@ -60,7 +60,7 @@ def batch(rows: int, length: int, words: int = 12) -> list[torch.Tensor]:
 def difference(
     source: Source, runner: Runner, shapes: Sequence[tuple[int, int]] = tuple(SHAPES)
 ) -> float:
-    """The largest one over batches of several shapes, at tokens, relative to 1 or the output."""
+    """The largest one over batches of several shapes, at tokens, relative to 1 or the outputs."""
     found = [0.0]
     for rows, length in shapes:
         parts = batch(rows, length, source.config.vocab_size)
@@ -72,5 +72,5 @@ def difference(
         if scores.ndim == 3:
             real = parts[2].numpy() > 0
             scores, wanted = scores[real], wanted[real]
-        found.append(float((np.abs(scores - wanted) / np.maximum(1, np.abs(wanted))).max()))
+        found.append(float(np.abs(scores - wanted).max() / max(1, np.abs(wanted).max())))
     return max(found)

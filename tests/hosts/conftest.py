@@ -12,5 +12,5 @@ from tests.helpers.hosts import Hosts
 @pytest.fixture
 def hosts() -> Iterator[Hosts]:
     """Two emulated hosts, removed afterwards with all that runs there."""
-    with Hosts() as made:
-        yield made
+    with Hosts() as both:
+        yield both

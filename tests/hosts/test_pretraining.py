@@ -24,11 +24,9 @@ pytestmark = pytest.mark.hosts
 SCRIPTS = HERE / "scripts" / "bert"
 SCRIPT = str(SCRIPTS / "run_pretraining_hvd.py")
 STEPS = 24
-FLAGS = [
-    "--model", "bert_2_32_2", "--num_steps", str(STEPS), "--batch_size", "4", "--dropout", "0",
-    "--attention_dropout", "0", "--optimizer", "sgd", "--lr", "0.1", "--dtype", "float32",
-    "--gpus", "", "--log_interval", "1", "--threads", "1", "--dist_timeout", "8",
-]  # fmt: skip
+FLAGS = ["--model", "bert_2_32_2", "--dropout", "0", "--attention_dropout", "0", "--gpus", ""]
+FLAGS += ["--num_steps", str(STEPS), "--batch_size", "4", "--optimizer", "sgd", "--lr", "0.1"]
+FLAGS += ["--dtype", "float32", "--log_interval", "1", "--threads", "1", "--dist_timeout", "8"]
 
 
 @pytest.fixture(scope="module")
@@ -37,11 +35,10 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("text")
     text = (HERE / "data" / "pretrain" / "en_novels_sample.txt").read_text("utf-8")
     (folder / "text.txt").write_text(text[:100_000], encoding="utf-8")
-    line = [
-        sys.executable, str(SCRIPTS / "create_pretraining_data.py"), "--input_file",
-        str(folder / "text.txt"), "--output_dir", str(folder / "shards"), "--train_vocab", "500",
-        "--max_seq_length", "64", "--num_outputs", "1", "--num_workers", "1",
-    ]  # fmt: skip
+    line = [sys.executable, str(SCRIPTS / "create_pretraining_data.py")]
+    line += ["--input_file", str(folder / "text.txt"), "--output_dir", str(folder / "shards")]
+    line += ["--train_vocab", "500", "--max_seq_length", "64", "--num_outputs", "1"]
+    line += ["--num_workers", "1"]
     done = Command(line, environment()).wait(120)
     assert done.status == 0, done.text
     return str(folder / "shards" / "*.npz")
@@ -59,15 +56,15 @@ def alone(shards: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, np
 
 def weights(folder: Path) -> dict[str, np.ndarray]:
     assert os.readlink(folder / "last") == f"step-{STEPS:07d}"
-    found: dict[str, np.ndarray] = load_file(folder / "last" / "model.safetensors")
-    return found
+    arrays: dict[str, np.ndarray] = load_file(folder / "last" / "model.safetensors")
+    return arrays
 
 
 def same(folder: Path, want: dict[str, np.ndarray]) -> None:
     """Equal but for the rounding of float32 sums in another order."""
-    found = weights(folder)
-    assert found.keys() == want.keys()
-    worst = max(float(np.abs(found[name] - want[name]).max()) for name in want)
+    arrays = weights(folder)
+    assert arrays.keys() == want.keys()
+    worst = max(float(np.abs(arrays[name] - want[name]).max()) for name in want)
     assert worst < 1e-5
 
 
@@ -96,7 +93,7 @@ def test_two_hosts_are_one_process(
 
 def ranks_of(run: Path) -> list[int]:
     """Process ids of the ranks of a run."""
-    found = []
+    pids = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             words = (folder / "cmdline").read_bytes().decode().split("\0")
@@ -104,8 +101,8 @@ def ranks_of(run: Path) -> list[int]:
         except (OSError, UnicodeDecodeError):
             continue
         if str(run) in words and re.search(r"(^|\0)(RANK|OMPI_COMM_WORLD_RANK)=", env):
-            found.append(int(folder.name))
-    return found
+            pids.append(int(folder.name))
+    return pids
 
 
 def step_of(run: Path) -> int:

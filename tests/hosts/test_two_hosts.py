@@ -19,7 +19,7 @@ from tests.helpers.processes import HERE, LAUNCH, Command, Done, progress, wait_
 
 pytestmark = pytest.mark.hosts
 
-PROGRAM = str(HERE / "tests" / "dist" / "programs" / "ranks.py")
+PROGRAM = str(HERE / "tests" / "distributed" / "programs" / "ranks.py")
 PYTHON = sys.executable
 TIMEOUT_S = 8.0  # of every exchange
 LONG = ["--steps", "2000", "--sleep", "0.05", "--timeout", f"{TIMEOUT_S}"]
@@ -71,8 +71,8 @@ def running(job: Job, output: Path, ranks: int = 2) -> list[int]:
 
 
 def weights(output: Path) -> list[float]:
-    found: list[float] = json.loads(output.read_text())["weights"]
-    return found
+    values: list[float] = json.loads(output.read_text())["weights"]
+    return values
 
 
 @pytest.fixture(scope="module")
@@ -94,12 +94,11 @@ def test_two_hosts_end_with_the_weights_of_one_process(
     output = tmp_path / "out"
     done = start(hosts, way, ["--output", str(output)], ranks).wait(90)
 
-    assert [each.status for each in done] == [0] * len(done), done
-    found = json.loads(output.read_text())
-    assert len(found["ranks"]) == 2 * ranks
-    assert [each["host"] for each in found["ranks"]] == sorted(hosts.names * ranks)
-    assert {each["launcher"] for each in found["ranks"]} == {way.split()[1]}
-    assert max(abs(a - b) for a, b in zip(found["weights"], alone, strict=True)) < 1e-12
+    assert [result.status for result in done] == [0] * len(done), done
+    report = json.loads(output.read_text())
+    assert [rank["host"] for rank in report["ranks"]] == sorted(hosts.names * ranks)
+    assert {rank["launcher"] for rank in report["ranks"]} == {way.split()[1]}
+    assert max(abs(a - b) for a, b in zip(report["weights"], alone, strict=True)) < 1e-12
 
 
 @pytest.mark.parametrize("who", [0, 1])
@@ -115,7 +114,7 @@ def test_kill_9_ends_the_job_and_names_the_rank(
     done = job.wait(30)
 
     assert time.monotonic() - began < TIMEOUT_S + 2  # seconds; torchrun's agents take their time
-    assert all(each.status != 0 for each in done)
+    assert all(result.status != 0 for result in done)
     assert f"error: rank {who} of 2 on {hosts.names[who]} is gone: it was killed" in job.text()
     wait_for(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in pids), 5)
 
@@ -145,7 +144,7 @@ def test_a_cut_network_ends_the_job_at_the_timeout(way: str, hosts: Hosts, tmp_p
     done = job.wait(75)
 
     assert TIMEOUT_S - 2 < ranks_took < TIMEOUT_S + 8
-    assert all(each.status != 0 for each in done)
+    assert all(result.status != 0 for result in done)
     if way != "bare mpirun":
         assert time.monotonic() - began < TIMEOUT_S + 20
         assert hosts.pids(0) == []
@@ -187,7 +186,7 @@ def test_a_cut_of_6_seconds_is_ridden_through(
     hosts.mend()
     done = job.wait(60)
 
-    assert [each.status for each in done] == [0] * len(done), job.text()
+    assert [result.status for result in done] == [0] * len(done), job.text()
     assert max(abs(a - b) for a, b in zip(weights(output), alone, strict=True)) < 1e-12
 
 

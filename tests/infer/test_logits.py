@@ -13,6 +13,7 @@ from plainbert.infer import logits
 from plainbert.infer.prepare import prepare
 from plainbert.nn.models import MODELS
 from plainbert.text.wordpiece import WordPiece
+from tests.helpers.rounding import rounding, terms_of
 from tests.helpers.small_bert import SENTENCES
 
 
@@ -30,7 +31,8 @@ def test_matches_one_at_a_time(head: str, config: BertConfig, tokenizer: WordPie
         ids, types = (torch.from_numpy(x[part].astype(int)) for x in (features.ids, features.types))
         with torch.no_grad():
             right = model(ids[None], types[None])
-        np.testing.assert_allclose(got[row], right[0].numpy(), rtol=0, atol=1e-5)
+        atol = rounding(terms_of(config), right)
+        np.testing.assert_allclose(got[row], right[0].numpy(), rtol=0, atol=atol)
     np.testing.assert_array_equal(logits.run(prepare(model), features, tokens_per_batch=20), got)
 
 
@@ -40,7 +42,7 @@ def test_an_empty_data_set(config: BertConfig, tokenizer: WordPiece) -> None:
 
 
 def test_heads_without_a_row_of_logits(config: BertConfig, tokenizer: WordPiece) -> None:
-    with pytest.raises(UsageError, match="a span head has no logits per row"):
+    with pytest.raises(UsageError, match="a question_answering head has no logits per row"):
         logits.run(MODELS["question_answering"](config), featurize(tokenizer, [("a",)], 24))
 
 

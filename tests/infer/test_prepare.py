@@ -15,6 +15,7 @@ from plainbert.infer.prepare import prepare, prepared
 from plainbert.nn.bert import Bert
 from plainbert.nn.layout import Packed
 from plainbert.nn.models import MODELS
+from tests.helpers.rounding import rounding, terms_of
 
 LENGTHS = [2, 5, 5, 5, 9, 17]
 
@@ -48,7 +49,8 @@ def test_equals_the_plain_model(bert: Bert, config: BertConfig, packs: bool) -> 
         packs and kernels.prepacks(torch.float32)
     )
     for got, right in zip(outputs(ready, config), outputs(bert, config), strict=True):
-        torch.testing.assert_close(got, right, rtol=0, atol=1e-5)
+        atol = rounding(terms_of(config), right)
+        torch.testing.assert_close(got, right, rtol=0, atol=atol)
 
 
 def test_float64_equals_to_the_last_digits(bert: Bert, config: BertConfig) -> None:
@@ -89,9 +91,11 @@ def test_every_head(head: str, config: BertConfig) -> None:
     with torch.inference_mode():
         got, right = prepare(model)(ids, types, layout), model(ids, types, layout)
         low = prepare(model, torch.bfloat16)(ids, types, layout)
-    torch.testing.assert_close(got, right, rtol=0, atol=1e-5)
-    for each in low if isinstance(low, tuple) else [low]:
-        assert each.dtype == torch.float32
+    parts = [output if isinstance(output, tuple) else (output,) for output in (got, right, low)]
+    for got_part, right_part, low_part in zip(*parts, strict=True):
+        atol = rounding(terms_of(config), right_part)
+        torch.testing.assert_close(got_part, right_part, rtol=0, atol=atol)
+        assert low_part.dtype == torch.float32
 
 
 def test_the_probe_refuses_wrong_numbers(monkeypatch: pytest.MonkeyPatch) -> None:

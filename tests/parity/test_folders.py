@@ -14,6 +14,7 @@ from plainbert.nn.bert import Bert
 from plainbert.nn.layout import Padded
 from plainbert.nn.models import MODELS
 from tests.helpers.folders import CONFIG, FIXTURES, LABELS, TOKENS, batch, tiny, tokenizer
+from tests.helpers.rounding import rounding, terms_of
 
 # Head, the Auto class that must find it, its own class, and the name of its logits.
 KINDS = [
@@ -57,13 +58,14 @@ def theirs_says(model, head):
         return model.eval()(input_ids=ids, token_type_ids=types, attention_mask=mask)
 
 
-def compare(ours, theirs, mask):
+def compare(ours, theirs, mask, config=CONFIG):
     assert ours, "nothing was compared"
     for name, mine in ours.items():
         other = theirs[name]
         if mine.shape[:2] == mask.shape:  # rows of padding are undefined
             mine, other = mine[mask.bool()], other[mask.bool()]
-        torch.testing.assert_close(mine, other, atol=1e-5, rtol=0)
+        atol = rounding(terms_of(config), other)
+        torch.testing.assert_close(mine, other, atol=atol, rtol=0)
 
 
 @pytest.mark.parametrize(("head", "auto", "kind", "_"), KINDS, ids=[each[0] for each in KINDS])
@@ -114,7 +116,8 @@ def test_published_old_folders(name):
     lower = True if name == "hf_bert-xsmall-dummy" else None  # that one does not say
     opened = model_zoo.open_folder(folder, lower=lower)
     theirs = transformers.BertModel.from_pretrained(folder)
-    compare(ours_says(opened.model, "embedding"), theirs_says(theirs, "embedding"), batch()[2])
+    ours = ours_says(opened.model, "embedding")
+    compare(ours, theirs_says(theirs, "embedding"), batch()[2], opened.model.config)
 
 
 def test_our_tokenizer_in_transformers(tmp_path):
@@ -161,13 +164,14 @@ def test_sentence_vectors_cross_over(tmp_path, pooling, normalize, head):
     opened = model_zoo.open_folder(tmp_path / "ours", head="embedding")
     assert isinstance(opened.model, Bert)
     ours = our_vectors(opened, TEXTS)
-    np.testing.assert_allclose(ours, theirs.encode(TEXTS), atol=1e-5)
+    atol = rounding(terms_of(CONFIG), ours)
+    np.testing.assert_allclose(ours, theirs.encode(TEXTS), rtol=0, atol=atol)
 
     theirs.save(str(tmp_path / "theirs"))  # in the newest format
     again = model_zoo.open_folder(tmp_path / "theirs")
     found = again.checkpoint
     assert (found.pooling, found.normalize, found.max_length) == (pooling, normalize, 9)
-    np.testing.assert_allclose(our_vectors(again, TEXTS), ours, atol=1e-6)
+    np.testing.assert_allclose(our_vectors(again, TEXTS), ours, rtol=0, atol=atol)
 
 
 def test_pooling_that_sentence_transformers_lacks_is_kept_for_us_alone(tmp_path):

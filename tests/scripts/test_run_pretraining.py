@@ -6,6 +6,7 @@ import itertools
 import json
 import logging
 import re
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -218,6 +219,20 @@ def test_evaluation_only(
     elsewhere = ["--model_dir", str(folder / "last"), "--max_eval_samples", "20"]
     part = main(common(tmp_path / "other", *held_out(shards), *elsewhere))
     assert part["eval"]["mlm_loss"] != pytest.approx(result["eval"]["mlm_loss"], abs=1e-4)
+
+
+def test_evaluation_leaves_what_a_living_run_is_writing(
+    trained: tuple[Path, dict[str, Any]], shards: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(trained[0], folder, symlinks=True)
+    parts = [".step-0000080.plainbert.tmp", ".step-0000080.tmp", ".last.plainbert.tmp", ".mine.tmp"]
+    for name in parts:
+        (folder / name).mkdir()
+        (folder / name / "model.safetensors").write_text("half")
+    main(common(folder, *held_out(shards)))
+    for name in parts:
+        assert (folder / name / "model.safetensors").read_text() == "half"
 
 
 def test_going_on_from_its_own_weights(

@@ -226,7 +226,7 @@ def whole_ones(run: Path) -> None:
         ours = shared.model(case)
         saves = Checkpoints(run, ours, shared.tiny.tokenizer())
         optimizer = Optimizer("adamw", ours.named_parameters())
-        saves.load_slots(optimizer, int(path.name.partition("-")[2]))
+        saves.load_optimizer(optimizer, int(path.name.partition("-")[2]))
         assert shared.load_file(path / "model.safetensors").keys() == ours.state_dict().keys()
         assert json.loads((path / "training.json").read_text())["step"] > 0
     if (run / "last").is_symlink():

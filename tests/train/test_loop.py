@@ -7,6 +7,7 @@ import importlib.util
 import json
 import logging
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -205,6 +206,58 @@ def test_older_checkpoints_are_kept_when_asked(tmp_path):
     names = sorted(path.name for path in tmp_path.glob("step-*"))
     assert names == [f"step-{step:07d}" for step in (8, 10, 12, 14)]
     assert not (tmp_path / "best").exists()
+
+
+def test_copies_of_checkpoints_are_the_users(tmp_path):
+    train(tmp_path, dev=None, epochs=1, save_steps=2)
+    copies = [tmp_path / name for name in ("step-0000006-keep", "step-9999999 (copy)", "step-x")]
+    for path in copies:
+        shutil.copytree(tmp_path / "step-0000007", path)
+    train(tmp_path, resume=True, dev=None, epochs=3, save_steps=2, keep_checkpoints=1)
+    names = {path.name for path in tmp_path.glob("step-*")} - {path.name for path in copies}
+    assert names == {"step-0000020", "step-0000021"}
+    for path in copies:
+        assert json.loads((path / "training.json").read_text())["step"] == 7
+        assert (path / "model.safetensors").exists()
+        assert (path / "training.safetensors").exists()
+
+
+def test_checkpoints_are_ordered_by_number(tmp_path):
+    more = {"first_step": 9_999_995, "save_steps": 2, "keep_checkpoints": 1, "dev": None}
+    train(tmp_path, training_steps=6, **more)
+    assert os.readlink(tmp_path / "last") == "step-10000001"
+    names = {path.name for path in tmp_path.glob("step-*")}
+    assert names == {"step-10000000", "step-10000001"}
+    _, result = train(tmp_path, resume=True, training_steps=8, **more)
+    assert result.steps == 10_000_003
+    names = {path.name for path in tmp_path.glob("step-*")}
+    assert names == {"step-10000002", "step-10000003"}
+
+
+def test_a_folder_in_the_place_of_a_checkpoint_is_named(tmp_path):
+    train(tmp_path, dev=None, epochs=1)
+    (tmp_path / "step-0000014").mkdir()
+    with pytest.raises(UsageError, match=r"step-0000014 has the name of a later checkpoint"):
+        train(tmp_path, resume=True, dev=None, epochs=2)
+    (tmp_path / "step-0000014").rmdir()
+    train(tmp_path, resume=True, dev=None, epochs=2)
+    assert os.readlink(tmp_path / "last") == "step-0000014"
+
+
+def test_a_refused_run_removes_nothing(tmp_path):
+    train(tmp_path, epochs=1)
+    leftovers = [".step-0000014.plainbert.tmp", ".step-0000003.old.plainbert.tmp"]
+    mine = [".notes.tmp", ".step-0000014.tmp"]  # of old runs, the second, with their args.json only
+    for name in leftovers + mine:
+        (tmp_path / name).mkdir()
+    for changes in ({"seed": 3}, {"optimizer": "sgd"}):
+        with pytest.raises(CheckpointError):
+            train(tmp_path, resume=True, epochs=1, **changes)
+    with pytest.raises(UsageError):
+        train(tmp_path, epochs=1)
+    assert {path.name for path in tmp_path.glob(".*")} == {*leftovers, *mine}
+    train(tmp_path, resume=True, epochs=1)
+    assert {path.name for path in tmp_path.glob(".*")} == {*mine}
 
 
 def test_training_steps_override_epochs():

@@ -9,13 +9,15 @@ from typing import Any
 
 import torch
 
-from plainbert import model_zoo
+from plainbert import folders, model_zoo
 from plainbert.config import BertConfig
 from plainbert.errors import UsageError
 from plainbert.export import bundle
 from plainbert.export.exported import Exported
-from plainbert.export.manifest import Manifest
-from plainbert.export.names import TASKS, Options
+from plainbert.export.format import Format
+from plainbert.export.formats import with_defaults
+from plainbert.export.manifest import NAME, Manifest
+from plainbert.export.names import TASKS
 from plainbert.export.source import source_of
 from plainbert.infer.evaluation import Evaluation
 from plainbert.recipes.shared.settings import LabelledFlags
@@ -44,15 +46,20 @@ def export_trained(model: Path, format: str, folder: Path) -> Manifest:
         folder: to make; an older export there is replaced.
     """
     source = source_of(model_zoo.open_folder(model), str(model))
-    return bundle.export(source, folder, format, overwrite=True)
+    return bundle.export(source, folder, with_defaults(format), overwrite=True)
+
+
+def manifest_of(folder: Path) -> Manifest:
+    """What an exported folder says of itself, after a replacement that was cut short is done."""
+    folders.finish_folder(folder, NAME)
+    return Manifest.read(folder)
 
 
 def score(
     settings: LabelledFlags,
     folder: Path,
-    *,
-    float32: bool = False,
-    python: str | None = None,
+    manifest: Manifest,
+    format: Format,
     threads: int = 0,
 ) -> dict[str, Any]:
     """Score an exported model on a labelled set, in its own runtime.
@@ -60,17 +67,15 @@ def score(
     Args:
         settings: which rows.
         folder: of the exported model.
-        float32: the float32 file of an int8 export.
-        python: the interpreter that has the runtime, where it needs one of its own.
+        manifest: of the folder.
+        format: what opens its file.
         threads: CPU threads; 0 leaves it to the runtime.
 
     Returns:
         split to metric to score, and "per_second": rows (sentences, questions).
     """
-    manifest = Manifest.read(folder)
     tokenizer, config = read_tokenizer(folder), BertConfig.from_file(folder / "config.json")
-    options = Options(int8=manifest.quantized and not float32, python=python)
-    with bundle.opened(folder, manifest.format, threads, options) as runner:
+    with format.open_runner(folder, threads) as runner:
         model = Exported(runner, config, TASKS[manifest.task], manifest.max_length)
         evaluation, rows = evaluation_of(settings, manifest, model, tokenizer)
         start = perf_counter()

@@ -27,11 +27,11 @@ from plainbert.recipes.shared.loop_settings import loop_settings
 from plainbert.recipes.shared.models import name_of, open_model
 from plainbert.recipes.shared.ranks import is_restarted, join
 from plainbert.recipes.shared.results import Trained
-from plainbert.recipes.shared.settings import FineTuningFlags
 from plainbert.recipes.shared.start import Run, start
+from plainbert.recipes.shared.training_settings import FineTuningFlags
 from plainbert.train.loop import fit
 from plainbert.train.objective import Objective
-from plainbert.train.parallel.ddp import ranks_for
+from plainbert.train.parallel.choose import choose_strategy
 from plainbert.train.parallel.strategy import ParallelStrategy
 
 
@@ -57,10 +57,10 @@ class Session:
         self.folder: Path = ready.folder
         self.trains = not settings.only_inference
         self.first = group.rank == 0
-        self.ranks: ParallelStrategy = ranks_for(
+        self.ranks: ParallelStrategy = choose_strategy(
             settings.dist_strategy, group, settings.grad_compression
         )
-        self.sharing: ParallelStrategy = ranks_for("ddp", group)
+        self.sharing: ParallelStrategy = choose_strategy("ddp", group)
 
     def open(
         self,
@@ -160,9 +160,9 @@ def session(settings: FineTuningFlags, recipe: str) -> Iterator[Session]:
         if is_restarted(group, settings.output_dir):
             settings = dataclasses.replace(settings, resume=True, overwrite=False)
         if settings.export is not None:  # now, not after hours of training
-            from plainbert.export import bundle
+            from plainbert.export.formats import with_defaults
 
-            bundle.require(settings.export)
+            with_defaults(settings.export).require()
         trains = not settings.only_inference
         with start(settings, new_run=trains, group=group, recipe=recipe) as ready:
             yield Session(settings, ready, group)

@@ -149,7 +149,8 @@ _OUTPUT = (
     Flag("output_dir", str, "Folder of the run: checkpoints, logs, scores, predictions.",
          ("ckpt_dir",), "output", "DIR"),
     Flag("resume", None, "Go on from the last checkpoint in --output_dir.", group="output"),
-    Flag("overwrite", None, "Start anew in an --output_dir that holds a run, or replace --output.",
+    Flag("overwrite", None, "Start anew in an --output_dir that holds a run of the same script, "
+         "which is kept until the new one has saved a checkpoint; or replace --output.",
          group="output"),
     Flag("save_steps", values.positive_int, "Write a checkpoint every N optimizer steps, not once "
          "an epoch.", ("ckpt_interval",), "output", "N"),

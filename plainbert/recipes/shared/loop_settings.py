@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from plainbert.recipes.shared.settings import LoopFlags
+from plainbert.recipes.shared.training_settings import LoopFlags
 from plainbert.train.settings import Settings
 
 

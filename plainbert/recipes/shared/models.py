@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from plainbert import model_zoo
 from plainbert.hub import records
-from plainbert.recipes.shared.settings import FineTuningFlags, ModelFlags
+from plainbert.recipes.shared.settings import ModelFlags
+from plainbert.recipes.shared.training_settings import FineTuningFlags
 
 
 def name_of(settings: ModelFlags) -> str:

@@ -35,10 +35,13 @@ class Claim:
     Args:
         folder: the run folder.
         lock: of it.
+        resumed: whether the run in it goes on.
     """
 
-    def __init__(self, folder: Path, lock: Lock) -> None:
+    def __init__(self, folder: Path, lock: Lock, resumed: bool) -> None:
         self.folder, self._lock = folder, lock
+        self._began = run_folder.checkpoints(folder)
+        self._args = (folder / ARGS_FILE).read_bytes() if resumed else None
 
     def end(self, failed: bool) -> None:
         """Let go of the folder; an earlier run that is still set aside comes back, or goes.
@@ -49,10 +52,13 @@ class Claim:
         if failed and background.is_busy():
             return  # a checkpoint is being written: if it gets done, the earlier run is no more
         try:
-            if failed:
-                _put_back(self.folder)
-            else:
+            if not failed:
                 earlier.remove(self.folder)
+            elif earlier.is_aside(self.folder):
+                _put_back(self.folder)
+            elif self._args is not None and run_folder.checkpoints(self.folder) == self._began:
+                with files.atomic_file(self.folder / ARGS_FILE) as file:
+                    file.write(self._args)  # nothing was trained with other flags
         except (OSError, UsageError) as error:  # what failed before is the news
             log.warning("%s", error)
         self._lock.release()
@@ -90,10 +96,10 @@ def claim(folder: Path, settings: FolderFlags, recipe: str | None) -> Claim:
             earlier.remove(folder)
             earlier.set_aside(folder)
             log.info("the run in %s is kept until the new one has saved a checkpoint.", folder)
+        return Claim(folder, lock, resume)
     except BaseException:
         lock.release()
         raise
-    return Claim(folder, lock)
 
 
 def beside(folder: Path) -> None:
@@ -114,7 +120,8 @@ def beside(folder: Path) -> None:
     except UsageError:  # a run is under way, and will see to it
         return
     try:
-        _put_back(folder)
+        if lock.is_held:
+            _put_back(folder)
     finally:
         lock.release()
 

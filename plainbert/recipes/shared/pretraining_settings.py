@@ -8,12 +8,12 @@ from typing import Self
 
 from plainbert.cli.settings import FlagError
 from plainbert.recipes.shared.settings import (
-    LoopFlags,
     ModelFlags,
     RunFlags,
     SamplingVocabularyFlags,
     StrategyFlags,
 )
+from plainbert.recipes.shared.training_settings import LoopFlags
 from plainbert.tasks.pretraining.flags import (
     BACKENDS,
     GluonNLPFlags,

@@ -12,7 +12,7 @@ from typing import Self
 from plainbert.cli.parser import Parser
 from plainbert.cli.settings import FlagError
 from plainbert.recipes.shared.flags import refuse_quantization
-from plainbert.recipes.shared.settings import FineTuningFlags
+from plainbert.recipes.shared.training_settings import FineTuningFlags
 from plainbert.tasks.squad.flags import OldFlags
 
 

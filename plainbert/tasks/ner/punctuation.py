@@ -15,12 +15,13 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from plainbert import files
+from plainbert import files, folders
 from plainbert.corpus import documents
 from plainbert.errors import UsageError
 
 NONE, COMMA, PERIOD, QUESTION, EXCLAMATION = "O", "C", "P", "Q", "E"
 SPLITS = ("train", "dev", "test")
+NAMES = tuple(f"{split}.tsv" for split in SPLITS)
 # Marks of the same weight have one label, as in the shared tasks of speech translation.
 _LABELS = {
     **dict.fromkeys(",;:—–，、；：", COMMA),
@@ -109,6 +110,20 @@ def split_of(lines: Sequence[str], dev_share: float, test_share: float) -> str:
     return "dev" if place < test_share + dev_share else "train"
 
 
+def check_folder(folder: str | Path, overwrite: bool) -> None:
+    """Finish what was killed, and refuse a folder with files that may not be replaced.
+
+    Raises:
+        UsageError: there are such files, and ``overwrite`` is false.
+    """
+    folders.finish(folder)
+    there = [name for name in NAMES if (Path(folder) / name).exists()]
+    if there and not overwrite:
+        raise UsageError(
+            f"--output_dir {folder} holds {there[0]}. Add --overwrite, or choose another folder."
+        )
+
+
 def write(
     paths: Sequence[Path],
     folder: str | Path,
@@ -118,6 +133,8 @@ def write(
     seed: int = 0,
 ) -> Summary:
     """Write ``train.tsv``, ``dev.tsv`` and ``test.tsv``: words, a tab, labels.
+
+    They appear together; older ones go, also one that a share of 0 leaves out.
 
     Args:
         paths: a sentence or a paragraph a line, a blank line between documents.
@@ -155,13 +172,11 @@ def write(
             f"{' and '.join(empty)} got none of the {count} document(s). A blank line ends a "
             "document; give more text, or a share of 0."
         )
-    for split in SPLITS:
-        random.Random(f"{seed} {split}").shuffle(made[split])
-        path = Path(folder) / f"{split}.tsv"
-        if made[split]:
-            files.write_text(path, "".join(made[split]))
-        else:  # that of an earlier call
-            path.unlink(missing_ok=True)
+    with folders.published(folder, NAMES) as work:
+        for split in SPLITS:
+            random.Random(f"{seed} {split}").shuffle(made[split])
+            if made[split]:
+                files.write_text(work / f"{split}.tsv", "".join(made[split]))
     return Summary(
         count,
         {split: len(made[split]) for split in SPLITS},

@@ -10,8 +10,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
-import os
-import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -22,14 +20,13 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from plainbert import files
+from plainbert import files, folders
 from plainbert.containers import npz
 from plainbert.corpus import random_numbers, tokens
 from plainbert.corpus.tokens import Reading, Store
-from plainbert.errors import UsageError
 from plainbert.processes import Workers
 from plainbert.progress import Progress
-from plainbert.tasks.pretraining import instances
+from plainbert.tasks.pretraining import instances, shard_set
 from plainbert.tasks.pretraining.masking import Masker
 from plainbert.tasks.pretraining.plan import Plan, Settings, make_plan
 from plainbert.tasks.pretraining.shard_file import TYPES, Columns, write_shard
@@ -38,16 +35,9 @@ from plainbert.text.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
 
-SUMMARY_FILE = "summary.json"
 SHARDS = 64  # a number that most numbers of processes divide, and small enough to hold one out
 SHARD_TOKENS = 1 << 23  # of an instance; a shard of so many is about 20 MB
 BLOCK_TOKENS = 1 << 22  # planned and shuffled together
-SHARD_NAMES = "part-*.npz"
-# What --overwrite removes, once the new files are complete.
-_WRITTEN = (
-    SHARD_NAMES, SUMMARY_FILE, "vocab.txt", "spm.model", "tokenizer.json", "tokenizer_config.json",
-)  # fmt: skip
-_WORK_FOLDER = f".building{files.PARTIAL}"
 
 
 @dataclass(frozen=True)
@@ -109,7 +99,7 @@ def build(
     The tokenizer's files and a summary lie beside them.
 
     Equal files, settings and vocabulary give equal bytes, whatever the number of workers. The
-    shards appear together, once all of them are complete.
+    shards appear together, once all of them are complete; a kill leaves an older set, or them.
 
     Args:
         paths: text files.
@@ -122,50 +112,34 @@ def build(
         shown: show progress.
 
     Raises:
-        UsageError: there are shards in ``folder`` already.
+        UsageError: there are shards in ``folder`` already, or files that are not replaced.
         DataError: the text cannot be read.
     """
     begin = time.monotonic()
     folder = Path(folder)
-    check_folder(folder, overwrite)
+    older = shard_set.check_folder(folder, overwrite)
     vocab = reading.tokenizer.vocab
     masker = Masker.of(reading.tokenizer, settings)
-    with _work_folder(folder) as work:
+    with folders.published(folder, shard_set.NAMES) as work:
+        reading.tokenizer.save(work)
+        if not older:
+            shard_set.check_tokenizer(folder, work)
         task = Task(work, settings, masker, vocab.cls_id, vocab.sep_id, vocab.sha256)
-        with Workers(num_workers, reading, task) as workers:
+        with _store_closed(), Workers(num_workers, reading, task) as workers:
             store = tokens.tokenise(paths, reading, task.store_path, workers, shown)
             jobs = plan_jobs(store, settings, num_outputs)
             counts = _write_all(task, store, jobs, workers, shown)
         summary = Summary.of(counts, store, len(paths), settings, time.monotonic() - begin)
         summary.warn()
-        for pattern in _WRITTEN:
-            for path in folder.glob(pattern):
-                path.unlink()
-        reading.tokenizer.save(folder)
-        for job in jobs:
-            os.replace(work / job.name, folder / job.name)
-    content = asdict(summary) | {"settings": asdict(settings), "vocab_sha256": vocab.sha256}
-    files.write_json(folder / SUMMARY_FILE, content)
+        content = asdict(summary) | {"settings": asdict(settings), "vocab_sha256": vocab.sha256}
+        content |= shard_set.parts(work, [job.name for job in jobs])
+        files.write_json(work / shard_set.SUMMARY_FILE, content)
     return summary
-
-
-def check_folder(folder: str | Path, overwrite: bool) -> None:
-    """Refuse a folder that holds shards, unless they may be replaced.
-
-    Raises:
-        UsageError: it does.
-    """
-    found = sorted(Path(folder).glob(SHARD_NAMES))
-    if found and not overwrite:
-        raise UsageError(
-            f"{folder} holds shards already ({found[0].name} ...). Add --overwrite to replace "
-            "them, or name another folder."
-        )
 
 
 def first_instance(folder: str | Path, tokenizer: Tokenizer) -> str:
     """The tokens of the first instance in a folder of shards, and what was masked."""
-    found = npz.read(sorted(Path(folder).glob(SHARD_NAMES))[0])
+    found = npz.read(sorted(Path(folder).glob(shard_set.SHARD_NAMES))[0])
     words = tokenizer.vocab.tokens
     shown = [words[row] for row in found["input_ids"][: found["offsets"][1]]]
     last = found["masked_offsets"][1]
@@ -175,8 +149,8 @@ def first_instance(folder: str | Path, tokenizer: Tokenizer) -> str:
 
 def next_command(folder: Path, summary: Summary) -> str:
     """The command that trains on the shards; those whose number ends in 0 are held out."""
-    held = summary.shards > 1
-    trained, evaluated = ("part-*[!0].npz", "part-*0.npz") if held else (SHARD_NAMES, SHARD_NAMES)
+    held, every = summary.shards > 1, shard_set.SHARD_NAMES
+    trained, evaluated = ("part-*[!0].npz", "part-*0.npz") if held else (every, every)
     return (
         f"python scripts/bert/run_pretraining.py --data '{folder}/{trained}' "
         f"--data_eval '{folder}/{evaluated}' --vocab {folder}"
@@ -268,13 +242,9 @@ def _store(path: Path) -> Store:
 
 
 @contextlib.contextmanager
-def _work_folder(folder: Path) -> Iterator[Path]:
-    """A folder for what is not complete yet; it is gone afterwards, whatever happened."""
-    work = folder / _WORK_FOLDER
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(parents=True)
+def _store_closed() -> Iterator[None]:
+    """Let go of the store afterwards, whatever happens."""
     try:
-        yield work
+        yield
     finally:
         _store.cache_clear()
-        shutil.rmtree(work, ignore_errors=True)

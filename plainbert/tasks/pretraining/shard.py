@@ -30,6 +30,7 @@ class Shard:
 
     Attributes:
         lengths: tokens of each instance; (N,) int32.
+        of_gluonnlp: whether GluonNLP wrote it.
         checked: whether checksums and contents were looked at.
         error: what is wrong with the file; None while nothing is known to be.
 
@@ -45,9 +46,9 @@ class Shard:
         self._vocab = vocab
         self._lock = threading.Lock()
         self._archive = npz.Archive(path, objects=True)
-        self._old = gluonnlp_npz.looks_like(self._archive)
+        self.of_gluonnlp = gluonnlp_npz.looks_like(self._archive)
         self._kept: Columns | None = None
-        if self._old:
+        if self.of_gluonnlp:
             self.lengths: Array = gluonnlp_npz.lengths(self._archive).astype(np.int32)
             return
         self._check_structure()
@@ -61,13 +62,18 @@ class Shard:
         if any(member.method for member in self._archive.members.values()):
             self._kept = columns  # unpacked into memory: not twice
 
+    @property
+    def fingerprint(self) -> str:
+        """Tells the file from all others, without reading its contents."""
+        return self._archive.fingerprint
+
     def check(self) -> None:
         """Compare checksums and look at the contents, once; ``error`` tells what came out."""
         with self._lock:
             if self.checked:
                 return
             try:
-                if self._old:
+                if self.of_gluonnlp:
                     self._kept = gluonnlp_npz.read(self._archive, self._vocab)
                 else:
                     self._archive.verify()

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from plainbert.errors import DataError, FormatError, UsageError
 from plainbert.progress import Progress
+from plainbert.tasks.pretraining import shard_set
 from plainbert.tasks.pretraining.rows import Rows
 from plainbert.tasks.pretraining.shard import Shard
 from plainbert.tasks.pretraining.shard_file import Array, Columns, write_shard
@@ -88,7 +89,7 @@ class Shards:
 
         Raises:
             DataError: a pattern matches nothing, or there are no instances.
-            FormatError: a file is damaged, and ``skip_bad`` is false.
+            FormatError: a file is damaged, or a set is not whole, and ``skip_bad`` is false.
             CheckpointError: a file was made with another vocabulary.
         """
         files: list[Shard] = []
@@ -100,6 +101,11 @@ class Shards:
                 if not skip_bad:
                     raise
                 skipped.append(str(error))
+        for wrong, problem in list(shard_set.faults(files)):
+            if not skip_bad:
+                raise problem
+            skipped.append(str(problem))
+            files = [file for file in files if file is not wrong]
         if verify:
             _check_now(files)
             skipped += [str(file.error) for file in files if _is_skipped(file, skip_bad)]
@@ -200,18 +206,17 @@ class Shards:
 
 
 def found(patterns: Sequence[str]) -> list[Path]:
-    """The files that match globs, sorted, each once.
+    """The files that match globs, sorted, each once; sets on their way are put in place first.
 
     Raises:
         DataError: a pattern matches no file.
+        UsageError: a set is on its way, and its folder cannot be written to.
     """
     paths: set[str] = set()
     for pattern in patterns:
-        matches = [
-            path
-            for path in glob.glob(os.path.expanduser(pattern), recursive=True)
-            if os.path.isfile(path)
-        ]
+        expanded = os.path.expanduser(pattern)
+        shard_set.finish(expanded)
+        matches = [path for path in glob.glob(expanded, recursive=True) if os.path.isfile(path)]
         if not matches:
             raise DataError(f"{pattern!r} matches no file; shards (.npz) are expected there.")
         paths.update(matches)

@@ -18,13 +18,13 @@ TYPES = [torch.float64, torch.float32, torch.bfloat16, torch.int64]
 def values(rank: int) -> list[torch.Tensor]:
     """Whole numbers, so that sums are exact in every type; the last one is not contiguous."""
     generator = torch.Generator().manual_seed(rank)
-    found = [
+    tensors = [
         torch.randint(-9, 9, shape, generator=generator).to(kind)
         for shape in SHAPES
         for kind in TYPES
     ]
     wide = torch.randint(-9, 9, (400, 300), generator=generator).to(torch.float64)
-    return [*found, wide.T, wide[:, ::2]]
+    return [*tensors, wide.T, wide[:, ::2]]
 
 
 def main() -> None:
@@ -78,9 +78,8 @@ def main() -> None:
         else:
             raise AssertionError("a sparse tensor was taken")
         group.barrier()
-    sys.stdout.write(
-        f"rank {world.rank} right\n"
-    )  # unlike print, in one piece: ranks share the pipe
+    # Unlike print, in one piece: the ranks share the pipe.
+    sys.stdout.write(f"rank {world.rank} right\n")
 
 
 if __name__ == "__main__":

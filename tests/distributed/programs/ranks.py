@@ -93,12 +93,12 @@ def main() -> None:
         return
     with group:
         weights = train(args, group)
-        names = group.gather({"rank": group.rank, "host": world.host, "launcher": world.launcher,
-                              "attempt": world.attempt})  # fmt: skip
+        about = {"rank": group.rank, "host": world.host, "launcher": world.launcher}
+        ranks = group.gather({**about, "attempt": world.attempt})
         group.barrier()
     if world.rank == 0:
         if args.output:
-            args.output.write_text(json.dumps({"weights": weights, "ranks": names}))
+            args.output.write_text(json.dumps({"weights": weights, "ranks": ranks}))
         print("done", flush=True)
 
 

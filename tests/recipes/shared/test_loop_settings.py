@@ -11,7 +11,7 @@ import torch
 from plainbert.recipes import finetune_squad
 from plainbert.recipes.shared.loop_settings import loop_settings
 from plainbert.recipes.shared.pretraining_settings import PretrainingSettings
-from plainbert.recipes.shared.settings import FineTuningFlags
+from plainbert.recipes.shared.training_settings import FineTuningFlags
 from plainbert.train.settings import Settings
 
 

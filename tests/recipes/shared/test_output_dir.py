@@ -310,6 +310,19 @@ def test_scripts_are_told_apart_by_their_flags() -> None:
     assert len(sets) == 6
 
 
+def test_a_resumed_run_that_is_refused_leaves_its_flags(tmp_path: Path) -> None:
+    trained(tmp_path)
+    before = tree(tmp_path)
+    with pytest.raises(KeyError):
+        broken(KeyError(), tmp_path, "--resume", "--seed", "9")
+    after = tree(tmp_path)
+    assert after.pop("log.txt").startswith(before.pop("log.txt"))
+    assert after == before
+    with pytest.raises(KeyError):
+        broken(KeyError(), tmp_path, "--resume", "--lr", "9", meanwhile=lambda: save(tmp_path, 300))
+    assert json.loads((tmp_path / "args.json").read_text())["flags"]["lr"] == 9
+
+
 # C. Kills
 
 
@@ -444,6 +457,16 @@ def test_evaluation_leaves_what_a_living_run_overwrites(tmp_path: Path) -> None:
         assert (tmp_path / earlier.ASIDE / "best").exists()
     begin(tmp_path, new_run=False)
     assert (tmp_path / "best").exists()
+
+
+def test_without_locks_evaluation_puts_nothing_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained(tmp_path)
+    monkeypatch.setattr(lock, "fcntl", None)
+    with another_process(lambda: begin(tmp_path, "--overwrite")):
+        begin(tmp_path, new_run=False)
+        assert (tmp_path / earlier.ASIDE / "best").exists()
 
 
 def test_a_run_that_ended_leaves_no_lock(tmp_path: Path) -> None:

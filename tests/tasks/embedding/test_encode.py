@@ -14,6 +14,7 @@ from plainbert.nn.bert import Bert
 from plainbert.nn.pooling import Pooling
 from plainbert.tasks.embedding.encode import encode, encode_tokens
 from plainbert.text.wordpiece import WordPiece
+from tests.helpers.rounding import rounding, terms_of
 from tests.helpers.small_bert import SENTENCES
 
 TEXTS = [*SENTENCES, ("the heron", "we sat by the river"), ("a", "")]
@@ -49,6 +50,7 @@ def test_matches_one_at_a_time(
     got = encode(prepare(bert), tokenizer, TEXTS, pooling, tokens_per_batch=16)
     assert got.shape == (len(TEXTS), 32 * len(layers))
     assert got.dtype == np.float32
+    terms = terms_of(bert.config)
     for row, text in zip(got, TEXTS, strict=True):
         every, _, mask = one(bert, tokenizer, text, masked)
         hidden = np.concatenate([every[layer] for layer in layers], axis=1)
@@ -58,14 +60,16 @@ def test_matches_one_at_a_time(
             right = getattr(hidden[mask], kind)(0)
         else:
             right = hidden[0 if kind == "first" else -1]
-        np.testing.assert_allclose(row, right, rtol=0, atol=1e-5)
+        np.testing.assert_allclose(row, right, rtol=0, atol=rounding(terms, hidden))
 
 
 def test_pooled_and_normalised(bert: Bert, tokenizer: WordPiece) -> None:
     got = encode(prepare(bert), tokenizer, TEXTS, Pooling("pooled", normalize=True))
     for row, text in zip(got, TEXTS, strict=True):
         right = one(bert, tokenizer, text, False)[1]
-        np.testing.assert_allclose(row, right / np.linalg.norm(right), rtol=0, atol=1e-5)
+        right /= np.linalg.norm(right)
+        atol = rounding(terms_of(bert.config), right)
+        np.testing.assert_allclose(row, right, rtol=0, atol=atol)
 
 
 @pytest.mark.parametrize("masked", [False, True])
@@ -77,7 +81,8 @@ def test_every_token(bert: Bert, tokenizer: WordPiece, masked: bool) -> None:
     for rows, text in zip(got, TEXTS, strict=True):
         every, _, mask = one(bert, tokenizer, text, masked)
         right = np.concatenate([every[-2], every[-1]], axis=1) * mask[:, None]
-        np.testing.assert_allclose(rows, right, rtol=0, atol=1e-5)
+        atol = rounding(terms_of(bert.config), every[-2:])
+        np.testing.assert_allclose(rows, right, rtol=0, atol=atol)
 
 
 def test_layers_above_the_pooled_one_are_not_computed(bert: Bert, tokenizer: WordPiece) -> None:
@@ -92,10 +97,11 @@ def test_layers_above_the_pooled_one_are_not_computed(bert: Bert, tokenizer: Wor
 def test_order_does_not_depend_on_the_batches(bert: Bert, tokenizer: WordPiece) -> None:
     ready = prepare(bert)
     right = encode(ready, tokenizer, TEXTS)
+    atol = rounding(terms_of(bert.config), right)
     for tokens in (1, 7, 50, 5000):
         got = encode(ready, tokenizer, TEXTS[::-1], tokens_per_batch=tokens)[::-1]
         assert ((got[:, None] - right) ** 2).sum(-1).argmin(1).tolist() == list(range(len(TEXTS)))
-        np.testing.assert_allclose(got, right, rtol=0, atol=1e-5)
+        np.testing.assert_allclose(got, right, rtol=0, atol=atol)
 
 
 def test_no_text_no_vector(bert: Bert, tokenizer: WordPiece) -> None:
@@ -108,7 +114,8 @@ def test_cut_texts_are_counted(
     with caplog.at_level(logging.WARNING, "plainbert"):
         got = encode(prepare(bert), tokenizer, ["a a a a a a", "a a a", "a"], max_len=5)
     assert "1 of 3 texts were longer than 5 tokens" in caplog.text
-    np.testing.assert_allclose(got[0], got[1], rtol=0, atol=1e-5)
+    atol = rounding(terms_of(bert.config), got)
+    np.testing.assert_allclose(got[0], got[1], rtol=0, atol=atol)
 
 
 def test_mistakes(bert: Bert, tokenizer: WordPiece, config: object) -> None:

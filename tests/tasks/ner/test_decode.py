@@ -19,9 +19,11 @@ from plainbert.tasks.ner.tags import TagSet
 from plainbert.text.vocab import Vocab
 from plainbert.text.wordpiece import WordPiece
 from tests.helpers import folders
+from tests.helpers.rounding import rounding, terms_of
 
 LABELS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
 TINY = folders.tokenizer()
+ROUNDING = rounding(terms_of(folders.CONFIG))  # of shares
 SENTENCES = [("the", "cat", "ab"), ("a",), ("cat", "\u200b", "aba", "b", "the"), ("c", "c")]
 
 
@@ -62,7 +64,7 @@ def test_words_of_sentences(model: Any, folder: str) -> None:
         right = slow(model, words)
         assert answer.tags == [tag for tag, _ in right]
         assert [word.score for word in answer.words] == pytest.approx(
-            [share for _, share in right], abs=1e-6
+            [share for _, share in right], rel=0, abs=ROUNDING
         )
         assert answer.text == " ".join(words)
         assert tuple(word.text for word in answer.words) == words
@@ -78,7 +80,7 @@ def test_a_text_is_split_and_its_entities_are_pieces_of_it(model: Any, folder: s
     words = ["The", "cat", ",", "ab", "!", "Cat", "aba", "-", "b", "猫", "c"]
     assert [word.text for word in answer.words] == words
     assert [(word.tag, word.score) for word in answer.words] == [
-        (tag, pytest.approx(share, abs=1e-6)) for tag, share in slow(model, tuple(words))
+        (tag, pytest.approx(share, rel=0, abs=ROUNDING)) for tag, share in slow(model, tuple(words))
     ]
     assert answer.entities
     for entity in answer.entities:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from plainbert.containers.npz import Archive
 from plainbert.errors import DataError, UsageError
 from plainbert.tasks.pretraining import build as module
 from plainbert.tasks.pretraining.build import build, plan_jobs
@@ -90,9 +91,10 @@ def test_the_summary_is_what_the_shards_hold(tmp_path: Path) -> None:
     assert summary.cut_tokens > 0
     written = json.loads((tmp_path / "out" / "summary.json").read_text("utf-8"))
     assert written == stated | {
-        "settings": asdict(SETTINGS),
-        "vocab_sha256": texts.tokenizer().vocab.sha256,
-    }
+        "settings": asdict(SETTINGS), "vocab_sha256": texts.tokenizer().vocab.sha256,
+        "parts": {name: Archive(tmp_path / "out" / name).fingerprint
+                  for name in shards(tmp_path / "out")},
+    }  # fmt: skip
     tokenizer = read_tokenizer(tmp_path / "out")
     assert tokenizer.vocab.tokens == texts.tokenizer().vocab.tokens
     assert len(Shards.open([f"{tmp_path}/out/part-*.npz"], tokenizer.vocab)) == sums["instances"]

@@ -21,7 +21,7 @@ from plainbert.tasks.pretraining.shards import Shards, write_shard
 from plainbert.text.vocab import Vocab
 from tests.helpers.npz_files import VOCAB, columns, instances, plain
 
-FUZZ = Path(__file__).with_name("fuzz.py")
+FUZZ = Path(__file__).parents[2] / "helpers" / "fuzz_corpus.py"
 SIZES = (5, 0, 1, 17, 8)
 
 

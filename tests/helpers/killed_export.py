@@ -1,0 +1,98 @@
+"""Kill ``export.py --overwrite`` where it touches the folder: ``killed_export.py FOLDER``."""
+
+from __future__ import annotations
+
+import logging
+import runpy
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from plainbert import checkpoint, files
+from plainbert.errors import UsageError
+from plainbert.export.manifest import Manifest
+from plainbert.export.torch import format as torch_format
+from tests.helpers import folders, kills
+
+ROOT = Path(__file__).resolve().parents[2]
+script: Any = runpy.run_path(str(ROOT / "scripts" / "export" / "export.py"))
+ASIDE = f".out.old{files.PARTIAL}"
+LENGTHS = {"old": 12, "new": 16}
+
+
+def export(model: Path, which: str, place: Path, *words: str) -> None:
+    logging.disable(logging.CRITICAL)
+    script["main"](
+        ["--model_dir", str(model), "--format", "torch", "--output_dir", str(place / "out"),
+         "--max_len", str(LENGTHS[which]), *words]
+    )  # fmt: skip
+
+
+def whole(folder: Path, names: list[str]) -> str:
+    """Which export a folder holds; nothing of it may be missing."""
+    assert sorted(path.name for path in folder.iterdir()) == names
+    assert all(path.stat().st_size for path in folder.iterdir())
+    return {length: which for which, length in LENGTHS.items()}[Manifest.read(folder).max_length]
+
+
+def main(root: Path) -> None:
+    torch.set_num_threads(1)
+    model = checkpoint.write(root / "model", folders.tiny("classification"), folders.tokenizer())
+    begin, place, copy = root / "begin", root / "place", root / "copy"
+    export(model, "old", begin)
+    names = sorted(path.name for path in (begin / "out").iterdir())
+    program = (begin / "out" / torch_format.PORTABLE).read_bytes()
+
+    def write(_: object, folder: Path, __: object) -> None:
+        """The same model again, without tracing it."""
+        (folder / torch_format.PORTABLE).write_bytes(program)
+
+    torch_format.write = write
+    seen: set[tuple[Any, ...]] = set()
+
+    def prepare() -> None:
+        shutil.rmtree(place, ignore_errors=True)
+        shutil.copytree(begin, place)
+
+    def counts(path: Path) -> bool:
+        """What has the export's name or will have it; not what is still being written."""
+        name = path.relative_to(place).parts[0] if place in path.parents else ""
+        return name in ("out", ".out.new", ASIDE)
+
+    def check(number: int) -> None:
+        tops = sorted(path.name for path in place.iterdir())
+        state = (*tops, (place / ASIDE / "manifest.json").exists())
+        if state in seen:
+            return
+        seen.add(state)
+        if "out" in tops:
+            whole(place / "out", names)
+        else:  # between the two renames
+            assert {".out.new", ASIDE} <= set(tops)
+        # The next start, of whatever kind, finds an export.
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(place, copy)
+        with pytest.raises(UsageError, match="needs labelled rows"):
+            script["main"](["--evaluate", str(copy / "out")])
+        whole(copy / "out", names)
+        shutil.rmtree(copy)
+        shutil.copytree(place, copy)
+        with pytest.raises(UsageError, match="out exists"):
+            export(model, "new", copy)
+        whole(copy / "out", names)
+        export(model, "new", copy, "--overwrite")
+        assert whole(copy / "out", names) == "new"
+        assert [path.name for path in copy.iterdir()] == ["out"]
+
+    done = kills.before_each_change(
+        lambda: export(model, "new", place, "--overwrite"), counts, prepare, check
+    )
+    print(f"{done} kills, {len(seen)} states")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,51 @@
+"""Runs that a launcher starts again."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from plainbert.distributed.group import Group
+from plainbert.distributed.world import World
+from plainbert.recipes.shared.ranks import restarted
+
+VERSIONS = {"plainbert": "0.1.0"}
+TORCHRUN = {
+    "RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "h", "TORCHELASTIC_RUN_ID": "a1",
+    "TORCHELASTIC_RESTART_COUNT": "1",
+}  # fmt: skip
+SLURM = {
+    "SLURM_PROCID": "0", "SLURM_STEP_NODELIST": "h", "SLURM_STEP_NUM_TASKS": "1",
+    "SLURM_LOCALID": "0", "SLURM_JOB_ID": "a1", "SLURM_RESTART_COUNT": "1",
+}  # fmt: skip
+MPIRUN = {
+    "OMPI_COMM_WORLD_SIZE": "1", "OMPI_COMM_WORLD_RANK": "0", "OMPI_COMM_WORLD_LOCAL_RANK": "0",
+    "PLAINBERT_RESTART_COUNT": "1", "PLAINBERT_LAUNCH": "a1",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("env", [TORCHRUN, SLURM, MPIRUN], ids=["torchrun", "slurm", "mpirun"])
+def test_only_what_this_launch_began_goes_on(env: dict[str, str], tmp_path: Path) -> None:
+    """An earlier run in the folder, which a first attempt did not come to overwrite, does not."""
+    world = World.current(env)
+    assert (world.attempt, world.launch) == (1, "a1")
+
+    def goes_on(values: dict[str, object] | None, world: World = world) -> tuple[bool, bool, bool]:
+        args = argparse.Namespace(output_dir=str(tmp_path), resume=False, overwrite=True)
+        if values is not None:
+            (tmp_path / "args.json").write_text(json.dumps(values))
+        return restarted(args, Group(world)), args.resume, args.overwrite
+
+    new, go_on = (False, False, True), (True, True, False)
+    begun = {"flags": {}, "versions": VERSIONS, "launch": "a1"}
+    assert goes_on(None) == new
+    assert goes_on(begun) == go_on
+    assert goes_on({**begun, "launch": "b2"}) == new
+    assert goes_on({"flags": {}, "versions": VERSIONS}) == new
+    assert goes_on({"launch": "a1"}) == new  # not written by a run of ours
+    assert goes_on(begun, replace(world, attempt=0)) == new
+    assert goes_on({"flags": {}, "versions": VERSIONS}, replace(world, launch="")) == go_on

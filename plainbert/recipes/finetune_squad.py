@@ -194,7 +194,6 @@ def run(settings: Settings) -> Trained:
     from plainbert.tasks.squad import cache, evaluate
     from plainbert.tasks.squad.decode import Search
     from plainbert.tasks.squad.predict import THRESHOLD, check_positions
-    from plainbert.train.objective import Spans
 
     # Before the run folder is touched: a file that cannot be used must not leave one behind.
     train = None if settings.only_inference else training_set(settings)
@@ -256,7 +255,6 @@ def run(settings: Settings) -> Trained:
                     "max_query_length": limits.max_query_length,
                     "version_2": settings.version_2,
                 },
-                objective=Spans(),
             )
         scores = evaluate.judge(
             model,

@@ -69,8 +69,8 @@ def run(settings: Settings) -> Pretrained:
     from plainbert.recipes.shared.ranks import is_restarted, join
     from plainbert.recipes.shared.start import start
     from plainbert.tasks.pretraining.evaluate import HeldOut, by_step, matrix_rate, profiled
+    from plainbert.tasks.pretraining.objective import PretrainingObjective
     from plainbert.train.loop import fit
-    from plainbert.train.objective import Pretraining
     from plainbert.train.parallel.choose import choose_strategy
 
     with join(settings) as group:
@@ -90,7 +90,7 @@ def run(settings: Settings) -> Pretrained:
             evaluation = None
             if settings.data_eval:
                 held_out = {"eval": data.instances(settings.data_eval, evaluation=True)}
-                evaluation = HeldOut(held_out, Pretraining(not settings.no_nsp), ranks)
+                evaluation = HeldOut(held_out, PretrainingObjective(not settings.no_nsp), ranks)
             if not settings.trains:
                 assert evaluation is not None
                 scores = evaluation(model)
@@ -112,7 +112,9 @@ def run(settings: Settings) -> Pretrained:
                         resume=settings.resume,
                         about={"task": "pretraining", "max_length": int(train.lengths.max())},
                         ranks=ranks,
-                        objective=Pretraining(not settings.no_nsp, not settings.no_compute_acc),
+                        objective=PretrainingObjective(
+                            not settings.no_nsp, not settings.no_compute_acc
+                        ),
                         formatter=line,
                     )
                 if settings.profile:

@@ -41,9 +41,9 @@ class Checkpoints:
 
     Args:
         folder: the run folder.
-        model: what is saved.
-        tokenizer: saved with it.
-        about: for ``plainbert.json``.
+        model: whose weights are saved and loaded.
+        tokenizer: saved with every checkpoint.
+        about: what ``plainbert.json`` says, beside the step.
         settings: how many older checkpoints to keep beside the best and the last, and whether
             they are written while training goes on.
         ranks: how processes share the run.
@@ -71,6 +71,13 @@ class Checkpoints:
         All ranks must call. A kill at any moment leaves either the old state or the new one. In
         the background, the call returns when everything is copied; the next one waits for it. The
         first checkpoint of a run that overwrites another is the end of that one.
+
+        Args:
+            optimizer: whose state is saved.
+            progress: where the run stands.
+
+        Returns:
+            the folder.
 
         Raises:
             CheckpointError: it could not be written, or, in the background, the one before.
@@ -155,7 +162,7 @@ class Checkpoints:
         """Load a checkpoint's weights; :meth:`load_optimizer` brings the rest.
 
         Args:
-            at: its step, which must be the newest; the newest one, whichever, when None.
+            at: step of the checkpoint, which must be the newest; None: the newest, whichever it is.
 
         Returns:
             where the run stood; None, when there is no checkpoint yet.
@@ -168,18 +175,18 @@ class Checkpoints:
         step = torch.tensor([run_folder.newest_step(self.folder) if self.ranks.rank == 0 else 0])
         self.ranks.sum([step])  # rank 0's, for all
         if at is not None and step != at:
-            there = "none" if step < 0 else f"step {int(step)} is the newest"
+            newest = "none" if step < 0 else f"step {int(step)} is the newest"
             raise UsageError(
-                f"{self.folder}: a checkpoint of step {at} was asked for, and {there}. --resume "
+                f"{self.folder}: a checkpoint of step {at} was asked for, and {newest}. --resume "
                 "goes on from the newest; to go back to an earlier one, move the later ones away."
             )
         if step < 0:
             log.warning("%s has no checkpoint yet; starting at step 0.", self.folder)
             return None
         path = self.folder / checkpoint.step_name(int(step))
-        values = files.read_json(path / STATE)
+        fields = files.read_json(path / STATE)
         try:
-            progress = Progress(**{**values, "scaler": Scaler(**values["scaler"])})
+            progress = Progress(**{**fields, "scaler": Scaler(**fields["scaler"])})
         except (KeyError, TypeError) as error:
             raise FormatError(f"{path / STATE} is not a training state: {error}.") from None
         checkpoint.load(self.model, checkpoint.read(path).tensors(), source=str(path))

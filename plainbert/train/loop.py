@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Result:
-    """How a run ended.
+    """The end of a run.
 
     Attributes:
         steps: optimizer updates applied in all.
@@ -69,11 +69,11 @@ def fit(
     Args:
         model: on its device, in float32; trained in place.
         tokenizer: saved with every checkpoint.
-        train: the examples.
+        train: the examples to learn from.
         settings: how to train.
         evaluation: how good the model is; none: there is no ``best``.
         folder: the run folder; None: no checkpoints, no records.
-        about: for ``plainbert.json``.
+        about: what ``plainbert.json`` of every checkpoint says, beside the step.
         resume: go on from the newest checkpoint in ``folder``. On the same machine type, torch
             version, threads and ranks the weights end bit-equal to those of a run without a break.
         ranks: how processes share the steps.

@@ -88,8 +88,11 @@ class Optimizer:
         elif name == "lamb":
             self._inner = Lamb(groups, betas, epsilon, norms)
         else:
+            # AdamW takes the decay off the weight first: the same sum as in bertadam's formula.
             kind = torch.optim.Adam if name == "adam" else torch.optim.AdamW
             self._inner = kind(groups, lr=0.0, betas=betas, eps=epsilon, fused=True)
+        # Now, where torch would wait for the first gradient: a checkpoint is loaded into it before
+        # the first step, and has the state of parameters without gradients too.
         for parameter in self.owned.values():
             self._inner.state[parameter] = self._fresh(parameter)
 

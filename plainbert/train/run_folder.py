@@ -8,6 +8,7 @@ from pathlib import Path
 
 from plainbert import files
 from plainbert.checkpoint import step_name
+from plainbert.containers.weight_files import SAFETENSORS
 from plainbert.errors import UsageError
 from plainbert.infer.evaluation import RESULTS_FILE
 
@@ -34,10 +35,10 @@ def step_of(name: str) -> int | None:
         >>> step_of("step-0001200"), step_of("step-0001200-keep"), step_of("step-1200")
         (1200, None, None)
     """
-    found = re.fullmatch(r"step-([0-9]{7,})", name)
-    if found is None or step_name(int(found[1])) != name:
+    match = re.fullmatch(r"step-([0-9]{7,})", name)
+    if match is None or step_name(int(match[1])) != name:
         return None
-    return int(found[1])
+    return int(match[1])
 
 
 def is_checkpoint(path: Path) -> bool:
@@ -78,7 +79,7 @@ def written(folder: Path) -> list[Path]:
     paths = checkpoints(folder)
     paths += [path for name in LINKS if _is_link(path := folder / name)]
     paths += [path for path in folder.glob("events.out.*") if _EVENTS.fullmatch(path.name)]
-    if (folder / UNTRAINED / "model.safetensors").is_file():
+    if (folder / UNTRAINED / SAFETENSORS).is_file():
         paths.append(folder / UNTRAINED)
     names = (LOG_FILE, METRICS_FILE, RESULTS_FILE, ARGS_FILE)
     return paths + [path for name in names if os.path.lexists(path := folder / name)]

@@ -220,7 +220,7 @@ def ended(children: list[int], patience: float) -> list[int]:
 
 
 def whole_ones(run: Path) -> None:
-    """Every checkpoint with a name has all its weights and slots."""
+    """Every checkpoint with a name has all its weights and its optimizer state."""
     case = Case(optimizer="adamw")
     for path in run.glob("step-*"):
         ours = shared.model(case)

@@ -30,7 +30,6 @@ from plainbert.recipes.shared.results import Trained
 from plainbert.recipes.shared.start import Run, start
 from plainbert.recipes.shared.training_settings import FineTuningFlags
 from plainbert.train.loop import fit
-from plainbert.train.objective import Objective
 from plainbert.train.parallel.choose import choose_strategy
 from plainbert.train.parallel.strategy import ParallelStrategy
 
@@ -97,7 +96,6 @@ class Session:
         *,
         about: dict[str, Any],
         labels: Sequence[str] | None = None,
-        objective: Objective | None = None,
     ) -> tuple[Headed, Path]:
         """Train, and open the model that came out best.
 
@@ -107,7 +105,6 @@ class Session:
             evaluation: scores that choose; without it the last model counts.
             about: for ``plainbert.json``; the model's name is added.
             labels: of the classes, for the model that is opened at the end.
-            objective: what is minimised; the loss of the model's head when not given.
 
         Returns:
             the model, on its device, and its folder.
@@ -122,7 +119,6 @@ class Session:
             resume=self.settings.resume,
             about={**about, "base": name_of(self.settings)},
             ranks=self.ranks,
-            objective=objective,
         )
         chosen = self.folder / ("best" if result.best is not None else "last")
         self.ready.log.info(

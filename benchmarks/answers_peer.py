@@ -58,7 +58,7 @@ def plainbert_train(args: argparse.Namespace) -> Turn:
     model = open_folder(args.model_dir, head="question_answering", fresh_head=True).headed.train()
     optimizer = Optimizer("adamw", model.named_parameters(), 0.0)
     modules = ModuleState(model, torch.bfloat16)
-    stepper = Stepper(model, optimizer, modules, Scaler(), 1.0, objective=Spans())
+    stepper = Stepper(modules, optimizer, Scaler(), 1.0, objective=Spans())
     examples, cpu = Examples(features), torch.device("cpu")
 
     def turn(seed: int) -> float:

@@ -177,7 +177,7 @@ def trained(accumulate, clip=0.1, kind="Pretraining", tokens=False):
     objective = Pretraining(kind == "Pretraining")
     optimizer = Optimizer("sgd", ours.named_parameters())
     modules, scaler = ModuleState(ours, torch.float64), Scaler()
-    stepper = Stepper(ours, optimizer, modules, scaler, clip, 3, objective=objective)
+    stepper = Stepper(modules, optimizer, scaler, clip, 3, objective=objective)
     size = (200 if tokens else GLOBAL) // accumulate
     sampler = Sampler(data.lengths, size, 5, accumulate, tokens=tokens)
     results, masks = [], set()
@@ -249,7 +249,7 @@ def test_the_word_vectors_gradient_is_the_dense_one(kind, dtype, micro):
     objective, data = Pretraining(kind == "Pretraining"), Instances(TEXT)
     modules, other = ModuleState(ours, dtype), ModuleState(plain, dtype)
     optimizer = Optimizer("sgd", ours.named_parameters())
-    Stepper(ours, optimizer, modules, Scaler(), objective=objective)
+    Stepper(modules, optimizer, Scaler(), objective=objective)
     assert ours.bert.embeddings.sparse
     assert (ours.cls.predictions.sink is None) == (dtype is not torch.bfloat16)
 
@@ -284,7 +284,7 @@ def test_frozen_word_vectors_stay_and_the_rest_learns():
     before, dense = words.clone(), ours.cls.predictions.transform.dense.weight.detach().clone()
     optimizer = Optimizer("adamw", ours.named_parameters())
     modules = ModuleState(ours, torch.bfloat16)
-    stepper = Stepper(ours, optimizer, modules, Scaler(), objective=Pretraining())
+    stepper = Stepper(modules, optimizer, Scaler(), objective=Pretraining())
     stepper.step(0, [Instances(TEXT).batch(np.arange(9), 0, CPU)], 0.1)
     assert torch.equal(words, before)
     assert not torch.equal(ours.cls.predictions.transform.dense.weight, dense)
@@ -299,7 +299,7 @@ def test_a_batch_without_masks_or_pairs_is_a_step_all_the_same():
     ours = model()
     optimizer = Optimizer("sgd", ours.named_parameters(), weight_decay=0.0)
     stepper = Stepper(
-        ours, optimizer, ModuleState(ours, torch.float64), Scaler(), objective=Pretraining()
+        ModuleState(ours, torch.float64), optimizer, Scaler(), objective=Pretraining()
     )
     before = {name: each.clone() for name, each in ours.state_dict().items()}
     result = stepper.step(0, [Instances(Empty(4)).batch(np.arange(4), 0, CPU)], 0.1)

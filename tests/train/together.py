@@ -328,7 +328,7 @@ def failing(folder: Path) -> None:
     def attributes(ours):
         """Names by module, without torch's own marks on what FSDP cuts up."""
         return {
-            name: {key for key in vars(module) if "fsdp" not in key}
+            name: {key for key in vars(module) if "fsdp" not in key and "__" not in key}
             for name, module in ours.named_modules()
             if name
         }

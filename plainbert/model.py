@@ -185,7 +185,7 @@ class Model:
                 "with scripts/bert/finetune_classifier.py."
             )
         features = self.features(_rows(texts), max_len, bar)
-        logits = scores.run(model, features, device=self.device, bar=bar)
+        logits = scores.run(model, features, bar=bar)
         answers = decode(logits, () if model.head == "regression" else self.labels)
         return answers[0] if _is_one(texts) else answers
 

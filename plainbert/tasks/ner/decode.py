@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from plainbert.errors import UsageError
 from plainbert.infer import logits as scores
 from plainbert.nn.bert import Bert
-from plainbert.nn.headed import Headed
 from plainbert.tasks.ner.features import WordFeatures, featurize_words
 from plainbert.tasks.ner.tags import OUTSIDE, TagSet, spans
 from plainbert.text.tokenizer import Tokenizer
@@ -87,7 +86,7 @@ class Tagging:
 
 
 def tag(
-    model: Bert | Headed,
+    model: Bert | scores.ComputesLogits,
     tokenizer: Tokenizer,
     texts: Sequence[Sentence],
     tags: TagSet,
@@ -125,7 +124,7 @@ def tag(
         [text[start:end] for start, end in each] for text, each in zip(taken, places, strict=True)
     ]
     features = featurize_words(tokenizer, words, max_len)
-    logits = scores.run_tokens(model, features.features, device=device, bar=bar)
+    logits = scores.run_tokens(model, features.features, bar=bar)
     found = decide(logits, features, tags)
     return [
         _tagging(text, each, *said, entities=tags.entities)

@@ -13,7 +13,7 @@ import torch
 from plainbert import files
 from plainbert.errors import UnknownNameError, UsageError
 from plainbert.infer.evaluation import RESULTS_FILE, Evaluation, Scores, logits
-from plainbert.nn.headed import Headed
+from plainbert.infer.logits import ComputesLogits
 from plainbert.tasks.ner import conll, scores
 from plainbert.tasks.ner.conll import Sentences
 from plainbert.tasks.ner.decode import decide
@@ -87,7 +87,12 @@ def describe(data: Sentences) -> None:
 
 
 def load(
-    data: Sentences, split: str, model: Headed, tokenizer: Tokenizer, tags: TagSet, max_len: int
+    data: Sentences,
+    split: str,
+    model: ComputesLogits,
+    tokenizer: Tokenizer,
+    tags: TagSet,
+    max_len: int,
 ) -> Data:
     """Tokenise one split, and report the tags that the model does not have.
 
@@ -159,7 +164,7 @@ class Tags(Evaluation):
         self.sets, self.tags, self.dtype, self.ranks = sets, tags, dtype, ranks
         self.chooses = metric or known[0]
 
-    def __call__(self, model: Headed) -> Scores:
+    def __call__(self, model: ComputesLogits) -> Scores:
         return {
             split: score(
                 predict(model, data, self.tags, self.dtype, self.ranks), data.gold, self.tags
@@ -169,7 +174,7 @@ class Tags(Evaluation):
 
 
 def predict(
-    model: Headed,
+    model: ComputesLogits,
     data: Data,
     tags: TagSet,
     dtype: torch.dtype = torch.float32,
@@ -191,7 +196,7 @@ def predict(
 
 
 def judge(
-    model: Headed,
+    model: ComputesLogits,
     data: Mapping[str, Data],
     tags: TagSet,
     dtype: torch.dtype,

@@ -11,7 +11,7 @@ import torch
 
 from plainbert import files
 from plainbert.infer.evaluation import RESULTS_FILE, Evaluation, Scores, logits
-from plainbert.nn.headed import Headed
+from plainbert.infer.logits import ComputesLogits
 from plainbert.tasks.squad import scores as metrics
 from plainbert.tasks.squad.data import Squad
 from plainbert.tasks.squad.decode import Answer, Search, answers
@@ -71,7 +71,7 @@ class Answers(Evaluation):
         self.sets, self.search, self.dtype, self.ranks = sets, search, dtype, ranks
         self.chooses = "best_f1" if search.null else "f1"
 
-    def __call__(self, model: Headed) -> Scores:
+    def __call__(self, model: ComputesLogits) -> Scores:
         found = {}
         for split, asked in self.sets.items():
             said = predict(model, asked, self.search, self.dtype, self.ranks)
@@ -80,7 +80,7 @@ class Answers(Evaluation):
 
 
 def predict(
-    model: Headed,
+    model: ComputesLogits,
     asked: Asked,
     search: Search,
     dtype: torch.dtype,
@@ -147,7 +147,7 @@ def score(squad: Squad, found: list[Answer], search: Search, scoring: str) -> di
 
 
 def judge(
-    model: Headed,
+    model: ComputesLogits,
     sets: Mapping[str, Asked],
     search: Search,
     dtype: torch.dtype,

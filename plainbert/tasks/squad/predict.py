@@ -11,7 +11,6 @@ import torch
 from plainbert.errors import UnknownNameError, UsageError
 from plainbert.infer import logits as scores
 from plainbert.nn.bert import Bert
-from plainbert.nn.headed import Headed
 from plainbert.tasks.squad.data import Question
 from plainbert.tasks.squad.decode import Answer, Search, answers
 from plainbert.tasks.squad.windows import Limits, build
@@ -48,7 +47,7 @@ def paired(question: Texts, context: Texts) -> list[Question]:
 
 
 def ask_with(
-    model: Bert | Headed,
+    model: Bert | scores.ComputesLogits,
     tokenizer: Tokenizer,
     questions: Sequence[Question],
     about: Mapping[str, Any],
@@ -114,7 +113,7 @@ def search_of(about: Mapping[str, Any], **given: int | float | None) -> Search:
 
 
 def ask(
-    model: Bert | Headed,
+    model: Bert | scores.ComputesLogits,
     tokenizer: Tokenizer,
     questions: Sequence[Question],
     limits: Limits,
@@ -150,11 +149,11 @@ def ask(
         return []
     windows = build(tokenizer, questions, limits, num_workers=num_workers, bar=bar)
     windows.report("questions")
-    logits = scores.run_tokens(model, windows.features, device=device, bar=bar)
+    logits = scores.run_tokens(model, windows.features, bar=bar)
     return answers(logits, windows, questions, search)
 
 
-def check_positions(limits: Limits, model: Headed) -> None:
+def check_positions(limits: Limits, model: scores.ComputesLogits) -> None:
     """Refuse windows that are longer than what the model has positions for.
 
     Raises:

@@ -21,7 +21,7 @@ from plainbert.nn.pooling import Pooling
 from plainbert.tasks.classification.decode import Prediction, decode
 from plainbert.tasks.embedding import encode as encoding
 from plainbert.tasks.embedding.encode import Vectors, pooling_of
-from plainbert.tasks.ner import decode as tagging
+from plainbert.tasks.ner import predict as tagging
 from plainbert.tasks.ner.decode import Tagging
 from plainbert.tasks.ner.tags import TagSet
 from plainbert.tasks.squad.decode import Answer

@@ -32,7 +32,7 @@ from plainbert.batching.sampler import Sampler
 from plainbert.config import BertConfig
 from plainbert.infer import logits
 from plainbert.nn.heads import Classifier
-from plainbert.train.mixed import Mixed
+from plainbert.train.module_state import ModuleState
 from plainbert.train.optim import Optimizer
 from plainbert.train.step import Scaler, Stepper
 
@@ -88,8 +88,8 @@ def ours(sizes: tuple[int, int, int], features: Features, dtype: torch.dtype) ->
     )
     sampler = Sampler(features.lengths, BATCH, seed=0)
     optimizer = Optimizer("bertadam", model.named_parameters())
-    mixed = Mixed(model, dtype)
-    stepper = Stepper(model.train(), optimizer, mixed, Scaler.of(dtype))
+    modules = ModuleState(model, dtype)
+    stepper = Stepper(model.train(), optimizer, modules, Scaler.of(dtype))
 
     def train() -> None:
         for step in range(sampler.steps_per_epoch):

@@ -18,7 +18,7 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -32,32 +32,27 @@ import report  # noqa: E402
 from plainbert import model_zoo  # noqa: E402
 from plainbert.export import bundle  # noqa: E402
 from plainbert.export.check import check  # noqa: E402
-from plainbert.export.names import TASKS, Options  # noqa: E402
+from plainbert.export.format import Format  # noqa: E402
+from plainbert.export.mxnet.format import MXNetFormat  # noqa: E402
+from plainbert.export.names import TASKS  # noqa: E402
 from plainbert.export.onnx import openvino  # noqa: E402
+from plainbert.export.onnx.format import ONNXFormat  # noqa: E402
+from plainbert.export.savedmodel.format import SavedModelFormat  # noqa: E402
 from plainbert.export.source import Source, source_of  # noqa: E402
+from plainbert.export.torch.format import TorchFormat  # noqa: E402
 from plainbert.text.samples import spread  # noqa: E402
 
 LABELS = {"classification": ("no", "yes"), "ner": ("O", "B-place", "I-place")}
 
 
-@dataclass(frozen=True)
-class Way:
-    """A format with its options."""
-
-    format: str
-    fused: bool = False
-    int8: bool = False
-    compiled: bool = False
-
-
-WAYS = {
-    "MXNet": Way("mxnet"),
-    "MXNet, fused": Way("mxnet", fused=True),
-    "ONNX": Way("onnx"),
-    "ONNX, int8": Way("onnx", int8=True),
-    "TensorFlow": Way("savedmodel"),
-    "torch.export": Way("torch"),
-    "AOTInductor": Way("torch", compiled=True),
+WAYS: dict[str, Format] = {
+    "MXNet": MXNetFormat(),
+    "MXNet, fused": MXNetFormat(fused=True),
+    "ONNX": ONNXFormat(),
+    "ONNX, int8": ONNXFormat(int8=True),
+    "TensorFlow": SavedModelFormat(),
+    "torch.export": TorchFormat(),
+    "AOTInductor": TorchFormat(compiled=True),
 }
 
 
@@ -81,25 +76,21 @@ def measure(
     source: Source, name: str, texts: Sequence[tuple[str, ...]], args: argparse.Namespace
 ) -> dict[str, dict[str, Any]]:
     """Export one model one way; what came of the check, in each runtime that opens it."""
-    way = WAYS[name]
-    python = {"mxnet": args.mxnet, "savedmodel": args.tensorflow}.get(way.format)
-    options = Options(
-        fused=way.fused,
-        int8=way.int8,
-        calibration=tuple(texts),
-        compiled=way.compiled,
-        python=python,
-    )
+    format = WAYS[name]
+    if isinstance(format, MXNetFormat):
+        format = replace(format, python=args.mxnet)
+    elif isinstance(format, SavedModelFormat):
+        format = replace(format, python=args.tensorflow)
+    elif isinstance(format, ONNXFormat):
+        format = replace(format, calibration=tuple(texts))
     with tempfile.TemporaryDirectory() as home:
         folder, start = Path(home) / "exported", perf_counter()
-        written = bundle.export(
-            source, folder, way.format, options, texts=texts, threads=args.threads
-        )
+        written = bundle.export(source, folder, format, texts=texts, threads=args.threads)
         seconds = round(perf_counter() - start, 1)
         found = {name: {**written.check, "export_seconds": seconds}}
-        if way.format == "onnx":
-            with openvino.open_runner(folder, args.threads, int8=way.int8) as runner:
-                other = check(source, runner, texts, way.int8)
+        if isinstance(format, ONNXFormat):
+            with openvino.open_runner(folder, args.threads, int8=format.int8) as runner:
+                other = check(source, runner, texts, format.int8)
             found[name.replace("ONNX", "ONNX in OpenVINO")] = vars(other)
     return {way: {key: short(value) for key, value in each.items()} for way, each in found.items()}
 

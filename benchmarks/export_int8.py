@@ -61,14 +61,14 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def write(source: Any, home: Path, rows: Sequence[tuple[str, ...]]) -> dict[str, tuple[str, str]]:
     """Every file to compare: name to runtime and path."""
     from plainbert.batching.features import featurize
-    from plainbert.export.names import Options
     from plainbert.export.onnx import format, ranges
+    from plainbert.export.onnx.format import ONNXFormat
 
-    share, options = ranges.SHARE, Options(int8=True, calibration=tuple(rows))
+    share, writer = ranges.SHARE, ONNXFormat(int8=True, calibration=tuple(rows))
     for place, value in (("plain", 0.0), ("ours", share)):
         (home / place).mkdir()
         ranges.SHARE = value
-        format.write(source, home / place, options)
+        writer.write(source, home / place)
     logging.getLogger().setLevel(logging.ERROR)  # quantize_* warn about their own defaults
     whole, small = home / "ours" / format.MODEL, home / "ours" / format.INT8
     dynamic, static = home / "dynamic.onnx", home / "static.onnx"

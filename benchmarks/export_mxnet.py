@@ -46,8 +46,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     args = parse_args(argv)
-    from plainbert.export.mxnet import format
-    from plainbert.export.names import Options
+    from plainbert.export.mxnet.format import MXNetFormat
     from plainbert.export.source import Source
     from plainbert.nn.heads import Classifier
     from plainbert.text.vocab import Vocab
@@ -68,8 +67,8 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
                 os.fsync(file.fileno())
 
         seconds = report.interleaved({
-            "separate": lambda: format.write(source, separate, Options()),
-            "fused": lambda: format.write(source, fused, Options(fused=True)),
+            "separate": lambda: MXNetFormat().write(source, separate),
+            "fused": lambda: MXNetFormat(fused=True).write(source, fused),
             "copy": copy,
         }, args.repeats)  # fmt: skip
         sizes = {path.name: path.stat().st_size for path in sorted(separate.iterdir())}

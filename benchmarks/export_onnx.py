@@ -77,8 +77,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     args = parse_args(argv)
     from plainbert import model_zoo
     from plainbert.batching.features import featurize
-    from plainbert.export.names import Options
-    from plainbert.export.onnx import format
+    from plainbert.export.onnx.format import ONNXFormat
     from plainbert.export.source import source_of
     from plainbert.nn.pooling import Pooling
 
@@ -90,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     features = featurize(opened.tokenizer, texts, min(args.max_len, source.max_length))
     with tempfile.TemporaryDirectory() as temporary:
         home = Path(temporary)
-        format.write(source, home, Options())
+        ONNXFormat().write(source, home)
         export_peers_module(folder, home / "peer.onnx")
         batches, singles = home / "batches.npz", home / "singles.npz"
         count = len(export_peer.save(batches, features, args.batch))

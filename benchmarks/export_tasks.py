@@ -40,16 +40,18 @@ import report  # noqa: E402
 from plainbert import files, model_zoo  # noqa: E402
 from plainbert.export.exported import Exported  # noqa: E402
 from plainbert.export.manifest import Manifest  # noqa: E402
-from plainbert.export.onnx import format, openvino  # noqa: E402
+from plainbert.export.onnx import openvino  # noqa: E402
+from plainbert.export.onnx.format import ONNXFormat  # noqa: E402
+from plainbert.export.runner import Runner  # noqa: E402
 from plainbert.infer.prepare import prepare  # noqa: E402
 from plainbert.recipes.shared import exporting  # noqa: E402
 
 NAME, FLOAT = "export_tasks", "float32 in ONNX Runtime"
-RUNTIMES = {
-    FLOAT: (format, False),
-    "int8 in ONNX Runtime": (format, True),
-    "float32 in OpenVINO": (openvino, False),
-    "int8 in OpenVINO": (openvino, True),
+RUNTIMES: dict[str, Callable[[Path, int], Runner]] = {
+    FLOAT: ONNXFormat().open_runner,
+    "int8 in ONNX Runtime": ONNXFormat(int8=True).open_runner,
+    "float32 in OpenVINO": openvino.open_runner,
+    "int8 in OpenVINO": partial(openvino.open_runner, int8=True),
 }
 
 
@@ -99,8 +101,8 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
         )  # fmt: skip
         manifest, opened = Manifest.read(folder), model_zoo.open_folder(args.model_dir)
         models: dict[str, Any] = {"ours": prepare(opened.headed)}
-        for name, (module, int8) in RUNTIMES.items():
-            runner = stack.enter_context(module.open_runner(folder, args.threads, int8=int8))
+        for name, open_runner in RUNTIMES.items():
+            runner = stack.enter_context(open_runner(folder, args.threads))
             models[name] = Exported(runner, opened.model.config, opened.head, manifest.max_length)
         evaluation, rows = exporting.evaluation_of(words, manifest, models[FLOAT], opened.tokenizer)
         scores = {name: evaluation(model)["dev"] for name, model in models.items()}

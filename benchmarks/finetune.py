@@ -110,7 +110,7 @@ def plainbert_pass(features: Features, bucket: bool) -> Pass:
     from plainbert.batching.batch import Examples
     from plainbert.batching.sampler import Sampler
     from plainbert.model_zoo import open_folder
-    from plainbert.train.mixed import Mixed
+    from plainbert.train.module_state import ModuleState
     from plainbert.train.optim import Optimizer
     from plainbert.train.step import Scaler, Stepper
 
@@ -118,7 +118,7 @@ def plainbert_pass(features: Features, bucket: bool) -> Pass:
         MODEL, head="classification", labels=("0", "1"), fresh_head=True
     ).model.train()
     optimizer = Optimizer("bertadam", model.named_parameters())
-    stepper = Stepper(model, optimizer, Mixed(model, torch.bfloat16), Scaler(), 1.0)
+    stepper = Stepper(model, optimizer, ModuleState(model, torch.bfloat16), Scaler(), 1.0)
     examples, cpu = Examples(features), torch.device("cpu")
 
     def run(seed: int) -> None:

@@ -30,7 +30,7 @@ class Batch:
     Attributes:
         ids: (T,), int64.
         types: segment of each token; (T,), int64.
-        layout: where each sequence lies.
+        layout: where each sequence lies among the tokens.
         labels: (B,) or (B, ...), or (T,) if there is one for each token; or None.
         index: row of each sequence in the features; (B,).
     """
@@ -55,9 +55,10 @@ def collate(
 
     Args:
         features: the data set.
-        index: rows; (B,), at least one.
-        device: where the tensors go.
-        bucket_lengths: see :class:`~plainbert.nn.layout.Packed`.
+        index: rows of the data set; (B,), at least one.
+        device: where the tensors of the batch go.
+        bucket_lengths: give attention few different lengths, for training, at the cost of some
+            padding; False: equal lengths attend without any.
     """
     lengths = features.lengths[index]
     order = np.argsort(lengths, kind="stable")
@@ -76,10 +77,10 @@ class Examples:
     """A labelled data set, as the training loop wants it.
 
     Args:
-        features: with labels.
+        features: the rows, with labels.
 
     Raises:
-        UsageError: they have none.
+        UsageError: the features have no labels.
     """
 
     def __init__(self, features: Features) -> None:
@@ -105,10 +106,10 @@ def inference_batches(
 
     Args:
         lengths: tokens of each row; (N,).
-        tokens_per_batch: at most so many tokens; a longer row is a batch of its own.
+        tokens_per_batch: most tokens of a batch; a longer row is a batch of its own.
 
     Returns:
-        rows of each batch, each (B,).
+        the rows of every batch; (B,) each.
 
     Raises:
         UsageError: ``tokens_per_batch`` is not positive.

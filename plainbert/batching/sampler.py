@@ -12,6 +12,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from plainbert import ragged
 from plainbert.errors import UsageError
 
 MEGA = 50  # global batches whose examples are sorted by length together
@@ -33,13 +34,13 @@ class Sampler:
         lengths: tokens of each example; (N,).
         batch_size: examples of one micro-batch on one rank, or its tokens. A global batch, the
             examples of one optimizer step, has ``batch_size * accumulate * ranks``.
-        seed: same seed, same order.
+        seed: of the order; nothing else is random.
         accumulate: micro-batches per step.
         ranks: processes that share a step.
-        bucket: False leaves out the sorting by length.
+        bucket: whether batches hold examples of similar length; False: any.
         tokens: ``batch_size`` counts tokens: batches of short examples have more of them.
-        global_size: of the global batch, when it is not the product of the three: it is dealt out
-            to the same number of parts.
+        global_size: examples (or tokens) of the global batch, when that is not ``batch_size *
+            accumulate * ranks``; they are dealt out to as many micro-batches.
 
     Raises:
         UsageError: there are no examples, or a size is not positive.
@@ -147,24 +148,28 @@ class Sampler:
         ids = self._ids(epoch, block)
         batches = int(firsts[block + 1] - firsts[block])
         # Raw bits and a stable sort: numpy promises these for every version, not `permutation`.
+        # A single block has no number: its order is the one that runs had before there were blocks.
         key = [self.seed, epoch] if len(firsts) == 2 else [self.seed, epoch, block + 1]
         bits = np.random.PCG64(np.random.SeedSequence(key))
         ids = ids[np.argsort(bits.random_raw(len(ids)), kind="stable")]
+        # Batches that may come in any order. A last one that is too small for that is cut off
+        # before the sorting, so that it is not always the longest examples that are in it.
         full = batches if self.tokens else len(ids) // self.global_size
         if not self.bucket:
             return ids, self._cuts(ids, batches)
-        end = len(ids) if self.tokens else full * self.global_size  # what is left comes last
+        end = len(ids) if self.tokens else full * self.global_size
+        # Sorted within MEGA batches only: sorted as a whole, an example would meet none but those
+        # of its own length.
         mega = -(-len(ids) * MEGA // batches) if self.tokens else MEGA * self.global_size
         for start in range(0, end, mega):
             part = ids[start : min(start + mega, end)]
             part[:] = part[np.argsort(self.lengths[part], kind="stable")]
         cuts = self._cuts(ids, batches)
+        # Lengths must not rise along an epoch, so the batches are shuffled too.
         order = np.argsort(bits.random_raw(full), kind="stable") if full else np.arange(0)
         order = np.concatenate([order, np.arange(full, batches)])
         sizes = np.diff(cuts)[order]
-        ends = sizes.cumsum()
-        places = np.repeat(cuts[:-1][order] - ends + sizes, sizes) + np.arange(len(ids))
-        return ids[places], np.concatenate([[0], ends])
+        return ids[ragged.ranges(cuts[:-1][order], sizes)], ragged.offsets(sizes)
 
     def _cuts(self, ids: NDArray[np.int64], batches: int) -> NDArray[np.int64]:
         """Where each batch of a block begins, and the end; (batches + 1,)."""

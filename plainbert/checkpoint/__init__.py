@@ -10,9 +10,10 @@ from plainbert.checkpoint.writer import (
     step_name,
     write,
     write_folder,
+    write_into,
 )
 
 __all__ = [
     "Blank", "Checkpoint", "LoadReport", "load", "point_best", "point_last", "read",
-    "remove_leftovers", "step_name", "write", "write_folder",
+    "remove_leftovers", "step_name", "write", "write_folder", "write_into",
 ]  # fmt: skip

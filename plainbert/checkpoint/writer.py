@@ -56,13 +56,34 @@ def write(
         UsageError: the folder exists.
         CheckpointError: the vocabulary does not fit the model, or a weight is not finite.
     """
-    about = dict(about or {})
-    config = _described(model, config or cast(BertConfig, model.config))
-    if config.architectures == (HEADS["multiple_choice"].architecture,):
-        about.setdefault("num_choices", cast(Any, model).num_choices)
+    config, about = _description(model, config, about)
     if tensors is None:
         tensors = model.state_dict()
     return write_folder(folder, tensors, tokenizer, config, about)
+
+
+def write_into(
+    folder: Path,
+    model: nn.Module,
+    tokenizer: Tokenizer,
+    about: Mapping[str, Any],
+    tensors: Mapping[str, Tensor],
+) -> None:
+    """Write what :func:`write` writes into a folder that exists already, beside other files.
+
+    Args:
+        folder: an existing folder; whoever created it sees to it that it appears whole.
+        model: a model with a head.
+        tokenizer: what the model was trained with.
+        about: for ``plainbert.json``, as :func:`write` takes it.
+        tensors: the model's state dict.
+
+    Raises:
+        CheckpointError: the vocabulary does not fit the model, or a weight is not finite.
+    """
+    config, about = _description(model, None, about)
+    config = _checked(tensors, tokenizer, config, about, str(folder))
+    _write_files(folder, tensors, tokenizer, config, about)
 
 
 def write_folder(
@@ -94,9 +115,32 @@ def write_folder(
             finite.
         FormatError: a tensor is not of a floating point type.
     """
-    from plainbert.checkpoint.tensor_files import write_tensors
-
     about = dict(about or {})
+    config = _checked(tensors, tokenizer, config, about, str(folder))
+    with files.new_folder(folder) as partial:
+        _write_files(partial, tensors, tokenizer, config, about)
+    return Path(folder)
+
+
+def _description(
+    model: nn.Module, config: BertConfig | None, about: Mapping[str, Any] | None
+) -> tuple[BertConfig, dict[str, Any]]:
+    """What ``config.json`` and ``plainbert.json`` say of a model."""
+    about = dict(about or {})
+    config = _described(model, config or cast(BertConfig, model.config))
+    if config.architectures == (HEADS["multiple_choice"].architecture,):
+        about.setdefault("num_choices", cast(Any, model).num_choices)
+    return config, about
+
+
+def _checked(
+    tensors: Mapping[str, Tensor],
+    tokenizer: Tokenizer,
+    config: BertConfig,
+    about: Mapping[str, Any],
+    source: str,
+) -> BertConfig:
+    """The config with the tensors' type, once all is seen to fit together."""
     extra = {key: value for key, value in config.extra.items() if key != "torch_dtype"}
     for tensor in tensors.values():
         extra["dtype"] = str(tensor.dtype).removeprefix("torch.")
@@ -104,21 +148,31 @@ def write_folder(
     config = config.replace(extra=extra)
     repeated = sorted(set(about) & set(config.to_dict()))
     assert not repeated, f"config.json owns {repeated}"
-    check_vocabulary(len(tokenizer.vocab), config.vocab_size, str(folder))
+    check_vocabulary(len(tokenizer.vocab), config.vocab_size, source)
     shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    check_sizes(config, shapes, str(folder))
+    check_sizes(config, shapes, source)
     check_values(tensors)
-    with files.new_folder(folder) as partial:
-        config.save(partial / "config.json")
-        if about:
-            files.write_json(partial / "plainbert.json", about)
-        # transformers refuses files that do not say which library's tensors they hold.
-        write_tensors(partial / "model.safetensors", tensors, {"format": "pt"})
-        tokenizer.save(partial)
-        length = about.get("max_length") or config.max_position_embeddings
-        sentence = Sentence(about.get("pooling"), bool(about.get("normalize")), length)
-        write_sentence(partial, sentence, config.hidden_size)
-    return Path(folder)
+    return config
+
+
+def _write_files(
+    folder: Path,
+    tensors: Mapping[str, Tensor],
+    tokenizer: Tokenizer,
+    config: BertConfig,
+    about: Mapping[str, Any],
+) -> None:
+    from plainbert.checkpoint.tensor_files import write_tensors
+
+    config.save(folder / "config.json")
+    if about:
+        files.write_json(folder / "plainbert.json", about)
+    # transformers refuses files that do not say which library's tensors they hold.
+    write_tensors(folder / "model.safetensors", tensors, {"format": "pt"})
+    tokenizer.save(folder)
+    length = about.get("max_length") or config.max_position_embeddings
+    sentence = Sentence(about.get("pooling"), bool(about.get("normalize")), length)
+    write_sentence(folder, sentence, config.hidden_size)
 
 
 def check_vocabulary(pieces: int, rows: int, source: str) -> None:

@@ -21,7 +21,8 @@ from plainbert.formats.gluonnlp.flat import is_flat
 from plainbert.model_zoo import LoadedModel
 from plainbert.model_zoo.convert import convert
 from plainbert.model_zoo.stored import ForeignCheckpoint
-from plainbert.runtimes.find import execute, find_python
+from plainbert.runtimes.find import find_python
+from plainbert.runtimes.programs import execute
 
 PROGRAMS = Path(__file__).parent
 

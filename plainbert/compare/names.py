@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from plainbert.runtimes.find import MXNET, TENSORFLOW, Runtime
+from plainbert.runtimes.runtime import MXNET, TENSORFLOW, Runtime
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from typing import Any
 from plainbert import __version__, files
 from plainbert.errors import CheckpointError, FormatError, UnknownNameError
 from plainbert.export.check import Check
-from plainbert.export.names import FORMATS, INPUTS, TASKS, Options
+from plainbert.export.format import Format
+from plainbert.export.names import FORMATS, INPUTS, TASKS
 from plainbert.export.source import Source
 
 NAME = "manifest.json"
@@ -27,10 +28,10 @@ class Manifest:
         lower: whether text is lower-cased; ``tokenizer.json`` does it.
         labels: of classes or tags, by id.
         output: shape and meaning of what the model gives.
-        pooling: of vectors.
+        pooling: how vectors are made of the tokens'; None for other tasks.
         quantized: whether there is an int8 model, and it is the one that was checked.
         about: what the source's own folder says, such as how windows are cut.
-        check: see :class:`plainbert.export.check.Check`.
+        check: fields of :class:`plainbert.export.check.Check`, of the model that was written.
         plainbert: version that wrote it.
     """
 
@@ -69,13 +70,14 @@ class Manifest:
         values = files.read_json(path)
         values.pop("inputs", None)
         try:
-            found = cls(**{**values, "labels": tuple(values["labels"])})
+            manifest = cls(**{**values, "labels": tuple(values["labels"])})
         except (TypeError, KeyError) as error:
             raise FormatError(f"{path} is no manifest of an export: {error}.") from None
-        for kind, name, known in (("format", found.format, FORMATS), ("task", found.task, TASKS)):
-            if name not in known:
-                raise UnknownNameError(kind, str(name), known)
-        return found
+        if manifest.format not in FORMATS:
+            raise UnknownNameError("format", str(manifest.format), FORMATS)
+        if manifest.task not in TASKS:
+            raise UnknownNameError("task", str(manifest.task), TASKS)
+        return manifest
 
 
 def is_export(folder: Path) -> bool:
@@ -87,8 +89,14 @@ def is_export(folder: Path) -> bool:
     return {"format", "task", "check", "plainbert"} <= values.keys()
 
 
-def describe(source: Source, format: str, options: Options, check: Check) -> Manifest:
-    """The manifest of an export."""
+def describe(source: Source, format: Format, check: Check) -> Manifest:
+    """The manifest of an export.
+
+    Args:
+        source: the model that was exported.
+        format: what it was written by.
+        check: what came of comparing it with its source.
+    """
     count = len(source.labels)
     width = source.config.hidden_size
     output = {
@@ -101,17 +109,17 @@ def describe(source: Source, format: str, options: Options, check: Check) -> Man
     if source.config.problem_type == "multi_label_classification":
         output = f"logits (B, {count}): the sigmoid of each gives its probability"
     pooling = source.pooling
-    made = None if pooling is None else {**asdict(pooling), "layers": list(pooling.layers)}
+    settings = None if pooling is None else {**asdict(pooling), "layers": list(pooling.layers)}
     return Manifest(
-        format,
+        format.info.name,
         source.task,
         source.name,
         source.max_length,
         source.tokenizer.lower,
         source.labels,
         output,
-        made,
-        options.int8,
+        settings,
+        format.quantized,
         dict(source.about),
         asdict(check),
     )

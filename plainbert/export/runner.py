@@ -21,14 +21,15 @@ class Runner(Protocol):
         """The outputs of one padded batch.
 
         Args:
-            ids: (B, L)
+            ids: (B, L), ids of the tokens; any at padding.
             types: (B, L), segment of each token.
-            mask: (B, L), 1 at tokens.
+            mask: (B, L), 1 at tokens, 0 at padding.
 
         Returns:
             what :meth:`plainbert.export.source.Source.module` returns, from the exported file.
         """
 
-    def __enter__(self) -> Self: ...
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(self, *error: Any) -> None: ...

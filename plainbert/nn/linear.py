@@ -1,7 +1,8 @@
 """Linear maps whose training runs in a 16-bit type while their weights stay in float32.
 
-Autocast would convert every weight in every forward pass. Here :mod:`plainbert.train.mixed` keeps
-a 16-bit copy of the matrices, ``low``, and refreshes it once per optimizer step.
+Autocast would convert every weight in every forward pass. Here
+:mod:`plainbert.train.module_state` keeps a 16-bit copy of the matrices, ``low``, and refreshes it
+once per optimizer step.
 """
 
 from __future__ import annotations

@@ -2,56 +2,41 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-
-from plainbert.batching.sampler import Sampler
 from plainbert.errors import UsageError
 from plainbert.infer.evaluation import Evaluation, Scores
 from plainbert.nn.headed import Headed
 from plainbert.text.tokenizer import Tokenizer
-from plainbert.train.checkpoints import Checkpoints, Progress, check_order
+from plainbert.train.checkpoints import Checkpoints
+from plainbert.train.data_order import check_order, order_of, sampler_of
+from plainbert.train.module_state import ModuleState
 from plainbert.train.monitor import LogFormatter, Monitor, by_epoch
 from plainbert.train.objective import Objective
 from plainbert.train.optim import Optimizer
 from plainbert.train.parallel.strategy import ALONE, ParallelStrategy
+from plainbert.train.progress import Progress
 from plainbert.train.schedules import schedule
 from plainbert.train.settings import Settings
-from plainbert.train.step import Scaler, Stepper, sparse_words
+from plainbert.train.step import Scaler, Stepper
+from plainbert.train.training_set import TrainingSet
 
 log = logging.getLogger(__name__)
 
 
-class Data(Protocol):
-    """What a run is trained on.
-
-    Attributes:
-        lengths: tokens of each example; (N,).
-        identity: what a resumed run compares, to see that it is the same data.
-    """
-
-    lengths: NDArray[Any]
-    identity: dict[str, Any]
-
-    def batch(self, index: NDArray[np.int64], epoch: int, device: torch.device) -> Any:
-        """Some examples as the objective wants them, with a ``layout`` and a length."""
-
-
 @dataclass(frozen=True)
 class Result:
-    """How a run ended.
+    """The end of a run.
 
     Attributes:
         steps: optimizer updates applied in all.
         best: best score, None when nothing was evaluated.
-        best_step: where it was reached.
+        best_step: step at which the best score was reached.
         scores: of the last evaluation: set to metric to score.
         stopped_early: whether patience ran out.
         history: (step, scores) of every evaluation of this process.
@@ -68,7 +53,7 @@ class Result:
 def fit(
     model: Headed,
     tokenizer: Tokenizer,
-    train: Data,
+    train: TrainingSet,
     settings: Settings,
     *,
     evaluation: Evaluation | None = None,
@@ -77,39 +62,38 @@ def fit(
     resume: bool = False,
     ranks: ParallelStrategy = ALONE,
     objective: Objective | None = None,
-    line: LogFormatter = by_epoch,
+    formatter: LogFormatter = by_epoch,
 ) -> Result:
-    """Train a model.
+    """Train a model; however that ends, nothing but the weights differs afterwards.
 
     Args:
         model: on its device, in float32; trained in place.
         tokenizer: saved with every checkpoint.
-        train: the examples.
+        train: the examples to learn from.
         settings: how to train.
         evaluation: how good the model is; none: there is no ``best``.
         folder: the run folder; None: no checkpoints, no records.
-        about: for ``plainbert.json``.
+        about: what ``plainbert.json`` of every checkpoint says, beside the step.
         resume: go on from the newest checkpoint in ``folder``. On the same machine type, torch
             version, threads and ranks the weights end bit-equal to those of a run without a break.
         ranks: how processes share the steps.
         objective: what is minimised; the loss of the model's labels when not given.
-        line: how a line of the log reads.
+        formatter: how a line of the log reads.
 
     Raises:
         UsageError: ``resume`` without a folder.
         DivergedError: gradients stayed infinite or undefined.
         CheckpointError: the checkpoint to resume is of another run.
     """
-    run = _Run(model, tokenizer, train, settings, evaluation, folder, about, ranks)
-    run.begin(resume, objective, line)
-    try:
-        return run.go()
-    finally:
-        run.monitor.close()
-        sparse_words(model, None)
-        run.mixed.remove()
-        ranks.release()
-        model.eval()
+    folder = None if folder is None else Path(folder)
+    checkpoints = None
+    if folder is not None:
+        checkpoints = Checkpoints(folder, model, tokenizer, about, settings, ranks)
+    with ModuleState(model, ranks=ranks) as modules:
+        run = _Run(modules, model, train, settings, evaluation, folder, checkpoints)
+        run.begin(resume, objective, formatter)
+        with contextlib.closing(run.monitor):
+            return run.go()
 
 
 class _Run:
@@ -117,26 +101,23 @@ class _Run:
 
     def __init__(
         self,
+        modules: ModuleState,
         model: Headed,
-        tokenizer: Tokenizer,
-        train: Data,
+        train: TrainingSet,
         settings: Settings,
         evaluation: Evaluation | None,
-        folder: str | Path | None,
-        about: dict[str, Any] | None,
-        ranks: ParallelStrategy,
+        folder: Path | None,
+        checkpoints: Checkpoints | None,
     ) -> None:
-        self.model, self.train, self.settings, self.evaluation = model, train, settings, evaluation
-        self.folder = None if folder is None else Path(folder)
-        self.checkpoints = None
-        if self.folder:
-            self.checkpoints = Checkpoints(self.folder, model, tokenizer, about, settings, ranks)
-        self.ranks, self.device = ranks, next(model.parameters()).device
+        self.modules, self.model, self.ranks = modules, model, modules.ranks
+        self.train, self.settings, self.evaluation = train, settings, evaluation
+        self.folder, self.checkpoints = folder, checkpoints
+        self.device = next(model.parameters()).device
         self.history: list[tuple[int, Scores]] = []
         self.saved = -1  # step of the last checkpoint
 
-    def begin(self, resume: bool, objective: Objective | None, line: LogFormatter) -> None:
-        """Make the parts, and load the state of a run to be continued."""
+    def begin(self, resume: bool, objective: Objective | None, formatter: LogFormatter) -> None:
+        """Create the parts, and load the state of a run to be continued."""
         settings, ranks = self.settings, self.ranks
         first = settings.first_step if settings.start_step is None else settings.start_step
         self.progress = Progress(step=first, scaler=Scaler.of(settings.dtype))
@@ -144,11 +125,12 @@ class _Run:
             raise UsageError("to resume a run, name its folder.")
         if self.checkpoints and not resume:
             self.checkpoints.check_empty()
-        elif self.checkpoints and (found := self.checkpoints.resume(settings.start_step)):
-            self.progress, self.saved = found, found.step
-            if found.step == settings.first_step:  # an earlier phase's: its slots, no more
-                self.progress = Progress(step=found.step, scaler=found.scaler)
-        self.mixed = ranks.prepare(self.model, settings.dtype)
+        elif self.checkpoints and (stored := self.checkpoints.resume(settings.start_step)):
+            self.progress, self.saved = stored, stored.step
+            if stored.step == settings.first_step:  # an earlier phase's: its optimizer state only
+                self.progress = Progress(step=stored.step, scaler=stored.scaler)
+        # The weights are loaded, and may be cut up now; the optimizer is given what is left here.
+        self.modules.prepare(settings.dtype)
         named = ranks.parameters(self.model)
         self.optimizer = Optimizer(
             settings.optimizer,
@@ -159,13 +141,13 @@ class _Run:
             norms=ranks.norms,
         )
         if self.checkpoints is not None and self.saved >= 0:
-            self.checkpoints.load_slots(self.optimizer, self.saved)
+            self.checkpoints.load_optimizer(self.optimizer, self.saved)
         if self.progress.step < settings.first_step:
             raise UsageError(
                 f"the first phase should have {settings.first_step} steps, and its last checkpoint "
                 f"is of step {self.progress.step}: finish it, or give its real number of steps."
             )
-        self.sampler = self._sampler()
+        self.sampler = sampler_of(self.train, settings, ranks.size, self.progress)
         self.total = settings.first_step + (
             settings.training_steps or settings.epochs * self.sampler.steps_per_epoch
         )
@@ -177,24 +159,15 @@ class _Run:
             settings.schedule_power,
             settings.schedule_cycles,
         )
-        check_order(
-            self.progress,
-            {
-                **self.train.identity,
-                "seed": settings.seed,
-                "bucket": settings.group_by_length,
-                "by_tokens": settings.use_avg_len,
-                "per_step": self.sampler.global_size,
-                "first_step": settings.first_step,
-            },
-        )
+        order = order_of(self.train, settings, self.sampler)
+        check_order(self.progress.order, order)
         if self.checkpoints:
             self.checkpoints.tidy()
-        self.progress.ranks = ranks.size
+        self.progress.order, self.progress.ranks = order, ranks.size
         self.stepper = Stepper(
             self.model,
             self.optimizer,
-            self.mixed,
+            self.modules,
             self.progress.scaler,
             settings.max_grad_norm,
             settings.seed,
@@ -206,9 +179,9 @@ class _Run:
             self.total,
             self.sampler.steps_per_epoch,
             settings.log_interval,
-            self.progress.step,
-            settings.first_step,
-            line,
+            start=self.progress.step,
+            first=settings.first_step,
+            formatter=formatter,
             enabled=ranks.rank == 0,
         )
         log.info(
@@ -223,33 +196,6 @@ class _Run:
             self.total - settings.first_step,
         )
 
-    def _sampler(self) -> Sampler:
-        """The order of the data; on another number of ranks, the global batch stays."""
-        settings, ranks = self.settings, self.ranks.size
-        accumulate = settings.accumulate
-        size = settings.batch_size * accumulate * ranks
-        began = self.progress.order.get("per_step", size)
-        if began != size and self.progress.ranks != ranks:
-            size, accumulate = began, -(-began // (settings.batch_size * ranks))
-            log.warning(
-                "the run began with %d ranks and goes on with %d: to keep %d per step, each takes "
-                "%d forward passes.",
-                self.progress.ranks,
-                ranks,
-                size,
-                accumulate,
-            )
-        return Sampler(
-            self.train.lengths,
-            settings.batch_size,
-            settings.seed,
-            accumulate,
-            ranks,
-            settings.group_by_length,
-            settings.use_avg_len,
-            size,
-        )
-
     def go(self) -> Result:
         """Step until the end, or until patience runs out."""
         progress, settings = self.progress, self.settings
@@ -258,12 +204,10 @@ class _Run:
             batches, idle = self._batches(progress.step - settings.first_step)
             lr = settings.lr * self.schedule(progress.step - settings.first_step)
             result = self.stepper.step(progress.step, batches, lr, idle)
-            progress.step += 1
-            if result.applied:
-                for name, value in result.losses.items():
-                    progress.losses[name] = progress.losses.get(name, 0.0) + value
-                progress.steps += 1
-            self.monitor.step(result, progress, lr)
+            progress.add(result)
+            self.monitor.count(result, progress.step)
+            if self.monitor.due(progress.step):
+                self.monitor.write_line(progress.step, progress.means(), lr, result.norm)
             better = self._due(settings.eval_steps) and self._evaluate()
             if better or self._due(settings.save_steps):
                 self._save()
@@ -282,7 +226,7 @@ class _Run:
         )
 
     def _batches(self, step: int) -> tuple[list[Any], int]:
-        """This rank's micro-batches, and how many at the end are only there for company."""
+        """This rank's micro-batches, and how many at the end are idle: run, but not counted."""
         sampler, epoch = self.sampler, self.sampler.epoch(step)
         ids = [part for part in sampler.batch(step, self.ranks.rank) if len(part)]
         idle = 0
@@ -308,18 +252,14 @@ class _Run:
         if self.evaluation is None:
             return False
         progress, start = self.progress, time.perf_counter()
-        found = self.evaluation(self.model)
+        results = self.evaluation(self.model)
         self.model.train()
-        self.history.append((progress.step, found))
-        values = [scores[self.evaluation.chooses] for scores in found.values()]
-        score = sum(values) / len(values)
-        better = progress.best is None or self.evaluation.better * (score - progress.best) > 0
-        if better:
-            progress.best, progress.best_step = score, progress.step
-        progress.waiting = 0 if better else progress.waiting + 1
-        for split, scores in found.items():
-            shown = ", ".join(f"{name}:{value:.4f}" for name, value in scores.items())
-            log.info("step %d, %s: validation metrics:%s", progress.step, split, shown)
+        self.history.append((progress.step, results))
+        values = [scores[self.evaluation.chooses] for scores in results.values()]
+        better = progress.rate(sum(values) / len(values), self.evaluation.better)
+        for split, scores in results.items():
+            metrics = ", ".join(f"{name}:{value:.4f}" for name, value in scores.items())
+            log.info("step %d, %s: validation metrics:%s", progress.step, split, metrics)
             self.monitor.record(
                 progress.step, {f"{split}/{name}": value for name, value in scores.items()}
             )

@@ -14,7 +14,6 @@ from typing import Any
 from tqdm import tqdm
 
 from plainbert import files
-from plainbert.train.checkpoints import Progress
 from plainbert.train.run_folder import METRICS_FILE
 from plainbert.train.step import StepResult
 
@@ -28,20 +27,20 @@ class StepLog:
     Attributes:
         step: steps applied in all.
         epoch: pass over the data, from 0.
-        place: steps of the epoch so far.
-        steps_per_epoch: in all.
+        step_in_epoch: steps of the epoch so far.
+        steps_per_epoch: steps of a whole epoch.
         steps: since the last line.
-        losses: mean of each, and accuracies where there are.
-        lr: of the last step.
-        norm: of its gradient.
+        losses: mean of each loss, and of each accuracy where there are some, by name.
+        lr: learning rate of the last step.
+        norm: of the gradient of the last step.
         seconds: since the last line.
-        examples: since then, of all ranks.
-        tokens: since then, of all ranks.
+        examples: sequences since the last line, of all ranks.
+        tokens: of those sequences.
     """
 
     step: int
     epoch: int
-    place: int
+    step_in_epoch: int
     steps_per_epoch: int
     steps: int
     losses: dict[str, float]
@@ -56,15 +55,15 @@ class StepLog:
 LogFormatter = Callable[[StepLog], tuple[str, dict[str, float]]]
 
 
-def by_epoch(now: StepLog) -> tuple[str, dict[str, float]]:
+def by_epoch(entry: StepLog) -> tuple[str, dict[str, float]]:
     """The line of GluonNLP's fine-tuning scripts."""
-    shown = "".join(f"{name}={value:.4f}, " for name, value in now.losses.items())
-    speed = now.examples / now.seconds
+    losses = "".join(f"{name}={value:.4f}, " for name, value in entry.losses.items())
+    speed = entry.examples / entry.seconds
     line = (
-        f"[Epoch {now.epoch} Batch {now.place}/{now.steps_per_epoch}] {shown}lr={now.lr:.7f}, "
-        f"norm={now.norm:.3f}, throughput={speed:.1f} samples/s"
+        f"[Epoch {entry.epoch} Batch {entry.step_in_epoch}/{entry.steps_per_epoch}] {losses}"
+        f"lr={entry.lr:.7f}, norm={entry.norm:.3f}, throughput={speed:.1f} samples/s"
     )
-    return line, {"samples_per_second": speed, "tokens_per_second": now.tokens / now.seconds}
+    return line, {"samples_per_second": speed, "tokens_per_second": entry.tokens / entry.seconds}
 
 
 class Monitor:
@@ -77,7 +76,7 @@ class Monitor:
         interval: steps between two lines.
         start: step that the run continues after; later records of ``metrics.jsonl`` are dropped.
         first: number of the first step, where it is not 0.
-        line: how a line reads.
+        formatter: how a line reads.
         enabled: False silences everything.
     """
 
@@ -89,55 +88,69 @@ class Monitor:
         interval: int,
         start: int = 0,
         first: int = 0,
-        line: LogFormatter = by_epoch,
+        formatter: LogFormatter = by_epoch,
         enabled: bool = True,
     ) -> None:
         self.steps_per_epoch, self.interval, self.first = steps_per_epoch, interval, first
-        self.line, self.enabled = line, enabled
+        self.formatter, self.enabled = formatter, enabled
         self._path = folder / METRICS_FILE if folder is not None and enabled else None
         if self._path is not None:
             self._keep_until(self._path, start)
         self._board = _tensorboard(folder, start) if folder is not None and enabled else None
-        shown = enabled and sys.stderr.isatty()
+        hidden = not (enabled and sys.stderr.isatty())
         self._bar = tqdm(
-            total=total_steps, initial=start, desc="train", unit="step", disable=not shown
+            total=total_steps, initial=start, desc="train", unit="step", disable=hidden
         )
         self.restart_clock()
 
-    def step(self, result: StepResult, progress: Progress, lr: float) -> None:
-        """Take note of one step; ``progress`` already counts it and holds the losses so far."""
+    def count(self, result: StepResult, step: int) -> None:
+        """Take note of one step.
+
+        Args:
+            result: what the step did.
+            step: steps applied in all, this one among them.
+        """
         self._bar.update()
         self._examples += result.examples
         self._tokens += result.tokens
         self._steps += 1
         if not result.applied and self.enabled:
-            log.warning("step %d: gradients are not finite; the step is skipped.", progress.step)
-        epoch, place = divmod(progress.step - self.first - 1, self.steps_per_epoch)
-        if progress.step % self.interval and place + 1 != self.steps_per_epoch:
-            return
-        seconds = max(time.perf_counter() - self._since, 1e-9)
-        losses = {name: sum_ / progress.steps for name, sum_ in progress.losses.items()}
-        now = StepLog(
-            progress.step,
-            epoch,
-            place + 1,
-            self.steps_per_epoch,
-            self._steps,
-            losses,
-            lr,
-            result.norm,
-            seconds,
-            self._examples,
-            self._tokens,
+            log.warning("step %d: gradients are not finite; the step is skipped.", step)
+
+    def due(self, step: int) -> bool:
+        """Whether a line is due after a step: every ``interval`` steps, and after each epoch."""
+        return step % self.interval == 0 or (step - self.first) % self.steps_per_epoch == 0
+
+    def write_line(self, step: int, losses: dict[str, float], lr: float, norm: float) -> None:
+        """Write a line of the log, and its numbers, on the steps since the line before.
+
+        Args:
+            step: steps applied in all.
+            losses: mean of each loss and accuracy, by name.
+            lr: learning rate of the last step.
+            norm: of the gradient of the last step.
+        """
+        epoch, place = divmod(step - self.first - 1, self.steps_per_epoch)
+        entry = StepLog(
+            step=step,
+            epoch=epoch,
+            step_in_epoch=place + 1,
+            steps_per_epoch=self.steps_per_epoch,
+            steps=self._steps,
+            losses=losses,
+            lr=lr,
+            norm=norm,
+            seconds=max(time.perf_counter() - self._since, 1e-9),
+            examples=self._examples,
+            tokens=self._tokens,
         )
-        line, numbers = self.line(now)
+        line, numbers = self.formatter(entry)
         if self.enabled:
             log.info("%s", line)
         if losses:
             name, value = next(iter(losses.items()))
             self._bar.set_postfix({name: f"{value:.4f}"}, refresh=False)
-        self.record(progress.step, {**losses, "lr": lr, "norm": result.norm, **numbers})
-        progress.losses, progress.steps = {}, 0
+        self.record(step, {**losses, "lr": lr, "norm": norm, **numbers})
         self.restart_clock()
 
     def restart_clock(self) -> None:

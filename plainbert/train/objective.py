@@ -14,11 +14,11 @@ from plainbert.nn.names import IGNORE
 
 
 class Sums(NamedTuple):
-    """What a forward pass found, added up over its batch.
+    """What a forward pass yields, added up over its batch.
 
     Attributes:
         losses: one scalar for each of the objective's names.
-        hits: right predictions, one scalar for each name; none when nobody asked.
+        hits: right predictions, one scalar for each of the objective's accuracies.
     """
 
     losses: list[Tensor]
@@ -30,9 +30,12 @@ class Objective(ABC):
 
     Attributes:
         names: of the losses, for the log.
+        accuracies: names of the shares of right predictions, one for each loss; none where they
+            are not counted.
     """
 
     names: tuple[str, ...]
+    accuracies: tuple[str, ...] = ()
 
     @abstractmethod
     def counts(self, batch: Any) -> list[int]:
@@ -84,7 +87,7 @@ class Pretraining(Objective):
 
     def __init__(self, sentences: bool = True, accuracy: bool = True) -> None:
         self.names = ("mlm_loss", "nsp_loss") if sentences else ("mlm_loss",)
-        self.accuracy = accuracy
+        self.accuracies = ("mlm_acc", "nsp_acc")[: len(self.names)] if accuracy else ()
 
     def counts(self, batch: Any) -> list[int]:
         words = len(batch.words)
@@ -98,7 +101,7 @@ class Pretraining(Objective):
         if len(self.names) == 2:
             losses.append(cross_entropy(logits.sentences, batch.sentences).total)
             hits.append((logits.sentences.argmax(1) == batch.sentences).sum())
-        return Sums(losses, hits if self.accuracy else [])
+        return Sums(losses, hits if self.accuracies else [])
 
 
 def divided(losses: Sequence[Tensor], counts: Sequence[float], scale: float) -> Tensor:

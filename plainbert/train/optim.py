@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from plainbert.errors import CheckpointError, UnknownNameError
 from plainbert.train.names import OPTIMIZERS
-from plainbert.train.parallel.parts import Part
+from plainbert.train.parallel.tensor_shard import TensorShard
 
 # torch divides by 1 - beta ** step: that is exactly 1 here, and a float32 counts no further.
 UNCORRECTED = 1e9
@@ -27,7 +27,7 @@ def decays(parameter: Tensor) -> bool:
 
 
 class Optimizer:
-    """An optimizer by name; its slots are plain tensors under the parameters' names.
+    """An optimizer by name; its state is plain tensors under the parameters' names.
 
     Args:
         name: one of :data:`plainbert.train.names.OPTIMIZERS`.
@@ -38,7 +38,7 @@ class Optimizer:
         owned: names of the parameters to update, when other ranks update the others; all when
             not given.
         norms: norm of each of several tensors; another one than torch's where the parameters are
-            parts of larger ones.
+            shards of larger ones.
 
     Raises:
         UnknownNameError: there is no such optimizer.
@@ -61,19 +61,26 @@ class Optimizer:
         if name not in OPTIMIZERS:
             raise UnknownNameError("optimizer", name, OPTIMIZERS)
         self.name = name
-        self.parameters = {key: each for key, each in parameters if each.requires_grad}
-        self.owned = {
-            key: each for key, each in self.parameters.items() if owned is None or key in owned
+        self.parameters = {
+            key: parameter for key, parameter in parameters if parameter.requires_grad
         }
-        self._full: dict[str, Tensor] = {}
+        self.owned = {
+            key: parameter
+            for key, parameter in self.parameters.items()
+            if owned is None or key in owned
+        }
+        self._buffers: dict[str, Tensor] = {}  # gradients that are kept from step to step
         self._correct = name != "bertadam"
         groups: list[dict[str, Any]] = [
             {
-                "params": [each for each in self.owned.values() if decays(each) is on],
-                "weight_decay": weight_decay if on else 0.0,
+                "params": [
+                    parameter for parameter in self.owned.values() if decays(parameter) is decayed
+                ],
+                "weight_decay": weight_decay if decayed else 0.0,
             }
-            for on in (True, False)
+            for decayed in (True, False)
         ]
+        # torch takes no empty group; a rank may own nothing at all, and then needs one.
         groups = [group for group in groups if group["params"]] or groups[:1]
         self._inner: torch.optim.Optimizer
         if name == "sgd":
@@ -81,8 +88,11 @@ class Optimizer:
         elif name == "lamb":
             self._inner = Lamb(groups, betas, epsilon, norms)
         else:
+            # AdamW takes the decay off the weight first: the same sum as in bertadam's formula.
             kind = torch.optim.Adam if name == "adam" else torch.optim.AdamW
             self._inner = kind(groups, lr=0.0, betas=betas, eps=epsilon, fused=True)
+        # Now, where torch would wait for the first gradient: a checkpoint is loaded into it before
+        # the first step, and has the state of parameters without gradients too.
         for parameter in self.owned.values():
             self._inner.state[parameter] = self._fresh(parameter)
 
@@ -103,39 +113,40 @@ class Optimizer:
         """Forget the gradients."""
         for parameter in self.parameters.values():
             parameter.grad = None
-        for full in self._full.values():
-            full.zero_()
+        for buffer in self._buffers.values():
+            buffer.zero_()
 
     def gradients(self) -> list[Tensor]:
         """Gradients of all parameters that have one, in a fixed order, sparse ones filled up.
 
-        Filling up means copying into one tensor that is kept: a vocabulary's gradient is so large
+        Filling up means copying into one buffer that is kept: a vocabulary's gradient is so large
         that fresh memory for it, at every step, costs more than the step's matrix products.
         """
         for name, parameter in self.parameters.items():
             if parameter.grad is not None and parameter.grad.is_sparse:
                 rows = parameter.grad.coalesce()
-                full = self.kept_gradient(name)
-                parameter.grad = full.index_add_(0, rows.indices()[0], rows.values())
-        return [each.grad for each in self.parameters.values() if each.grad is not None]
+                buffer = self.gradient_buffer(name)
+                parameter.grad = buffer.index_add_(0, rows.indices()[0], rows.values())
+        gradients = [parameter.grad for parameter in self.parameters.values()]
+        return [gradient for gradient in gradients if gradient is not None]
 
-    def kept_gradient(self, name: str) -> Tensor:
-        """A tensor of zeros, to which sparse gradients of a parameter are added."""
-        if name not in self._full:
-            self._full[name] = torch.zeros_like(self.parameters[name])
-        return self._full[name]
+    def gradient_buffer(self, name: str) -> Tensor:
+        """Where sparse gradients of a parameter are added up; zeros when a step begins."""
+        if name not in self._buffers:
+            self._buffers[name] = torch.zeros_like(self.parameters[name])
+        return self._buffers[name]
 
     def state(self) -> dict[str, Tensor]:
-        """Slots as ``slot.parameter``; shared memory, not copies."""
+        """Tensors by ``kind.parameter``, as ``exp_avg.bert...``; shared memory, not copies."""
         return {
-            f"{slot}.{name}": value
+            f"{kind}.{name}": tensor
             for name, parameter in self.owned.items()
-            for slot, value in self._inner.state[parameter].items()
-            if isinstance(value, Tensor)
+            for kind, tensor in self._inner.state[parameter].items()
+            if isinstance(tensor, Tensor)
         }
 
-    def slots(self) -> set[str]:
-        """Names of the slots of all parameters, those of other ranks too."""
+    def state_names(self) -> set[str]:
+        """Names in the state of all ranks together."""
         kinds = () if self.name == "sgd" else ("step", "exp_avg", "exp_avg_sq")
         return {f"{kind}.{name}" for name in self.parameters for kind in kinds}
 
@@ -146,23 +157,23 @@ class Optimizer:
             CheckpointError: the names or shapes are another optimizer's or another model's.
         """
         own = self.state()
-        sizes = {key: tuple(each.shape) for key, each in tensors.items()}
-        self.check(sizes, {key: Part.whole(each) for key, each in own.items()})
+        sizes = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
+        self.check(sizes, {key: TensorShard.whole(tensor) for key, tensor in own.items()})
         with torch.no_grad():
             for key, value in own.items():
                 value.copy_(tensors[key])
 
-    def check(self, sizes: Mapping[str, tuple[int, ...]], own: Mapping[str, Part]) -> None:
-        """Refuse slots of another optimizer or another model.
+    def check(self, sizes: Mapping[str, tuple[int, ...]], own: Mapping[str, TensorShard]) -> None:
+        """Refuse the state of another optimizer or another model.
 
         Args:
-            sizes: of all stored slots, those of other ranks too.
-            own: this rank's.
+            sizes: size of every stored tensor, those of other ranks too.
+            own: this rank's shards.
 
         Raises:
             CheckpointError: names or sizes differ.
         """
-        wrong = sorted(self.slots() ^ set(sizes))
+        wrong = sorted(self.state_names() ^ set(sizes))
         wrong += [key for key in own if key in sizes and own[key].size != sizes[key]]
         if wrong:
             raise CheckpointError(
@@ -171,13 +182,14 @@ class Optimizer:
             )
 
     def _divide(self, divisor: float) -> None:
-        self.gradients()
-        gradients = [each.grad for each in self.owned.values() if each.grad is not None]
+        self.gradients()  # fills sparse ones up: torch's fused kernels take none
+        grads = [parameter.grad for parameter in self.owned.values()]
+        gradients = [grad for grad in grads if grad is not None]
         inner: Any = self._inner
         inner.grad_scale = inner.found_inf = None
         if divisor == 1.0 or not gradients:
             return
-        if self.name != "lamb" and all(each.dtype is torch.float32 for each in gradients):
+        if self.name != "lamb" and all(grad.dtype is torch.float32 for grad in gradients):
             # The fused kernels divide on the way, by a float32, as torch's own GradScaler has them.
             inner.grad_scale = torch.tensor(divisor, device=gradients[0].device)
             inner.found_inf = torch.zeros_like(inner.grad_scale)
@@ -188,7 +200,7 @@ class Optimizer:
         if self.name == "sgd":
             return {}
         return {
-            # Where torch keeps it: beside the parameter for the fused kernels.
+            # On the device where torch keeps it: beside the parameter for the fused kernels.
             "step": torch.tensor(0.0 if self._correct else UNCORRECTED, device=parameter.device),
             "exp_avg": torch.zeros_like(parameter),
             "exp_avg_sq": torch.zeros_like(parameter),
@@ -217,13 +229,13 @@ class Lamb(torch.optim.Optimizer):
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """Update every parameter that has a gradient."""
         for group in self.param_groups:
-            parameters = [each for each in group["params"] if each.grad is not None]
+            parameters = [parameter for parameter in group["params"] if parameter.grad is not None]
             if not parameters:
                 continue
-            grads = [each.grad for each in parameters]
+            grads = [parameter.grad for parameter in parameters]
             first, second, steps = (
-                [self.state[each][slot] for each in parameters]
-                for slot in ("exp_avg", "exp_avg_sq", "step")
+                [self.state[parameter][kind] for parameter in parameters]
+                for kind in ("exp_avg", "exp_avg_sq", "step")
             )
             torch._foreach_add_(steps, 1)
             beta1, beta2 = group["betas"]
@@ -237,6 +249,7 @@ class Lamb(torch.optim.Optimizer):
             updates = torch._foreach_div(first, 1 - beta1**count)
             torch._foreach_div_(updates, roots)
             torch._foreach_add_(updates, parameters, alpha=group["weight_decay"])
+            # Weights and updates in one call: with FSDP every call is a message to all ranks.
             sizes = list(self._norms([*parameters, *updates]))
             pairs = zip(sizes[: len(updates)], sizes[len(updates) :], strict=True)
             trust = [torch.where((w > 0) & (u > 0), w / u, 1.0) for w, u in pairs]

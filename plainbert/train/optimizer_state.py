@@ -1,4 +1,4 @@
-"""The optimizer's slots of a single process, or of ranks that all have the same, in one file."""
+"""The optimizer state of a single process, or of ranks that all have the same, in one file."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from plainbert import files
 from plainbert.errors import FormatError
 
 
-def write_slots(path: Path, slots: Mapping[str, Tensor]) -> None:
-    """Write whole slots to one file."""
-    save_file(dict(slots), path)
+def write_state(path: Path, state: Mapping[str, Tensor]) -> None:
+    """Write whole tensors to one file."""
+    save_file(dict(state), path)
     # The library lets nobody else read it.
     files.share(path)
 
 
-def read_slots(path: Path) -> dict[str, Tensor]:
-    """Map what :func:`write_slots` wrote.
+def read_state(path: Path) -> dict[str, Tensor]:
+    """Map what :func:`write_state` wrote.
 
     Raises:
         FormatError: the file is garbled.

@@ -34,10 +34,10 @@ def step_of(name: str) -> int | None:
         >>> step_of("step-0001200"), step_of("step-0001200-keep"), step_of("step-1200")
         (1200, None, None)
     """
-    found = re.fullmatch(r"step-([0-9]{7,})", name)
-    if found is None or step_name(int(found[1])) != name:
+    match = re.fullmatch(r"step-([0-9]{7,})", name)
+    if match is None or step_name(int(match[1])) != name:
         return None
-    return int(found[1])
+    return int(match[1])
 
 
 def is_checkpoint(path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""What one training run is told; every field has a flag of the same meaning."""
+"""The settings of one training run; every field has a flag of the same meaning."""
 
 from __future__ import annotations
 
@@ -21,24 +21,25 @@ class Settings:
         batch_size: examples of one forward pass on one rank, or its tokens.
         use_avg_len: whether ``batch_size`` counts tokens.
         accumulate: forward passes summed into one optimizer step.
-        group_by_length: whether the examples of a step have similar lengths; see
-            :class:`plainbert.batching.sampler.Sampler`.
+        group_by_length: whether the examples of a step have similar lengths, as
+            :class:`plainbert.batching.sampler.Sampler` groups them.
         optimizer: one of :data:`plainbert.train.names.OPTIMIZERS`.
         lr: peak learning rate.
         epsilon: added to the root of the second moment.
-        weight_decay: none on biases and norms.
+        weight_decay: per step and unit of learning rate; biases and norms have none.
         max_grad_norm: gradients are scaled down to this global norm; 0 does not clip.
         schedule: one of :data:`plainbert.train.names.SCHEDULES`.
-        warmup_ratio: share of the steps, in [0, 1).
-        end_lr: rate at which the schedule ends.
+        warmup_ratio: share of the steps in which the rate rises, in [0, 1).
+        end_lr: learning rate at which the schedule ends.
         schedule_power: exponent of the polynomial schedule.
-        schedule_cycles: see :func:`plainbert.train.schedules.schedule`.
+        schedule_cycles: falls of the polynomial schedule, or waves of the cosine one; None: 1 fall,
+            half a wave.
         dtype: of the encoder's matrix products; weights are float32 whatever it is.
-        seed: of the order of the data and of dropout.
+        seed: of the order of the data, and of dropout.
         eval_steps: evaluate every so many steps; None: after every epoch.
         save_steps: write a checkpoint every so many steps; None: after every epoch.
-        keep_checkpoints: beside the best and the last one.
-        async_checkpoints: write them while training goes on.
+        keep_checkpoints: older checkpoints to keep, beside the best and the last one.
+        async_checkpoints: write checkpoints while training goes on.
         early_stop: stop after so many evaluations without a better score; None: never.
         log_interval: steps between two lines of the log.
     """

@@ -1,6 +1,6 @@
-"""Optimizer slots on disk, every rank writing the parts it holds.
+"""Optimizer state on disk, every rank writing the shards it holds.
 
-The files are safetensors, which also say where in the whole each part lies: any number of ranks,
+The files are safetensors, which also say where in the whole each shard lies: any number of ranks,
 however they share, reads what it needs. Nothing is pickled to disk or unpickled from it.
 """
 
@@ -40,15 +40,15 @@ from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import save
 
 from plainbert.errors import CheckpointError, FormatError
-from plainbert.train.parallel.parts import Part
+from plainbert.train.parallel.tensor_shard import TensorShard
 
 
-def write_parts(folder: Path, parts: Mapping[str, Part], group: Any) -> None:
-    """Write the parts of all ranks; returns when all of them are on disk.
+def write_shards(folder: Path, shards: Mapping[str, TensorShard], group: Any) -> None:
+    """Write the shards of all ranks; returns when all of them are on disk.
 
     Args:
         folder: on a disk that all ranks share.
-        parts: of this rank, on the CPU. What several ranks hold is written by one of them.
+        shards: of this rank, on the CPU. What several ranks hold is written by one of them.
         group: a process group that nothing else uses meanwhile; None for a single process.
 
     Raises:
@@ -58,7 +58,7 @@ def write_parts(folder: Path, parts: Mapping[str, Part], group: Any) -> None:
     try:
         with _alone():
             save(
-                dict(parts),
+                dict(shards),
                 storage_writer=writer,
                 planner=_SavePlanner(),
                 process_group=group,
@@ -78,27 +78,27 @@ def read_sizes(folder: Path) -> dict[str, tuple[int, ...]]:
     Raises:
         FormatError: a file is garbled.
     """
-    return {name: tuple(found.size) for name, found in _metadata(folder).items()}
+    return {name: tuple(stored.size) for name, stored in _metadata(folder).items()}
 
 
-def read_parts(folder: Path, parts: Mapping[str, Part]) -> None:
-    """Fill parts with what was written, in place; no other rank is asked.
+def read_shards(folder: Path, shards: Mapping[str, TensorShard]) -> None:
+    """Fill shards with what was written, in place; no other rank is asked.
 
     Args:
-        folder: of :func:`write_parts`.
-        parts: names and sizes as :func:`read_sizes` has them.
+        folder: of :func:`write_shards`.
+        shards: names and sizes as :func:`read_sizes` has them.
 
     Raises:
         FormatError: a file is garbled, or one is missing.
     """
-    found = _metadata(folder)
-    lost = [name for name, part in parts.items() if not _covered(part, found[name].chunks)]
+    stored = _metadata(folder)
+    lost = [name for name, shard in shards.items() if not _covered(shard, stored[name].chunks)]
     if lost:
         raise FormatError(f"{folder} lacks a part of {lost[0]} ({len(lost)} in all).")
     try:
         with _alone():
             load(
-                dict(parts),
+                dict(shards),
                 storage_reader=HuggingFaceStorageReader(str(folder)),
                 planner=_LoadPlanner(),
                 no_dist=True,
@@ -108,7 +108,7 @@ def read_parts(folder: Path, parts: Mapping[str, Part]) -> None:
 
 
 class _SavePlanner(DefaultSavePlanner):
-    """torch's, for :class:`Part` in place of its own kinds of sharded tensors."""
+    """torch's, for :class:`TensorShard` in place of its own kinds of sharded tensors."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -120,12 +120,12 @@ class _SavePlanner(DefaultSavePlanner):
         return self.plan
 
     def lookup_object(self, index: MetadataIndex) -> Tensor:
-        part: Part = self.state_dict[index.fqn]
-        return part.tensor.contiguous()
+        shard: TensorShard = self.state_dict[index.fqn]
+        return shard.tensor.contiguous()
 
 
 class _LoadPlanner(DefaultLoadPlanner):
-    """The same, for reading."""
+    """torch's, for reading into :class:`TensorShard`."""
 
     def set_up_planner(
         self,
@@ -139,52 +139,52 @@ class _LoadPlanner(DefaultLoadPlanner):
     def create_local_plan(self) -> LoadPlan:
         assert self.metadata is not None
         items: list[ReadItem] = []
-        for name, part in self.state_dict.items():
+        for name, shard in self.state_dict.items():
             stored = self.metadata.state_dict_metadata[name]
             assert isinstance(stored, TensorStorageMetadata)
-            items += create_read_items_for_chunk_list(name, stored, [_chunk(part)])
+            items += create_read_items_for_chunk_list(name, stored, [_chunk(shard)])
         return LoadPlan(items)
 
     def lookup_tensor(self, index: MetadataIndex) -> Tensor:
-        part: Part = self.state_dict[index.fqn]
-        return part.tensor
+        shard: TensorShard = self.state_dict[index.fqn]
+        return shard.tensor
 
 
-def _chunk(part: Part) -> ChunkStorageMetadata:
-    return ChunkStorageMetadata(torch.Size(part.offsets), part.tensor.shape)
+def _chunk(shard: TensorShard) -> ChunkStorageMetadata:
+    return ChunkStorageMetadata(torch.Size(shard.offsets), shard.tensor.shape)
 
 
-def _write_item(name: str, part: Part) -> WriteItem:
+def _write_item(name: str, shard: TensorShard) -> WriteItem:
     data = TensorWriteData(
-        _chunk(part), TensorProperties.create_from_tensor(part.tensor), torch.Size(part.size)
+        _chunk(shard), TensorProperties.create_from_tensor(shard.tensor), torch.Size(shard.size)
     )
     kind = WriteItemType.SHARD
-    return WriteItem(MetadataIndex(name, torch.Size(part.offsets)), kind, tensor_data=data)
+    return WriteItem(MetadataIndex(name, torch.Size(shard.offsets)), kind, tensor_data=data)
 
 
 def _metadata(folder: Path) -> dict[str, TensorStorageMetadata]:
     try:
-        found = HuggingFaceStorageReader(str(folder)).read_metadata()
+        metadata = HuggingFaceStorageReader(str(folder)).read_metadata()
     except (Exception, CheckpointException) as error:  # safetensors' classes are undocumented
         raise FormatError(f"{folder} cannot be read: {_reason(error)}.") from None
     return {
-        name: each
-        for name, each in found.state_dict_metadata.items()
-        if isinstance(each, TensorStorageMetadata)
+        name: stored
+        for name, stored in metadata.state_dict_metadata.items()
+        if isinstance(stored, TensorStorageMetadata)
     }
 
 
-def _covered(part: Part, chunks: list[ChunkStorageMetadata]) -> bool:
-    """Whether the stored chunks, which do not overlap, fill a part."""
+def _covered(shard: TensorShard, chunks: list[ChunkStorageMetadata]) -> bool:
+    """Whether the stored chunks, which do not overlap, fill a shard."""
     shared = 0
-    own = list(zip(part.offsets, part.tensor.shape, strict=True))
+    own = list(zip(shard.offsets, shard.tensor.shape, strict=True))
     for chunk in chunks:
         volume = 1
         stored = zip(chunk.offsets, chunk.sizes, strict=True)
         for (start, length), (first, size) in zip(own, stored, strict=True):
             volume *= max(0, min(start + length, first + size) - max(start, first))
         shared += volume
-    return shared == part.tensor.numel()
+    return shared == shard.tensor.numel()
 
 
 @contextlib.contextmanager

@@ -9,14 +9,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor
 
 from plainbert.errors import PlainBertError
-from plainbert.nn.bert import Embeddings
 from plainbert.nn.headed import Headed
-from plainbert.nn.pretraining_heads import MaskedLM
 from plainbert.train.memory import keep_freed
-from plainbert.train.mixed import Mixed
+from plainbert.train.module_state import ModuleState
 from plainbert.train.objective import Labels, Objective, divided
 from plainbert.train.optim import Optimizer
 from plainbert.train.parallel.strategy import ALONE, ParallelStrategy
@@ -66,15 +64,16 @@ class StepResult:
     """What one step did, over all ranks.
 
     Attributes:
-        losses: mean of each loss over the global batch, by name; and, where the objective counts
-            them, the share of right predictions, ``acc`` in place of ``loss``.
+        losses: mean of each loss over the global batch, by name.
+        accuracies: share of right predictions, by name, where the objective counts them.
         norm: of the gradient, before clipping.
         examples: sequences.
-        tokens: of them.
+        tokens: of all sequences.
         applied: False when the gradients were not finite and the weights stayed.
     """
 
     losses: dict[str, float]
+    accuracies: dict[str, float]
     norm: float
     examples: int
     tokens: int
@@ -83,7 +82,7 @@ class StepResult:
     @property
     def loss(self) -> float:
         """Sum of the losses."""
-        return sum(loss for name, loss in self.losses.items() if name.endswith("loss"))
+        return sum(self.losses.values())
 
 
 class Stepper:
@@ -92,7 +91,7 @@ class Stepper:
     Args:
         model: in training mode, on its device.
         optimizer: of the model's parameters.
-        mixed: the model's 16-bit copies.
+        modules: what training keeps on the model's modules.
         scaler: of the loss.
         max_grad_norm: 0 does not clip.
         seed: of dropout.
@@ -104,21 +103,21 @@ class Stepper:
         self,
         model: Headed,
         optimizer: Optimizer,
-        mixed: Mixed,
+        modules: ModuleState,
         scaler: Scaler,
         max_grad_norm: float = 1.0,
         seed: int = 0,
         ranks: ParallelStrategy = ALONE,
         objective: Objective | None = None,
     ) -> None:
-        self.model, self.optimizer, self.mixed, self.scaler = model, optimizer, mixed, scaler
+        self.model, self.optimizer, self.modules, self.scaler = model, optimizer, modules, scaler
         self.max_grad_norm, self.seed, self.ranks = max_grad_norm, seed, ranks
         self.objective = objective or Labels()
         self.failed = 0  # steps in a row
         if next(model.parameters()).device.type == "cpu":
             keep_freed()
-            if ranks.size == 1:
-                sparse_words(model, optimizer)
+            if ranks.size == 1:  # several ranks add dense gradients up
+                modules.gather_word_gradients(optimizer)
 
     def step(self, number: int, batches: Sequence[Any], lr: float, idle: int = 0) -> StepResult:
         """One update.
@@ -136,47 +135,78 @@ class Stepper:
         Raises:
             DivergedError: this was the ``PATIENCE``-th step in a row without finite gradients.
         """
-        device = next(self.model.parameters()).device
-        busy = batches[: len(batches) - idle]
-        kinds = len(self.objective.names)
-        counted = torch.zeros(kinds + 2, dtype=torch.float64)
-        for batch in busy:
-            own = [*self.objective.counts(batch), len(batch), batch.layout.num_tokens]
-            counted += torch.tensor(own, dtype=torch.float64)
-        self.ranks.sum([counted])
-        *counts, examples, tokens = counted.tolist()
-        sums = torch.zeros(2 * kinds, dtype=torch.float64, device=device)
-        for micro, batch in enumerate(batches):
-            _seed(self.seed, number, micro, self.ranks.rank)
-            self.ranks.before_forward(micro == len(batches) - 1)
-            found = self.objective.sums(self.model, batch)
-            weight = 1.0 if micro < len(busy) else 0.0
-            divided(found.losses, counts, self.scaler.scale * weight).backward()
-            if weight:
-                with torch.no_grad():
-                    for place, value in enumerate((*found.losses, *found.hits)):
-                        sums[place] += value
+        busy = len(batches) - idle
+        counts, examples, tokens = self._count(batches[:busy])
+        sums = self._sum_losses(number, batches, busy, counts)
         gradients = self.optimizer.gradients()
         self.ranks.sum([sums])
         self.ranks.sum_gradients(gradients)
+        # Of the sum: norms of the ranks' own gradients would not add up to it. It is also how a
+        # rank learns that another one's gradients are not finite, so that all skip the same steps.
         norm = self.ranks.norm(gradients) / self.scaler.scale
         finite = math.isfinite(norm)
         if finite:
             excess = norm / self.max_grad_norm if self.max_grad_norm else 1.0
             self.optimizer.step(lr, self.scaler.scale * max(1.0, excess))
             self.ranks.share_weights()
-            self.mixed.refresh()
+            self.modules.refresh()
             self.failed = 0
         else:
             self.optimizer.drop_gradients()
             self._count_failure(number, lr)
         self.scaler.update(finite)
-        means = [total / max(1.0, n) for total, n in zip(sums.tolist(), counts * 2, strict=True)]
-        losses = dict(zip(self.objective.names, means, strict=False))
-        if len(batches) and found.hits:
-            shares = zip(self.objective.names, means[kinds:], strict=True)
-            losses |= {name.replace("loss", "acc"): share for name, share in shares}
-        return StepResult(losses, norm, int(examples), int(tokens), finite)
+        names, accuracies = self.objective.names, self.objective.accuracies
+        means = [
+            total / max(1.0, count)
+            for total, count in zip(
+                sums.tolist(), [*counts, *counts[: len(accuracies)]], strict=True
+            )
+        ]
+        return StepResult(
+            losses=dict(zip(names, means, strict=False)),
+            accuracies=dict(zip(accuracies, means[len(names) :], strict=True)),
+            norm=norm,
+            examples=int(examples),
+            tokens=int(tokens),
+            applied=finite,
+        )
+
+    def _count(self, batches: Sequence[Any]) -> tuple[list[float], float, float]:
+        """What the losses are divided by, examples and tokens of the global batch.
+
+        Before any forward pass: each backward pass must already know what its loss is divided by,
+        and no rank can tell from its own batches.
+        """
+        counted = torch.zeros(len(self.objective.names) + 2, dtype=torch.float64)
+        for batch in batches:
+            own = [*self.objective.counts(batch), len(batch), batch.layout.num_tokens]
+            counted += torch.tensor(own, dtype=torch.float64)
+        self.ranks.sum([counted])
+        *counts, examples, tokens = counted.tolist()
+        return counts, examples, tokens
+
+    def _sum_losses(
+        self, number: int, batches: Sequence[Any], busy: int, counts: list[float]
+    ) -> Tensor:
+        """Run all micro-batches forward and backward; sums of losses, then of right predictions."""
+        kinds = len(self.objective.names) + len(self.objective.accuracies)
+        device = next(self.model.parameters()).device
+        sums = torch.zeros(kinds, dtype=torch.float64, device=device)
+        for micro, batch in enumerate(batches):
+            # Anew for every micro-batch: dropout then depends on nothing but the place in the run,
+            # and a resumed run draws what the unbroken one drew.
+            _seed(self.seed, number, micro, self.ranks.rank)
+            self.ranks.before_forward(micro == len(batches) - 1)
+            terms = self.objective.sums(self.model, batch)
+            # An idle one is run like any other, for what the ranks send each other on the way
+            # (weights with fsdp, gradients), and its gradients of 0 change nothing.
+            weight = 1.0 if micro < busy else 0.0
+            divided(terms.losses, counts, self.scaler.scale * weight).backward()
+            if weight:
+                with torch.no_grad():
+                    for place, value in enumerate((*terms.losses, *terms.hits)):
+                        sums[place] += value
+        return sums
 
     def _count_failure(self, number: int, lr: float) -> None:
         self.failed += 1
@@ -185,24 +215,6 @@ class Stepper:
                 f"the gradients were infinite or undefined in {self.failed} steps in a row (up to "
                 f"step {number}, learning rate {lr:.3g}). The last checkpoint is unharmed. Resume "
                 "with a lower --lr, or with --dtype float32."
-            )
-
-
-def sparse_words(model: nn.Module, optimizer: Optimizer | None) -> None:
-    """Let the word vectors' gradient be gathered in the optimizer's kept tensor, or (None) not.
-
-    The rows of the batch come as a sparse gradient; the head that predicts masked words, whose
-    matrix it is too, adds the whole of its own.
-    """
-    for module in model.modules():
-        if isinstance(module, Embeddings):
-            module.sparse = optimizer is not None
-        if isinstance(module, MaskedLM) and module.cls.predictions.low is not None:
-            words = module.bert.embeddings.word_embeddings.weight
-            names = [] if optimizer is None else optimizer.parameters.items()
-            name = next((name for name, each in names if each is words), None)
-            module.cls.predictions.sink = (
-                None if optimizer is None or name is None else optimizer.kept_gradient(name)
             )
 
 

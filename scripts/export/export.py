@@ -35,7 +35,7 @@ from plainbert.recipes.shared import flags
 from plainbert.recipes.shared.flags import Flag
 
 SIZES = {"base": "bert_12_768_12", "large": "bert_24_1024_16"}  # GluonNLP's first names of them
-HELP = "; ".join(f"{each.name} ({each.what})" for each in FORMATS.values())
+HELP = "; ".join(f"{format.name} ({format.files})" for format in FORMATS.values())
 OWN = (
     (Flag("format", values.one_of("format", lambda: FORMATS), f"What to write: {HELP}.",
           group="export", metavar="NAME"), "mxnet"),

@@ -17,9 +17,11 @@ from plainbert import checkpoint
 from plainbert.errors import CheckpointError, FormatError, UnknownNameError, UsageError
 from plainbert.export import bundle, check
 from plainbert.export.exported import Exported
+from plainbert.export.formats import DEFAULTS, with_defaults
 from plainbert.export.manifest import Manifest
-from plainbert.export.names import FORMATS, TASKS, Options
+from plainbert.export.names import FORMATS, TASKS
 from plainbert.export.source import Source, pool_padded, source_of
+from plainbert.export.torch.format import TorchFormat
 from plainbert.infer import logits
 from plainbert.model_zoo import open_folder
 from plainbert.nn.pooling import Pooling, pool
@@ -40,7 +42,7 @@ def source(tmp_path: Path, task: str = "classification", **about: Any) -> Source
 def test_a_whole_export(tmp_path: Path, task: str) -> None:
     given = source(tmp_path, task, max_length=20)
     out = tmp_path / "out"
-    written = bundle.export(given, out, "torch", texts=TEXTS)
+    written = bundle.export(given, out, TorchFormat(), texts=TEXTS)
     assert {"model.pt2", "predict.py", "tokenizer.json", "vocab.txt", "config.json"} < {
         path.name for path in out.iterdir()
     }
@@ -56,7 +58,7 @@ def test_a_whole_export(tmp_path: Path, task: str) -> None:
 
 def test_the_example_runs_without_plainbert(tmp_path: Path) -> None:
     given = source(tmp_path)
-    bundle.export(given, tmp_path / "out", "torch", texts=TEXTS)
+    bundle.export(given, tmp_path / "out", TorchFormat(), texts=TEXTS)
     code = (
         "import runpy, sys; sys.argv = ['predict.py', 'the cat sat', 'a dog']; "
         "sys.modules['plainbert'] = None; runpy.run_path('predict.py', run_name='__main__')"
@@ -116,7 +118,7 @@ def test_an_export_that_is_wrong_leaves_nothing(
 ) -> None:
     monkeypatch.setattr(check, "TOLERANCE", -1.0)
     with pytest.raises(CheckpointError, match="it is not kept"):
-        bundle.export(source(tmp_path), tmp_path / "out", "torch")
+        bundle.export(source(tmp_path), tmp_path / "out", TorchFormat())
     assert [path.name for path in tmp_path.iterdir()] == ["classification"]
 
 
@@ -125,20 +127,20 @@ def test_a_folder_that_exists(tmp_path: Path) -> None:
     out.mkdir()
     (out / "thesis.txt").write_text("mine")
     with pytest.raises(UsageError, match="out exists. Choose a new folder, or add --overwrite"):
-        bundle.export(given, out, "torch")
+        bundle.export(given, out, TorchFormat())
     with pytest.raises(UsageError, match=r"has no manifest.json: it is not replaced"):
-        bundle.export(given, out, "torch", overwrite=True)
+        bundle.export(given, out, TorchFormat(), overwrite=True)
     assert (out / "thesis.txt").read_text() == "mine"
 
     (out / "thesis.txt").rename(out / "manifest.json")  # of whatever else
     with pytest.raises(UsageError, match=r"its manifest.json is something else than ours"):
-        bundle.export(given, out, "torch", overwrite=True)
+        bundle.export(given, out, TorchFormat(), overwrite=True)
     assert (out / "manifest.json").read_text() == "mine"
 
     shutil.rmtree(out)
-    bundle.export(given, out, "torch")
+    bundle.export(given, out, TorchFormat())
     (out / "notes.txt").write_text("goes with it")
-    bundle.export(given, out, "torch", overwrite=True)
+    bundle.export(given, out, TorchFormat(), overwrite=True)
     assert Manifest.read(out).format == "torch"
     assert not (out / "notes.txt").exists()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["classification", "out"]
@@ -148,11 +150,11 @@ def test_an_older_export_survives_a_bad_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given, out = source(tmp_path), tmp_path / "out"
-    bundle.export(given, out, "torch")
+    bundle.export(given, out, TorchFormat())
     before = (out / "manifest.json").read_bytes()
     monkeypatch.setattr(check, "TOLERANCE", -1.0)
     with pytest.raises(CheckpointError):
-        bundle.export(given, out, "torch", overwrite=True)
+        bundle.export(given, out, TorchFormat(), overwrite=True)
     assert (out / "manifest.json").read_bytes() == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["classification", "out"]
 
@@ -166,7 +168,7 @@ def test_what_cannot_be_exported(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="99 tokens: the model has 32 positions"):
         source_of(opened, "plain", max_length=99)
     with pytest.raises(UnknownNameError, match="no format is named 'onx'. Did you mean 'onnx'"):
-        bundle.export(source_of(opened, "plain"), tmp_path / "out", "onx")
+        with_defaults("onx")
 
 
 @pytest.mark.parametrize("kind", ["mean", "max", "mean_max", "first", "last"])
@@ -196,8 +198,8 @@ def test_layers_and_normalising(tmp_path: Path) -> None:
 @pytest.mark.parametrize("task", ["classification", "regression", "question_answering", "ner"])
 def test_an_export_where_a_model_is_expected(tmp_path: Path, task: str) -> None:
     given = source(tmp_path, task)
-    bundle.export(given, tmp_path / "out", "torch", texts=TEXTS)
-    with bundle.opened(tmp_path / "out", "torch", 1, Options()) as runner:
+    bundle.export(given, tmp_path / "out", TorchFormat(), texts=TEXTS)
+    with TorchFormat().open_runner(tmp_path / "out", 1) as runner:
         model = Exported(runner, given.config, TASKS[task], 32)
         features = check.featurize(given.tokenizer, TEXTS * 5, 32)
         run: Any = logits.run_tokens if task in ("question_answering", "ner") else logits.run
@@ -225,8 +227,9 @@ def test_manifests_of_others(tmp_path: Path) -> None:
 
 
 def test_every_format_has_its_parts() -> None:
-    for name in FORMATS:
-        assert (bundle.EXAMPLES / f"predict_{name}.py").is_file()
-        module = bundle.module_of(name)
-        assert callable(module.write)
-        assert callable(module.open_runner)
+    assert DEFAULTS.keys() == FORMATS.keys()
+    for name, format in DEFAULTS.items():
+        assert (bundle.HERE / name / bundle.EXAMPLE).is_file()
+        assert format.info is FORMATS[name]
+        assert format.variants() == (format,)
+        assert not format.quantized

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from plainbert import checkpoint
-from plainbert.export.mxnet import format
-from plainbert.export.names import TASKS, Options
+from plainbert.export.mxnet.format import MXNetFormat
+from plainbert.export.names import TASKS
 from plainbert.export.source import Source
 from plainbert.formats.gluonnlp import reader
 from plainbert.nn.models import MODELS
@@ -73,6 +73,6 @@ def without_padding(found: Tensor, batch: Batch) -> Tensor:
 def export(source: Source, folder: Path, **options: Any) -> Path:
     """Write the files, with the vocabulary beside them."""
     folder.mkdir(parents=True, exist_ok=True)
-    format.write(source, folder, Options(**options))
+    MXNetFormat(**options).write(source, folder)
     source.tokenizer.save(folder)
     return folder

@@ -20,7 +20,8 @@ from plainbert import model_zoo
 from plainbert.batching.features import featurize
 from plainbert.config import BertConfig
 from plainbert.export.check import batches, check
-from plainbert.export.mxnet import format, predict
+from plainbert.export.mxnet import predict
+from plainbert.export.mxnet.format import MXNetFormat
 from plainbert.export.names import TASKS
 from plainbert.export.source import Source, source_of
 from plainbert.formats.gluonnlp import reader
@@ -164,7 +165,7 @@ def minilm() -> Source:
 @pytest.mark.parametrize("fused", [False, True])
 def test_a_real_model(tmp_path: Path, minilm: Source, fused: bool) -> None:
     folder = sources.export(minilm, tmp_path, fused=fused)
-    with format.open_runner(folder, threads=1) as runner:
+    with MXNetFormat().open_runner(folder, threads=1) as runner:
         for ids, types, mask in batches(featurize(minilm.tokenizer, TEXTS, 128)):
             batch = tuple(map(torch.from_numpy, (ids, types, mask)))
             wanted = sources.by_torch(minilm, batch)  # type: ignore[arg-type]
@@ -182,7 +183,7 @@ def test_the_stored_models(tmp_path: Path, task: str, fused: bool) -> None:
     """The very numbers that real MXNet computed with GluonNLP's own exports."""
     source = sources.stored(task)
     folder = sources.export(source, tmp_path, fused=fused)
-    with format.open_runner(folder) as runner:
+    with MXNetFormat().open_runner(folder) as runner:
         for suffix in ("", "_b"):
             batch = sources.stored_batch(suffix)
             found = runner.run(*(each.numpy() for each in batch))
@@ -195,7 +196,7 @@ def test_a_graph_that_mxnet_refuses(tmp_path: Path) -> None:
     graph = folder / "ner-symbol.json"
     graph.write_text(graph.read_text("utf-8").replace('"FullyConnected"', '"Nonsense"'))
     with pytest.raises(Exception, match="mxnet cannot run this model"):
-        format.open_runner(folder)
+        MXNetFormat().open_runner(folder)
 
 
 @pytest.mark.parametrize("task", TASKS)

@@ -22,11 +22,13 @@ from plainbert import model_zoo
 from plainbert.batching.features import featurize
 from plainbert.errors import CheckpointError
 from plainbert.export.check import batches
-from plainbert.export.names import TASKS, Options
+from plainbert.export.names import TASKS
 from plainbert.export.savedmodel import format
+from plainbert.export.savedmodel.format import SavedModelFormat
 from plainbert.export.source import Source, source_of
 from plainbert.nn.pooling import Pooling
-from plainbert.runtimes.find import TENSORFLOW, find_python
+from plainbert.runtimes.find import find_python
+from plainbert.runtimes.runtime import TENSORFLOW
 from tests.helpers import folders
 from tests.helpers.rounding import rounding, terms_of
 
@@ -176,14 +178,14 @@ print(model.signatures["serving_default"](**given, seq_len=[7, 0])["seq_len"].nu
 def test_written_and_opened(tmp_path: Path) -> None:
     one = source("ner")
     before = int(time.time())
-    format.write(one, tmp_path, Options())
+    SavedModelFormat().write(one, tmp_path)
     (version,) = tmp_path.iterdir()  # the weights that were handed over are gone
     assert before <= int(version.name) <= time.time()
     files = {str(each.relative_to(version)) for each in version.rglob("*") if each.is_file()}
     assert {"saved_model.pb", "variables/variables.index"} < files
     assert b"keras" not in (version / "saved_model.pb").read_bytes().lower()
 
-    runner = format.open_runner(tmp_path, threads=1)
+    runner = SavedModelFormat().open_runner(tmp_path, threads=1)
     with runner:
         for shape in SHAPES:
             given = batch(*shape)
@@ -223,9 +225,9 @@ def test_the_example(exported: Path, tmp_path: Path) -> None:
 def test_a_published_model(tmp_path: Path) -> None:
     opened = model_zoo.open_folder(model_zoo.resolve("all-MiniLM-L6-v2"))
     one = source_of(opened, "all-MiniLM-L6-v2")
-    format.write(one, tmp_path, Options())
+    SavedModelFormat().write(one, tmp_path)
     texts = [("The cat sat on the mat.",), ("Why?", "Because " * 60), ("naïve café",)]
-    with format.open_runner(tmp_path) as runner, torch.no_grad():
+    with SavedModelFormat().open_runner(tmp_path) as runner, torch.no_grad():
         for ids, types, mask in batches(featurize(one.tokenizer, texts, one.max_length)):
             wanted = one.module()(*map(torch.from_numpy, (ids, types, mask)))
             close(runner.run(ids, types, mask), wanted, mask)

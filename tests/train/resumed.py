@@ -220,13 +220,13 @@ def ended(children: list[int], patience: float) -> list[int]:
 
 
 def whole_ones(run: Path) -> None:
-    """Every checkpoint with a name has all its weights and slots."""
+    """Every checkpoint with a name has all its weights and its optimizer state."""
     case = Case(optimizer="adamw")
     for path in run.glob("step-*"):
         ours = shared.model(case)
         saves = Checkpoints(run, ours, shared.tiny.tokenizer())
         optimizer = Optimizer("adamw", ours.named_parameters())
-        saves.load_slots(optimizer, int(path.name.partition("-")[2]))
+        saves.load_optimizer(optimizer, int(path.name.partition("-")[2]))
         assert shared.load_file(path / "model.safetensors").keys() == ours.state_dict().keys()
         assert json.loads((path / "training.json").read_text())["step"] > 0
     if (run / "last").is_symlink():

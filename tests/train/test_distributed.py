@@ -17,8 +17,9 @@ from plainbert.distributed.group import Group
 from plainbert.distributed.world import World
 from plainbert.errors import UnknownNameError, UsageError
 from plainbert.train.parallel.buckets import split
-from plainbert.train.parallel.ddp import ranks_for, shares
+from plainbert.train.parallel.choose import choose_strategy
 from plainbert.train.parallel.strategy import ALONE
+from plainbert.train.parallel.zero1 import shares
 
 PROGRAM = Path(__file__).with_name("together.py")
 spec = importlib.util.spec_from_file_location("together", PROGRAM)
@@ -49,7 +50,7 @@ def difference(one, other):
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("steps")
-    run("steps,alone_in_between,traffic,missing", folder)
+    run("steps,alone_in_between,traffic,missing,failing", folder)
     return folder
 
 
@@ -133,12 +134,12 @@ def test_owners_have_about_the_same():
 def test_choosing():
     single = Group(World())
     for strategy in ("ddp", "zero1", "fsdp", "hsdp"):
-        assert ranks_for(strategy, single) is ALONE
+        assert choose_strategy(strategy, single) is ALONE
     with pytest.raises(UnknownNameError, match="zero1"):
-        ranks_for("zero2", single)
+        choose_strategy("zero2", single)
     with pytest.raises(UnknownNameError, match="bf16"):
-        ranks_for("ddp", single, "powersgd")
+        choose_strategy("ddp", single, "powersgd")
     with pytest.raises(UsageError, match="--grad_compression bf16 works with"):
-        ranks_for("fsdp", single, "bf16")
+        choose_strategy("fsdp", single, "bf16")
     with pytest.raises(UsageError, match="4 ranks cannot be cut into groups of 3"):
-        ranks_for("hsdp", Group(World(0, 4, 0, 4)), per_host=3)
+        choose_strategy("hsdp", Group(World(0, 4, 0, 4)), per_host=3)

@@ -176,8 +176,8 @@ def test_resuming_with_another_order_of_the_data_is_refused(tmp_path):
 
 def test_a_garbled_training_state_is_named(tmp_path):
     train(tmp_path, epochs=1)
-    slots = tmp_path / "last" / "training.safetensors"
-    slots.write_bytes(slots.read_bytes()[:-100])
+    state = tmp_path / "last" / "training.safetensors"
+    state.write_bytes(state.read_bytes()[:-100])
     with pytest.raises(FormatError, match=r"training\.safetensors cannot be read"):
         train(tmp_path, resume=True, epochs=1)
     (tmp_path / "last" / "training.json").write_text('{"step": 1}')

@@ -23,7 +23,7 @@ from plainbert.tasks.pretraining.evaluate import HeldOut, SameLength, by_step, f
 from plainbert.tasks.pretraining.features import Instances
 from plainbert.tasks.pretraining.rows import Rows
 from plainbert.train.loop import fit
-from plainbert.train.mixed import Mixed
+from plainbert.train.module_state import ModuleState
 from plainbert.train.monitor import StepLog
 from plainbert.train.objective import Pretraining, divided
 from plainbert.train.optim import Optimizer
@@ -176,8 +176,8 @@ def trained(accumulate, clip=0.1, kind="Pretraining", tokens=False):
     ours, data = model(kind), Instances(TEXT)
     objective = Pretraining(kind == "Pretraining")
     optimizer = Optimizer("sgd", ours.named_parameters())
-    mixed, scaler = Mixed(ours, torch.float64), Scaler()
-    stepper = Stepper(ours, optimizer, mixed, scaler, clip, 3, objective=objective)
+    modules, scaler = ModuleState(ours, torch.float64), Scaler()
+    stepper = Stepper(ours, optimizer, modules, scaler, clip, 3, objective=objective)
     size = (200 if tokens else GLOBAL) // accumulate
     sampler = Sampler(data.lengths, size, 5, accumulate, tokens=tokens)
     results, masks = [], set()
@@ -228,14 +228,15 @@ def test_the_reported_losses_are_means_over_the_global_batch():
     batch = data.batch(ids, 0, CPU)
     logits = ours(batch.ids, batch.types, batch.layout, batch.masked)
     losses = results[0].losses
-    assert list(losses) == ["mlm_loss", "nsp_loss", "mlm_acc", "nsp_acc"]
+    assert list(losses) == ["mlm_loss", "nsp_loss"]
+    assert list(results[0].accuracies) == ["mlm_acc", "nsp_acc"]
     mean = nn.functional.cross_entropy
     assert losses["mlm_loss"] == pytest.approx(float(mean(logits.words, batch.words).detach()))
     pairs = mean(logits.sentences, batch.sentences, ignore_index=IGNORE)
     assert losses["nsp_loss"] == pytest.approx(float(pairs.detach()))
     assert results[0].loss == losses["mlm_loss"] + losses["nsp_loss"]
     hits = (logits.words.argmax(1) == batch.words).double().mean()
-    assert losses["mlm_acc"] == pytest.approx(float(hits))
+    assert results[0].accuracies["mlm_acc"] == pytest.approx(float(hits))
 
 
 @pytest.mark.parametrize("micro", [1, 3])
@@ -246,9 +247,9 @@ def test_the_word_vectors_gradient_is_the_dense_one(kind, dtype, micro):
     weights = torch.float64 if dtype is torch.float64 else torch.float32
     ours, plain = model(kind, weights), model(kind, weights)
     objective, data = Pretraining(kind == "Pretraining"), Instances(TEXT)
-    mixed, low = Mixed(ours, dtype), Mixed(plain, dtype)
+    modules, other = ModuleState(ours, dtype), ModuleState(plain, dtype)
     optimizer = Optimizer("sgd", ours.named_parameters())
-    Stepper(ours, optimizer, mixed, Scaler(), objective=objective)
+    Stepper(ours, optimizer, modules, Scaler(), objective=objective)
     assert ours.bert.embeddings.sparse
     assert (ours.cls.predictions.sink is None) == (dtype is not torch.bfloat16)
 
@@ -274,7 +275,7 @@ def test_the_word_vectors_gradient_is_the_dense_one(kind, dtype, micro):
             )
         assert words.layout is torch.strided
         optimizer.drop_gradients()
-    low.remove()
+    other.remove()
 
 
 def test_frozen_word_vectors_stay_and_the_rest_learns():
@@ -282,8 +283,8 @@ def test_frozen_word_vectors_stay_and_the_rest_learns():
     words = ours.bert.embeddings.word_embeddings.weight.requires_grad_(False)
     before, dense = words.clone(), ours.cls.predictions.transform.dense.weight.detach().clone()
     optimizer = Optimizer("adamw", ours.named_parameters())
-    mixed = Mixed(ours, torch.bfloat16)
-    stepper = Stepper(ours, optimizer, mixed, Scaler(), objective=Pretraining())
+    modules = ModuleState(ours, torch.bfloat16)
+    stepper = Stepper(ours, optimizer, modules, Scaler(), objective=Pretraining())
     stepper.step(0, [Instances(TEXT).batch(np.arange(9), 0, CPU)], 0.1)
     assert torch.equal(words, before)
     assert not torch.equal(ours.cls.predictions.transform.dense.weight, dense)
@@ -298,12 +299,13 @@ def test_a_batch_without_masks_or_pairs_is_a_step_all_the_same():
     ours = model()
     optimizer = Optimizer("sgd", ours.named_parameters(), weight_decay=0.0)
     stepper = Stepper(
-        ours, optimizer, Mixed(ours, torch.float64), Scaler(), objective=Pretraining()
+        ours, optimizer, ModuleState(ours, torch.float64), Scaler(), objective=Pretraining()
     )
     before = {name: each.clone() for name, each in ours.state_dict().items()}
     result = stepper.step(0, [Instances(Empty(4)).batch(np.arange(4), 0, CPU)], 0.1)
     assert result.applied
-    assert result.losses == {"mlm_loss": 0, "nsp_loss": 0, "mlm_acc": 0, "nsp_acc": 0}
+    assert result.losses == {"mlm_loss": 0, "nsp_loss": 0}
+    assert result.accuracies == {"mlm_acc": 0, "nsp_acc": 0}
     assert all(torch.equal(each, before[name]) for name, each in ours.state_dict().items())
 
 
@@ -392,7 +394,7 @@ def test_a_run_learns_keeps_the_best_and_leaves_the_model_as_it_was(tmp_path, ca
         evaluation=HeldOut({"eval": data}, Pretraining()),
         folder=tmp_path,
         objective=Pretraining(),
-        line=by_step(CONFIG, 0.15, 1e12, 1, CPU),
+        formatter=by_step(CONFIG, 0.15, 1e12, 1, CPU),
     )
     scores = [each["eval"]["mlm_loss"] for _, each in result.history]
     assert scores[-1] < 1.3 < scores[0]  # one word of four, always: log(4) = 1.39

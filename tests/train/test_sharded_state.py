@@ -15,8 +15,8 @@ from safetensors.torch import load_file, save_file
 
 from plainbert.errors import CheckpointError, FormatError
 from plainbert.train.background import Background
-from plainbert.train.parallel.parts import Part
-from plainbert.train.sharded_optimizer_state import read_parts, read_sizes, write_parts
+from plainbert.train.parallel.tensor_shard import TensorShard
+from plainbert.train.sharded_optimizer_state import read_shards, read_sizes, write_shards
 
 PROGRAM = Path(__file__).with_name("resumed.py")
 spec = importlib.util.spec_from_file_location("resumed", PROGRAM)
@@ -117,7 +117,9 @@ def test_a_killed_run_ends_with_the_weights_of_one_that_was_not(kills, tmp_path,
 @pytest.fixture
 def written(tmp_path):
     whole = {"a": torch.arange(15.0).view(5, 3), "b": torch.tensor(7.0)}
-    write_parts(tmp_path / "one", {name: Part.whole(each) for name, each in whole.items()}, None)
+    write_shards(
+        tmp_path / "one", {name: TensorShard.whole(each) for name, each in whole.items()}, None
+    )
     return tmp_path / "one", whole
 
 
@@ -125,9 +127,9 @@ def test_any_block_is_read_back(written):
     folder, whole = written
     assert read_sizes(folder) == {"a": (5, 3), "b": ()}
     for start, stop in ((0, 5), (1, 3), (4, 5)):
-        part = Part(torch.zeros(stop - start, 3), (start, 0), (5, 3))
-        scalar = Part.whole(torch.tensor(0.0))
-        read_parts(folder, {"a": part, "b": scalar})
+        part = TensorShard(torch.zeros(stop - start, 3), (start, 0), (5, 3))
+        scalar = TensorShard.whole(torch.tensor(0.0))
+        read_shards(folder, {"a": part, "b": scalar})
         assert torch.equal(part.tensor, whole["a"][start:stop])
         assert torch.equal(part.of(whole["a"]), part.tensor)
         assert scalar.tensor == 7
@@ -141,18 +143,18 @@ def test_garbled_and_missing_files(written):
     folder, whole = written
     (path,) = folder.iterdir()
     content = path.read_bytes()
-    wanted = {"a": Part.whole(torch.zeros(5, 3))}
+    wanted = {"a": TensorShard.whole(torch.zeros(5, 3))}
     for bad in (content[:-8], b"", content[: len(content) // 3], b"\xff" * len(content)):
         path.write_bytes(bad)
         with pytest.raises(FormatError, match=str(folder)):
             read_sizes(folder)
         with pytest.raises(FormatError, match=str(folder)):
-            read_parts(folder, wanted)
+            read_shards(folder, wanted)
     # A rank's file is gone: its rows are missing, though every name is there.
     saved = {"a": {"saved_offsets": [2, 0]}}
     save_file({"a": whole["a"][2:]}, path, {"DCP_SHARDING_INFO": json.dumps(saved)})
     with pytest.raises(FormatError, match="lacks a part of a"):
-        read_parts(folder, wanted)
+        read_shards(folder, wanted)
 
 
 def test_slots_of_another_optimizer_are_refused(done):
@@ -162,7 +164,7 @@ def test_slots_of_another_optimizer_are_refused(done):
     saves = resumed.Checkpoints(source, ours, resumed.shared.tiny.tokenizer())
     optimizer = resumed.Optimizer("sgd", ours.named_parameters())
     with pytest.raises(CheckpointError, match="does not belong to this model and sgd"):
-        saves.load_slots(optimizer, 10)
+        saves.load_optimizer(optimizer, 10)
 
 
 def test_work_in_the_background_hands_on_its_error_once():

@@ -12,7 +12,7 @@ import torch
 
 from plainbert.batching.batch import collate
 from plainbert.batching.sampler import Sampler
-from plainbert.train.mixed import Mixed
+from plainbert.train.module_state import ModuleState
 from plainbert.train.objective import Labels, Sums
 from plainbert.train.optim import Optimizer
 from plainbert.train.parallel.strategy import ALONE, ParallelStrategy
@@ -28,8 +28,8 @@ GLOBAL = 12
 
 def stepper(model, ranks=ALONE, clip=0.1, dtype=torch.float64, name="sgd", objective=None):
     optimizer = Optimizer(name, model.named_parameters())
-    mixed = Mixed(model, dtype)
-    return Stepper(model, optimizer, mixed, Scaler.of(dtype), clip, 3, ranks, objective)
+    modules = ModuleState(model, dtype)
+    return Stepper(model, optimizer, modules, Scaler.of(dtype), clip, 3, ranks, objective)
 
 
 def train(accumulate, ranks=ALONE, model=None, clip=0.1):

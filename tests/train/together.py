@@ -29,10 +29,11 @@ from plainbert.tasks.pretraining.features import Instances
 from plainbert.tasks.pretraining.rows import Rows
 from plainbert.train import objective
 from plainbert.train.loop import fit
+from plainbert.train.module_state import ModuleState
 from plainbert.train.optim import Optimizer
-from plainbert.train.parallel import buckets, ddp
+from plainbert.train.parallel import buckets, zero1
 from plainbert.train.parallel.buckets import Buckets
-from plainbert.train.parallel.ddp import ranks_for
+from plainbert.train.parallel.choose import choose_strategy
 from plainbert.train.settings import Settings
 from plainbert.train.step import Scaler, Stepper
 
@@ -41,7 +42,7 @@ tiny = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(tiny)
 
 # So small a model would travel in one message.
-buckets.BYTES, ddp.SMALL = 4096, 200
+buckets.BYTES, zero1.SMALL = 4096, 200
 GLOBAL = 12
 ROWS = 51  # the last batch of an epoch has 3 examples: of 4 ranks, one has nothing to do
 
@@ -121,7 +122,7 @@ def model(case: Case) -> Pretraining:
 
 
 def ranks_of(case: Case, group):
-    return ranks_for(case.strategy, group, case.compression, case.per_host, case.reshard)
+    return choose_strategy(case.strategy, group, case.compression, case.per_host, case.reshard)
 
 
 def train(case: Case, group, resume=False, folder=None, ranks=None, **more):
@@ -271,11 +272,12 @@ def traffic(folder: Path) -> None:
             for accumulate in (1, 2, 3):
                 case = Case(strategy, 2, accumulate)
                 ours, ranks, sent, inside = model(case).train(), ranks_of(case, group), [], []
-                mixed = ranks.prepare(ours, torch.float64)
+                modules = ModuleState(ours, ranks=ranks)
+                modules.prepare(torch.float64)
                 named = ranks.parameters(ours)
                 optimizer = Optimizer("sgd", named, owned=ranks.owned(named))
                 goal = objective.Pretraining()
-                stepper = Stepper(ours, optimizer, mixed, Scaler(), ranks=ranks, objective=goal)
+                stepper = Stepper(ours, optimizer, modules, Scaler(), ranks=ranks, objective=goal)
                 backward = torch.Tensor.backward
 
                 def watched(tensor, backward=backward, inside=inside, sent=sent):
@@ -308,6 +310,44 @@ def traffic(folder: Path) -> None:
                 found[f"{strategy}-{accumulate}"] = {"sent": counts, "inside": inside}
         if group.rank == 0:
             (folder / "traffic.json").write_text(json.dumps(found))
+
+    assert together(2, work) == [0, 0]
+
+
+class Failed(Exception):
+    """The run breaks off."""
+
+
+def failing(folder: Path) -> None:
+    """Runs that break off in the head, or with gradients at hand: no hook stays, no copy."""
+    from plainbert.nn import pretraining_heads
+
+    def fail(*args, **kwargs):
+        raise Failed
+
+    def work(group) -> None:
+        for strategy in ("ddp", "zero1", "fsdp"):
+            for place in ((pretraining_heads, "product"), (Optimizer, "step")):
+                case = Case(strategy, 2, dtype=torch.bfloat16)
+                ours, ranks, kept = model(case), ranks_of(case, group), getattr(*place)
+                setattr(*place, fail)
+                try:
+                    data, goal = Instances(Masked(ROWS)), objective.Pretraining()
+                    fit(ours, tiny.tokenizer(), data, settings(case), ranks=ranks, objective=goal)
+                except Failed:
+                    pass
+                else:
+                    raise AssertionError("it did not fail")
+                finally:
+                    setattr(*place, kept)
+                for module in ours.modules():
+                    assert not vars(module).keys() & {"low", "sink"}
+                for parameter in ours.parameters():
+                    assert parameter.grad is None
+                    assert not parameter._post_accumulate_grad_hooks
+                assert not ours.cls.predictions._forward_hooks
+                assert not ours.cls.predictions._forward_pre_hooks
+                group.barrier()
 
     assert together(2, work) == [0, 0]
 

@@ -7,89 +7,108 @@ the ``config.json`` beside them, plainbert opens the folder too.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar
 
 import numpy as np
 
 from plainbert import files
 from plainbert.errors import CheckpointError, UsageError
+from plainbert.export.format import Format
 from plainbert.export.mxnet.heads import INPUTS, build, depth
-from plainbert.export.names import Options
-from plainbert.export.runner import Ids, Scores
+from plainbert.export.names import FORMATS, FormatInfo
+from plainbert.export.runner import Ids, Runner, Scores
 from plainbert.export.source import Source
 from plainbert.formats.gluonnlp import params
 from plainbert.runtimes import find
-from plainbert.runtimes.find import MXNET, find_python
-from plainbert.runtimes.remote import Remote
+from plainbert.runtimes.find import find_python
+from plainbert.runtimes.programs import Remote
+from plainbert.runtimes.runtime import MXNET
 
 PROGRAM = Path(__file__).with_name("program.py")
 SYMBOL, WEIGHTS = "-symbol.json", "-0000.params"
 
 
-def require(options: Options) -> None:
-    """Make sure that MXNet is there.
+@dataclass(frozen=True)
+class MXNetFormat(Format):
+    """Graphs and weights of Apache MXNet.
 
-    Raises:
-        UsageError: no Python has it.
+    Attributes:
+        dropout: share that Dropout nodes drop in training mode; 0 leaves them out.
+        fused: store queries, keys and values in one matrix, for a smaller graph, in place of
+            separate ones that also load by name.
+        python: the interpreter that has MXNet; see :func:`plainbert.runtimes.find.find_python`.
     """
-    find.require(MXNET, options.python)
+
+    info: ClassVar[FormatInfo] = FORMATS["mxnet"]
+    dropout: float = 0.0
+    fused: bool = False
+    python: str | None = None
+
+    def require(self) -> None:
+        """Make sure that MXNet is there.
+
+        Raises:
+            UsageError: no Python has it.
+        """
+        find.require(MXNET, self.python)
+
+    def write(self, source: Source, folder: Path) -> None:
+        """Write the files of a model.
+
+        Args:
+            source: the model.
+            folder: it exists.
+
+        Raises:
+            UsageError: a share to drop that is none.
+            CheckpointError: the model lacks what its output needs.
+        """
+        if not 0 <= self.dropout < 1:
+            raise UsageError(f"dropout={self.dropout}: a share in [0, 1) is expected.")
+        graph, arrays = build(source, dropout=self.dropout, fused=self.fused)
+        files.write_text(folder / f"{source.task}{SYMBOL}", graph)
+        named = {f"arg:{name}": array for name, array in arrays.items()}
+        params.write(folder / f"{source.task}{WEIGHTS}", named)
+        # For who reads the weights: they do not say how many heads there are, nor the labels.
+        config = source.config
+        config.replace(
+            num_hidden_layers=depth(source),
+            extra={**config.extra, "do_lower_case": source.tokenizer.lower},
+        ).save(folder / "config.json")
+
+    def open_runner(self, folder: Path, threads: int = 0) -> Runner:
+        """Start MXNet with an exported folder.
+
+        Args:
+            folder: with one graph and its weights.
+            threads: number of threads of the CPU; MXNet's choice when 0.
+
+        Raises:
+            CheckpointError: the folder does not hold one graph with its weights, or MXNet refuses
+                it.
+            UsageError: there is no Python with MXNet.
+        """
+        symbols = sorted(folder.glob(f"*{SYMBOL}"))
+        if len(symbols) != 1:
+            raise CheckpointError(f"{folder}: one *{SYMBOL} is expected, there are {len(symbols)}.")
+        (symbol,) = symbols
+        weights = symbol.with_name(symbol.name.removesuffix(SYMBOL) + WEIGHTS)
+        if not weights.is_file():
+            raise CheckpointError(
+                f"{weights} does not exist; it holds the weights of {symbol.name}."
+            )
+        positions = _positions(symbol)
+        environment = {"OMP_NUM_THREADS": str(threads)} if threads else None
+        interpreter = find_python(MXNET, self.python)
+        words = (str(symbol.absolute()), str(weights.absolute()))
+        remote = Remote(MXNET, interpreter, PROGRAM, *words, environment=environment)
+        return MXNetRunner(remote, positions)
 
 
-def write(source: Source, folder: Path, options: Options) -> None:
-    """Write the files of a model.
-
-    Args:
-        source: what to export.
-        folder: exists.
-        options: ``dropout`` and ``fused``.
-
-    Raises:
-        UsageError: a share to drop that is none.
-        CheckpointError: the model lacks what its output needs.
-    """
-    if not 0 <= options.dropout < 1:
-        raise UsageError(f"dropout={options.dropout}: a share in [0, 1) is expected.")
-    graph, arrays = build(source, options)
-    files.write_text(folder / f"{source.task}{SYMBOL}", graph)
-    named = {f"arg:{name}": array for name, array in arrays.items()}
-    params.write(folder / f"{source.task}{WEIGHTS}", named)
-    # For who reads the weights: they do not say how many heads there are, nor the labels.
-    config = source.config
-    config.replace(
-        num_hidden_layers=depth(source),
-        extra={**config.extra, "do_lower_case": source.tokenizer.lower},
-    ).save(folder / "config.json")
-
-
-def open_runner(folder: Path, threads: int = 0, python: str | None = None) -> Runner:
-    """Start MXNet with an exported folder.
-
-    Args:
-        folder: with one graph and its weights.
-        threads: of the CPU; MXNet's choice when 0.
-        python: the interpreter that has MXNet, see :func:`plainbert.runtimes.find.find_python`.
-
-    Raises:
-        CheckpointError: the folder does not hold one graph with its weights, or MXNet refuses it.
-        UsageError: there is no such interpreter, or it lacks MXNet.
-    """
-    found = sorted(folder.glob(f"*{SYMBOL}"))
-    if len(found) != 1:
-        raise CheckpointError(f"{folder}: one *{SYMBOL} is expected, there are {len(found)}.")
-    (symbol,) = found
-    weights = symbol.with_name(symbol.name.removesuffix(SYMBOL) + WEIGHTS)
-    if not weights.is_file():
-        raise CheckpointError(f"{weights} does not exist; it holds the weights of {symbol.name}.")
-    positions = _positions(symbol)
-    environment = {"OMP_NUM_THREADS": str(threads)} if threads else None
-    interpreter = find_python(MXNET, python)
-    words = (str(symbol.absolute()), str(weights.absolute()))
-    return Runner(Remote(MXNET, interpreter, PROGRAM, *words, environment=environment), positions)
-
-
-class Runner:
-    """An exported graph on MXNet; see :class:`plainbert.export.runner.Runner`.
+class MXNetRunner(Runner):
+    """An exported graph on MXNet.
 
     Args:
         remote: the program that runs it.
@@ -100,7 +119,7 @@ class Runner:
         self._remote, self._positions = remote, positions
 
     def run(self, ids: Ids, types: Ids, mask: Ids) -> Scores:
-        """See :meth:`plainbert.export.runner.Runner.run`; padding follows the tokens.
+        """The outputs of one padded batch; padding follows the tokens.
 
         Raises:
             UsageError: more tokens than the model has positions, where MXNet would go on with the
@@ -114,11 +133,8 @@ class Runner:
         lengths = mask.astype(bool).sum(1)
         if (mask.astype(bool) != (np.arange(mask.shape[1]) < lengths[:, None])).any():
             raise UsageError("an attention mask has tokens behind padding; padding comes last.")
-        found: Scores = self._remote.ask(dict(zip(INPUTS, (ids, types, lengths), strict=True)))
-        return found
-
-    def __enter__(self) -> Self:
-        return self
+        scores: Scores = self._remote.ask(dict(zip(INPUTS, (ids, types, lengths), strict=True)))
+        return scores
 
     def __exit__(self, *error: Any) -> None:
         self._remote.close()

@@ -19,7 +19,6 @@ import torch
 from torch import Tensor, nn
 
 from plainbert.export.mxnet.symbol import Node, Symbol, Value
-from plainbert.export.names import Options
 from plainbert.nn.bert import Bert, Layer, Residual, SelfAttention
 
 # The prefixes that gluon gives to the first models of a process.
@@ -33,14 +32,15 @@ class Graph:
 
     Args:
         body: whose weights it takes.
-        options: ``dropout`` and ``fused``.
+        dropout: share that Dropout nodes drop in training mode; 0 leaves them out.
+        fused: store queries, keys and values in one matrix, in place of joining them in the graph.
 
     Attributes:
         arrays: the weights so far, by their names in the graph.
     """
 
-    def __init__(self, body: Bert, options: Options) -> None:
-        self.body, self.options = body, options
+    def __init__(self, body: Bert, dropout: float, fused: bool) -> None:
+        self.body, self.dropout, self.fused = body, dropout, fused
         self.symbol = Symbol()
         self.arrays: dict[str, Tensor] = {}
 
@@ -77,9 +77,9 @@ class Graph:
 
     def drop(self, x: Node) -> Node:
         """Dropout, if there is to be any; it is active while training only."""
-        if not self.options.dropout:
+        if not self.dropout:
             return x
-        return self.op("Dropout", x, p=self.options.dropout, axes=())
+        return self.op("Dropout", x, p=self.dropout, axes=())
 
     def embeddings(self, ids: Node, types: Node) -> Node:
         """Ids and types (B, L) -> (L, B, D)."""
@@ -149,12 +149,12 @@ class Graph:
         heads, width = part.heads
         layers = (part.query, part.key, part.value)
         join: Callable[[str, int, str, Sequence[Tensor]], Node]
-        join = self._stored_joined if self.options.fused else self._joined
+        join = self._stored_joined if self.fused else self._joined
         joined = self.op(
             "FullyConnected",
             hidden,
-            join(name, heads, "weight", [each.weight for each in layers]),
-            join(name, heads, "bias", [each.bias for each in layers]),
+            join(name, heads, "weight", [layer.weight for layer in layers]),
+            join(name, heads, "bias", [layer.bias for layer in layers]),
             name=f"{name}fwd",
             num_hidden=3 * heads * width,
             no_bias=False,

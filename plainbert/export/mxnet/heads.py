@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from plainbert.errors import CheckpointError
 from plainbert.export.mxnet.graph import MODEL, Graph
 from plainbert.export.mxnet.symbol import Node
-from plainbert.export.names import Options
 from plainbert.export.source import Source
 from plainbert.nn.pooling import FAR, Pooling
 
@@ -27,12 +26,15 @@ NETS = {
 }
 
 
-def build(source: Source, options: Options) -> tuple[str, dict[str, Tensor]]:
+def build(
+    source: Source, *, dropout: float = 0.0, fused: bool = False
+) -> tuple[str, dict[str, Tensor]]:
     """The graph of a model, and its weights.
 
     Args:
         source: what to export.
-        options: ``dropout`` and ``fused``.
+        dropout: share that Dropout nodes drop in training mode; 0 leaves them out.
+        fused: store queries, keys and values in one matrix, in place of joining them in the graph.
 
     Returns:
         the text of the graph, and the weights by name.
@@ -40,9 +42,9 @@ def build(source: Source, options: Options) -> tuple[str, dict[str, Tensor]]:
     Raises:
         CheckpointError: the pooled vector is wanted of a model that has none.
     """
-    graph = Graph(source.body, options)
-    ids, types, given = (graph.symbol.variable(name) for name in INPUTS)
-    lengths = graph.op("Cast", given, dtype="float32")
+    graph = Graph(source.body, dropout, fused)
+    ids, types, counts = (graph.symbol.variable(name) for name in INPUTS)
+    lengths = graph.op("Cast", counts, dtype="float32")
     layers = [graph.embeddings(ids, types)]
     seen = graph.seen(lengths, layers[0])
     for number in range(depth(source)):

@@ -1,48 +1,25 @@
-"""Run an exported graph on Apache MXNet for another process; no part of plainbert is imported.
+r"""Run an exported graph on Apache MXNet for another process; no part of plainbert is imported.
 
-    .mx/bin/python -I plainbert/export/mxnet/program.py NAME-symbol.json NAME-0000.params
-
-Standard input brings batches: a line of JSON, {name: [type, shape]} of the inputs in their order,
-then their bytes. Each is answered by a line, [type, shape], and the bytes of the output. A first
-line says that the graph is ready. The end of standard input ends the program.
+.mx/bin/python -I plainbert/runtimes/answer.py plainbert/export/mxnet/program.py \
+        NAME-symbol.json NAME-0000.params
 """
 
 from __future__ import annotations
 
-import json
-import os
-import sys
-from typing import IO, Any
-
-import numpy as np
+from collections.abc import Callable
+from typing import Any
 
 
-def main(symbol: str, weights: str) -> None:
-    """Answer batches until there are no more."""
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what libraries print must not get between the answers
+def load(symbol: str, weights: str) -> Callable[..., Any]:
+    """The graph as a function of its inputs, which come in their order."""
     import mxnet as mx
 
     inputs = ["data0", "data1", "data2"]
     model = mx.gluon.SymbolBlock.imports(symbol, inputs, weights, ctx=mx.cpu())
     model.hybridize(static_alloc=True)
-    answers.write(b'"ready"\n')
-    answers.flush()
-    batches = sys.stdin.buffer
-    while line := batches.readline():
-        given = [read(batches, *each) for each in json.loads(line).values()]
+
+    def run(**arrays: Any) -> Any:
         # As GluonNLP's scripts feed their models.
-        found = model(*(mx.nd.array(each, dtype="float32") for each in given)).asnumpy()
-        answers.write(json.dumps([found.dtype.str, found.shape]).encode() + b"\n")
-        answers.write(found.tobytes())
-        answers.flush()
+        return model(*(mx.nd.array(array, dtype="float32") for array in arrays.values())).asnumpy()
 
-
-def read(file: IO[bytes], dtype: str, shape: list[int]) -> Any:
-    """The next array."""
-    size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
-    return np.frombuffer(file.read(size), dtype).reshape(shape)
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
+    return run

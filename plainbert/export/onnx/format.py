@@ -7,14 +7,16 @@ are opened here on such processors. On others the entry would only make int8 as 
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
 from plainbert.batching.features import tokenized
 from plainbert.errors import CheckpointError, FormatError, MissingDependencyError, UsageError
-from plainbert.export.names import INPUTS, Options
+from plainbert.export.format import Format
+from plainbert.export.names import FORMATS, INPUTS, FormatInfo
 from plainbert.export.onnx import graph, ranges
 from plainbert.export.onnx import int8 as onnx_int8
 from plainbert.export.runner import Ids, Runner, Scores
@@ -28,73 +30,109 @@ MODEL, INT8 = "model.onnx", "model.int8.onnx"
 LIMIT = 2_000_000_000  # bytes; a protobuf file has at most 2 GiB. Larger weights lie beside it.
 
 
-def require(options: Options) -> None:
-    """Make sure that there is what writes and runs ONNX, and texts if it is to be int8.
+@dataclass(frozen=True)
+class ONNXFormat(Format):
+    """ONNX files, which ONNX Runtime checks.
 
-    Raises:
-        UsageError: int8 without calibration texts.
-        MissingDependencyError: a package is not installed.
+    Attributes:
+        int8: also write a model with int8 matrix products, and open it.
+        calibration: texts (or pairs) that show which values occur, for int8.
     """
-    if options.int8 and not options.calibration:
-        raise UsageError(
-            "int8 needs texts like those the model is for, to see which values occur: give some "
-            "with --file or --sentences, 100 or more (labels are not needed)."
-        )
-    graph.require()
-    _onnxruntime()
+
+    info: ClassVar[FormatInfo] = FORMATS["onnx"]
+    int8: bool = False
+    calibration: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def quantized(self) -> bool:
+        """Whether an int8 model is written, and opened."""
+        return self.int8
+
+    def variants(self) -> tuple[Self, ...]:
+        """One for float32, then this one if it is int8."""
+        return (replace(self, int8=False), self) if self.int8 else (self,)
+
+    def require(self) -> None:
+        """Make sure that there is what writes and runs ONNX, and texts if it is to be int8.
+
+        Raises:
+            UsageError: int8 without calibration texts.
+            MissingDependencyError: a package is not installed.
+        """
+        if self.int8 and not self.calibration:
+            raise UsageError(
+                "int8 needs texts like those the model is for, to see which values occur: give "
+                "some with --file or --sentences, 100 or more (labels are not needed)."
+            )
+        graph.require()
+        _onnxruntime()
+
+    def write(self, source: Source, folder: Path) -> None:
+        """Write a model into a folder.
+
+        Args:
+            source: the model.
+            folder: it exists; gets ``model.onnx``, and ``model.onnx.data`` if that would be too
+                large.
+        """
+        model = graph.build(source)
+        _save(model, folder / MODEL)
+        if self.int8:
+            texts = tokenized(
+                source.tokenizer,
+                self.calibration,
+                source.max_length,
+                source.config.max_position_embeddings,
+            )
+            onnx_int8.quantize(model, ranges.observe(source.body, texts))
+            _save(model, folder / INT8)
+
+    def open_runner(self, folder: Path, threads: int = 0) -> Runner:
+        """Open an exported folder in ONNX Runtime, on the CPU.
+
+        Args:
+            folder: with ``model.onnx``, or ``model.int8.onnx`` for int8.
+            threads: number of threads of the runtime; its own choice when 0.
+
+        Raises:
+            CheckpointError: there is no such file.
+            FormatError: the file is damaged.
+            MissingDependencyError: onnxruntime is not installed.
+        """
+        path = path_of(folder, self.int8)
+        onnxruntime = _onnxruntime()
+        settings = onnxruntime.SessionOptions()
+        settings.intra_op_num_threads = threads
+        settings.log_severity_level = 3  # errors
+        if self.int8 and not adds_small_products():
+            settings.add_session_config_entry("session.x64quantprecision", "1")
+        try:
+            session = onnxruntime.InferenceSession(
+                str(path), settings, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # of many classes, which have nothing else in common
+            raise FormatError(f"ONNX Runtime cannot open {path}: {error}") from None
+        return ONNXRunner(session)
 
 
-def write(source: Source, folder: Path, options: Options) -> None:
-    """Write a model into a folder.
+class ONNXRunner(Runner):
+    """A model in ONNX Runtime.
 
     Args:
-        source: the model.
-        folder: exists; gets ``model.onnx``, and ``model.onnx.data`` if that would be too large.
-        options: ``int8`` and ``calibration`` count.
+        session: an ``onnxruntime.InferenceSession``.
     """
-    model = graph.build(source)
-    _save(model, folder / MODEL)
-    if options.int8:
-        texts = tokenized(
-            source.tokenizer,
-            options.calibration,
-            source.max_length,
-            source.config.max_position_embeddings,
-        )
-        onnx_int8.quantize(model, ranges.observe(source.body, texts))
-        _save(model, folder / INT8)
 
+    def __init__(self, session: Any) -> None:
+        self._session = session
 
-def open_runner(
-    folder: Path, threads: int = 0, python: str | None = None, int8: bool = False
-) -> Runner:
-    """Open an exported folder in ONNX Runtime, on the CPU.
+    def run(self, ids: Ids, types: Ids, mask: Ids) -> Scores:
+        """See :meth:`plainbert.export.runner.Runner.run`."""
+        arrays = (np.asarray(array, np.int64) for array in (ids, types, mask))
+        scores: Scores = self._session.run(None, dict(zip(INPUTS, arrays, strict=True)))[0]
+        return scores
 
-    Args:
-        folder: with ``model.onnx``.
-        threads: of the runtime; its own choice when 0.
-        python: not used; ONNX Runtime is here.
-        int8: open ``model.int8.onnx``.
-
-    Raises:
-        CheckpointError: there is no such file.
-        FormatError: the file is damaged.
-        MissingDependencyError: onnxruntime is not installed.
-    """
-    path = path_of(folder, int8)
-    onnxruntime = _onnxruntime()
-    settings = onnxruntime.SessionOptions()
-    settings.intra_op_num_threads = threads
-    settings.log_severity_level = 3  # errors
-    if int8 and not adds_small_products():
-        settings.add_session_config_entry("session.x64quantprecision", "1")
-    try:
-        session = onnxruntime.InferenceSession(
-            str(path), settings, providers=["CPUExecutionProvider"]
-        )
-    except Exception as error:  # of many classes, which have nothing else in common
-        raise FormatError(f"ONNX Runtime cannot open {path}: {error}") from None
-    return _Session(session)
+    def __exit__(self, *error: Any) -> None:
+        self._session = None  # its threads end with it
 
 
 def _onnxruntime() -> Any:
@@ -109,13 +147,17 @@ def _onnxruntime() -> Any:
 def path_of(folder: Path, int8: bool) -> Path:
     """The file of an exported model.
 
+    Args:
+        folder: the export.
+        int8: look for ``model.int8.onnx`` in place of ``model.onnx``.
+
     Raises:
         CheckpointError: there is none.
     """
     path = Path(folder) / (INT8 if int8 else MODEL)
     if not path.is_file():
-        made = "--format onnx --int8" if int8 else "--format onnx"
-        raise CheckpointError(f"{folder} holds no {path.name}; scripts/export/export.py {made}")
+        flags = "--format onnx --int8" if int8 else "--format onnx"
+        raise CheckpointError(f"{folder} holds no {path.name}; scripts/export/export.py {flags}")
     return path
 
 
@@ -125,22 +167,3 @@ def _save(model: ir.Model, path: Path) -> None:
     tensors = (value.const_value for value in model.graph.initializers.values())
     large = sum(tensor.nbytes for tensor in tensors if tensor is not None) > LIMIT
     ir.save(model, path, external_data=f"{path.name}.data" if large else None)
-
-
-class _Session:
-    """A model in ONNX Runtime; see :class:`plainbert.export.runner.Runner`."""
-
-    def __init__(self, session: Any) -> None:
-        self._session = session
-
-    def run(self, ids: Ids, types: Ids, mask: Ids) -> Scores:
-        """See :meth:`plainbert.export.runner.Runner.run`."""
-        arrays = (np.asarray(each, np.int64) for each in (ids, types, mask))
-        found: Scores = self._session.run(None, dict(zip(INPUTS, arrays, strict=True)))[0]
-        return found
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        self._session = None  # its threads end with it

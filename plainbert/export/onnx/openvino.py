@@ -7,7 +7,7 @@ Here it is told not to; ``INFERENCE_PRECISION_HINT`` is what to leave out for sp
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
@@ -17,15 +17,12 @@ from plainbert.export.onnx.format import path_of
 from plainbert.export.runner import Ids, Runner, Scores
 
 
-def open_runner(
-    folder: Path, threads: int = 0, python: str | None = None, int8: bool = False
-) -> Runner:
+def open_runner(folder: Path, threads: int = 0, *, int8: bool = False) -> Runner:
     """Open an exported folder in OpenVINO, on the CPU.
 
     Args:
         folder: with ``model.onnx``, see :mod:`plainbert.export.onnx.format`.
-        threads: of the runtime; its own choice when 0.
-        python: not used; OpenVINO is here.
+        threads: number of threads of the runtime; its own choice when 0.
         int8: open ``model.int8.onnx``.
 
     Raises:
@@ -46,23 +43,24 @@ def open_runner(
         model = openvino.Core().compile_model(str(path), "CPU", settings)
     except RuntimeError as error:
         raise FormatError(f"OpenVINO cannot open {path}: {error}") from None
-    return _Compiled(model)
+    return OpenVINORunner(model)
 
 
-class _Compiled:
-    """A model in OpenVINO; see :class:`plainbert.export.runner.Runner`."""
+class OpenVINORunner(Runner):
+    """A model in OpenVINO.
+
+    Args:
+        model: an ``openvino.CompiledModel``.
+    """
 
     def __init__(self, model: Any) -> None:
         self._request = model.create_infer_request()
 
     def run(self, ids: Ids, types: Ids, mask: Ids) -> Scores:
         """See :meth:`plainbert.export.runner.Runner.run`."""
-        arrays = (np.asarray(each, np.int64) for each in (ids, types, mask))
+        arrays = (np.asarray(array, np.int64) for array in (ids, types, mask))
         self._request.infer(dict(zip(INPUTS, arrays, strict=True)))
         return np.array(self._request.get_output_tensor(0).data, np.float32)  # its memory is reused
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *error: Any) -> None:
         self._request = None

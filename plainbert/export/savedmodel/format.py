@@ -1,8 +1,8 @@
 """TensorFlow SavedModels, with the signatures that bert-multi-gpu's clients know.
 
 TensorFlow writes and runs them in a Python of its own, see :mod:`plainbert.runtimes.find`; the
-program is ``program.py``. The folder gets one version folder named by the time in seconds, as
-TensorFlow Serving expects: its ``--model_base_path`` is the export folder.
+programs are ``build.py`` and ``program.py``. The folder gets one version folder named by the time
+in seconds, as TensorFlow Serving expects: its ``--model_base_path`` is the export folder.
 
 Inputs are int32 and (-1, -1), batch and length, unless another shape is given. ``tokens`` are
 input_ids, input_mask (1 at tokens) and segment_ids. What ``serving_default`` takes and returns:
@@ -29,49 +29,99 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 
 from plainbert import files
 from plainbert.errors import CheckpointError
-from plainbert.export.names import Options
+from plainbert.export.format import Format
+from plainbert.export.names import FORMATS, FormatInfo
 from plainbert.export.runner import Ids, Runner, Scores
 from plainbert.export.source import Source
 from plainbert.nn.bert import Bert
 from plainbert.runtimes import find
-from plainbert.runtimes.find import TENSORFLOW, execute, find_python
-from plainbert.runtimes.remote import Remote
+from plainbert.runtimes.find import find_python
+from plainbert.runtimes.programs import Remote, execute
+from plainbert.runtimes.runtime import TENSORFLOW
 
-PROGRAM = Path(__file__).with_name("program.py")
+BUILD, PROGRAM = (Path(__file__).with_name(name) for name in ("build.py", "program.py"))
 
 
-def require(options: Options) -> None:
-    """Make sure that TensorFlow is there.
+@dataclass(frozen=True)
+class SavedModelFormat(Format):
+    """TensorFlow SavedModels.
 
-    Raises:
-        UsageError: no Python has it.
+    Attributes:
+        python: the interpreter that has TensorFlow; see
+            :func:`plainbert.runtimes.find.find_python`.
     """
-    find.require(TENSORFLOW, options.python)
+
+    info: ClassVar[FormatInfo] = FORMATS["savedmodel"]
+    python: str | None = None
+
+    def require(self) -> None:
+        """Make sure that TensorFlow is there.
+
+        Raises:
+            UsageError: no Python has it.
+        """
+        find.require(TENSORFLOW, self.python)
+
+    def write(self, source: Source, folder: Path) -> None:
+        """Write a SavedModel into a folder, as its newest version.
+
+        Args:
+            source: the model.
+            folder: it exists; gets a folder named by the time.
+
+        Raises:
+            UsageError: there is no Python with TensorFlow.
+            CheckpointError: TensorFlow could not write it.
+        """
+        interpreter = find_python(TENSORFLOW, self.python)
+        with tempfile.TemporaryDirectory(prefix=".weights-", dir=folder) as scratch:
+            request(source, folder / str(int(time.time())), Path(scratch))
+            build(interpreter, [Path(scratch)])
+
+    def open_runner(self, folder: Path, threads: int = 0) -> Runner:
+        """Start TensorFlow on an exported folder.
+
+        Args:
+            folder: with version folders, of which the newest is taken.
+            threads: number of threads for its operations; as TensorFlow likes when 0.
+
+        Raises:
+            UsageError: there is no Python with TensorFlow.
+            CheckpointError: there is no SavedModel, or TensorFlow cannot open it.
+        """
+        interpreter = find_python(TENSORFLOW, self.python)
+        words = (str(newest(folder).absolute()), str(threads))
+        return TensorFlowRunner(Remote(TENSORFLOW, interpreter, PROGRAM, *words))
 
 
-def write(source: Source, folder: Path, options: Options) -> None:
-    """Write a SavedModel into a folder, as its newest version.
+class TensorFlowRunner(Runner):
+    """A SavedModel in its own process.
 
     Args:
-        source: the model.
-        folder: exists; gets a folder named by the time.
-        options: ``python`` counts.
-
-    Raises:
-        UsageError: there is no Python with TensorFlow.
-        CheckpointError: TensorFlow could not write it.
+        remote: the program that runs it.
     """
-    interpreter = find_python(TENSORFLOW, options.python)
-    with tempfile.TemporaryDirectory(prefix=".weights-", dir=folder) as scratch:
-        request(source, folder / str(int(time.time())), Path(scratch))
-        build(interpreter, [Path(scratch)])
+
+    def __init__(self, remote: Remote) -> None:
+        self._remote = remote
+
+    def run(self, ids: Ids, types: Ids, mask: Ids) -> Scores:
+        """See :meth:`plainbert.export.runner.Runner.run`."""
+        inputs = {"input_ids": ids, "input_mask": mask, "segment_ids": types}
+        scores: Scores = self._remote.ask(
+            {name: array.astype(np.int32) for name, array in inputs.items()}
+        )
+        return scores
+
+    def __exit__(self, *error: Any) -> None:
+        self._remote.close()
 
 
 def request(source: Source, version: Path, scratch: Path) -> None:
@@ -84,8 +134,10 @@ def request(source: Source, version: Path, scratch: Path) -> None:
     """
     config, pooling = source.config, source.pooling
     prefix = "bert." if isinstance(source.model, Bert) else ""
-    state = {f"{prefix}{name}": each.numpy() for name, each in source.model.state_dict().items()}
-    cast(Any, np.savez)(scratch / "weights.npz", **state)
+    weights = {
+        f"{prefix}{name}": tensor.numpy() for name, tensor in source.model.state_dict().items()
+    }
+    cast(Any, np.savez)(scratch / "weights.npz", **weights)
     layers = config.num_hidden_layers
     files.write_json(
         scratch / "request.json",
@@ -109,29 +161,15 @@ def request(source: Source, version: Path, scratch: Path) -> None:
 def build(interpreter: Path, requests: Sequence[Path]) -> None:
     """Have TensorFlow build what was requested.
 
+    Args:
+        interpreter: a Python that has TensorFlow.
+        requests: folders from :func:`request`.
+
     Raises:
         UsageError: the interpreter cannot be started, or lacks TensorFlow.
         CheckpointError: TensorFlow could not.
     """
-    execute(TENSORFLOW, interpreter, PROGRAM, ["build", *map(str, requests)])
-
-
-def open_runner(folder: Path, threads: int = 0, python: str | None = None) -> Runner:
-    """Start TensorFlow on an exported folder.
-
-    Args:
-        folder: with version folders, of which the newest is taken.
-        threads: for its operations; as TensorFlow likes when 0.
-        python: the interpreter that has TensorFlow; see
-            :func:`plainbert.runtimes.find.find_python`.
-
-    Raises:
-        UsageError: there is no Python with TensorFlow.
-        CheckpointError: there is no SavedModel, or TensorFlow cannot open it.
-    """
-    interpreter = find_python(TENSORFLOW, python)
-    words = ("serve", str(newest(folder).absolute()), str(threads))
-    return _TensorFlow(Remote(TENSORFLOW, interpreter, PROGRAM, *words))
+    execute(TENSORFLOW, interpreter, BUILD, [str(folder) for folder in requests])
 
 
 def newest(folder: Path) -> Path:
@@ -140,32 +178,11 @@ def newest(folder: Path) -> Path:
     Raises:
         CheckpointError: there is none.
     """
-    versions = [each for each in folder.iterdir() if each.name.isdecimal()]
-    found = max(versions, key=lambda each: int(each.name), default=folder)
-    if not (found / "saved_model.pb").is_file():
+    versions = [path for path in folder.iterdir() if path.name.isdecimal()]
+    version = max(versions, key=lambda path: int(path.name), default=folder)
+    if not (version / "saved_model.pb").is_file():
         raise CheckpointError(
             f"{folder} holds no SavedModel; a folder named by a number, with saved_model.pb in it, "
             "is expected."
         )
-    return found
-
-
-class _TensorFlow:
-    """A SavedModel in its own process; see :class:`plainbert.export.runner.Runner`."""
-
-    def __init__(self, remote: Remote) -> None:
-        self._remote = remote
-
-    def run(self, ids: Ids, types: Ids, mask: Ids) -> Scores:
-        """See :meth:`plainbert.export.runner.Runner.run`."""
-        given = {"input_ids": ids, "input_mask": mask, "segment_ids": types}
-        found: Scores = self._remote.ask(
-            {name: each.astype(np.int32) for name, each in given.items()}
-        )
-        return found
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        self._remote.close()
+    return version

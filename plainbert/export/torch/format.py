@@ -7,9 +7,9 @@ batch from 1 and any length from 2 tokens up to the model's positions.
 What loading does. ``torch.export.load`` reads a zip file: the graph is JSON, weights are raw bytes.
 Its documentation warns of pickle, for it unpickles three things where an archive has them: sample
 inputs, weights that are no plain tensors, constants that are objects. What is written here has
-none, and :func:`open_runner` refuses an archive that has. Formulas of sizes in the JSON still go
-through sympy, which evaluates them, and ``compiled.pt2`` is machine code: open no file of either
-kind that comes from someone you would not run a program of.
+none, and :meth:`TorchFormat.open_runner` refuses an archive that has. Formulas of sizes in the JSON
+still go through sympy, which evaluates them, and ``compiled.pt2`` is machine code: open no file of
+either kind that comes from someone you would not run a program of.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ import sys
 import warnings
 import zipfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
@@ -31,7 +32,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from plainbert.errors import CheckpointError, FormatError, UsageError
-from plainbert.export.names import Options
+from plainbert.export.format import Format
+from plainbert.export.names import FORMATS, FormatInfo
 from plainbert.export.runner import Ids, Runner, Scores
 from plainbert.export.source import Source
 from plainbert.nn.bert import Attention, SelfAttention
@@ -39,59 +41,90 @@ from plainbert.nn.bert import Attention, SelfAttention
 PORTABLE, COMPILED = "model.pt2", "compiled.pt2"
 
 
-def require(options: Options) -> None:
-    """Make sure that what compiles is there, if a program is to be compiled.
+@dataclass(frozen=True)
+class TorchFormat(Format):
+    """Programs of torch.export.
 
-    Raises:
-        UsageError: there is no C++ compiler.
+    Attributes:
+        compiled: compile for this processor (AOTInductor) in place of a portable program.
     """
-    if options.compiled:
-        _find_compiler()
+
+    info: ClassVar[FormatInfo] = FORMATS["torch"]
+    compiled: bool = False
+
+    def require(self) -> None:
+        """Make sure that what compiles is there, if a program is to be compiled.
+
+        Raises:
+            UsageError: there is no C++ compiler.
+        """
+        if self.compiled:
+            _find_compiler()
+
+    def write(self, source: Source, folder: Path) -> None:
+        """Write a program into a folder.
+
+        Args:
+            source: the model.
+            folder: it exists; gets ``model.pt2``, or ``compiled.pt2``.
+
+        Raises:
+            CheckpointError: the compiler failed.
+        """
+        positions = source.config.max_position_embeddings
+        sizes = {
+            0: torch.export.Dim("batch", min=1),
+            1: torch.export.Dim("length", min=2, max=positions),
+        }
+        # Any values do, but torch would keep sizes of 1 fixed, and take one tensor for one input.
+        sample = tuple(torch.ones(2, min(8, positions), dtype=torch.int64) for _ in range(3))
+        program = torch.export.export(joined(source.module()), sample, dynamic_shapes=(sizes,) * 3)
+        if self.compiled:
+            _compile(program, folder / COMPILED)
+        else:
+            program.example_inputs = None  # they would be pickled
+            torch.export.save(program, folder / PORTABLE)
+
+    def open_runner(self, folder: Path, threads: int = 0) -> Runner:
+        """Open an exported folder in this process.
+
+        Args:
+            folder: with ``compiled.pt2`` or ``model.pt2``.
+            threads: number of torch's threads until the runner is left; as they are when 0.
+
+        Raises:
+            CheckpointError: there is neither file.
+            FormatError: the file is damaged, or holds pickles.
+        """
+        for name, load in ((COMPILED, _load_compiled), (PORTABLE, _load_portable)):
+            path = folder / name
+            if path.is_file():
+                return TorchRunner(load(path), threads)
+        raise CheckpointError(f"{folder} holds neither {COMPILED} nor {PORTABLE}.")
 
 
-def write(source: Source, folder: Path, options: Options) -> None:
-    """Write a program into a folder.
+class TorchRunner(Runner):
+    """A loaded program.
 
     Args:
-        source: the model.
-        folder: exists; gets ``model.pt2``, or ``compiled.pt2``.
-        options: ``compiled`` counts.
-
-    Raises:
-        CheckpointError: the compiler failed.
+        program: ids, types and mask -> outputs, all of them tensors.
+        threads: number of torch's threads until the runner is left; as they are when 0.
     """
-    positions = source.config.max_position_embeddings
-    sizes = {
-        0: torch.export.Dim("batch", min=1),
-        1: torch.export.Dim("length", min=2, max=positions),
-    }
-    # Any values do, but torch would keep sizes of 1 fixed, and take one tensor for one input.
-    sample = tuple(torch.ones(2, min(8, positions), dtype=torch.int64) for _ in range(3))
-    program = torch.export.export(joined(source.module()), sample, dynamic_shapes=(sizes,) * 3)
-    if options.compiled:
-        _compile(program, folder / COMPILED)
-    else:
-        program.example_inputs = None  # they would be pickled
-        torch.export.save(program, folder / PORTABLE)
 
+    def __init__(self, program: Callable[..., Tensor], threads: int) -> None:
+        self._program, self._before = program, torch.get_num_threads()
+        if threads:
+            torch.set_num_threads(threads)
 
-def open_runner(folder: Path, threads: int = 0, python: str | None = None) -> Runner:
-    """Open an exported folder in this process.
+    def run(self, ids: Ids, types: Ids, mask: Ids) -> Scores:
+        """See :meth:`plainbert.export.runner.Runner.run`."""
+        with torch.inference_mode():
+            tensors = [torch.from_numpy(np.array(array, np.int64)) for array in (ids, types, mask)]
+            scores: Scores = self._program(*tensors).numpy()
+        return scores
 
-    Args:
-        folder: with ``compiled.pt2`` or ``model.pt2``.
-        threads: of torch, until the runner is left; as they are when 0.
-        python: not used; torch is here.
-
-    Raises:
-        CheckpointError: there is neither file.
-        FormatError: the file is damaged, or holds pickles.
-    """
-    for name, load in ((COMPILED, _load_compiled), (PORTABLE, _load_portable)):
-        path = folder / name
-        if path.is_file():
-            return _Program(load(path), threads)
-    raise CheckpointError(f"{folder} holds neither {COMPILED} nor {PORTABLE}.")
+    def __exit__(self, *error: Any) -> None:
+        torch.set_num_threads(self._before)
 
 
 class _JoinedAttention(SelfAttention):
@@ -101,8 +134,8 @@ class _JoinedAttention(SelfAttention):
         nn.Module.__init__(self)
         self.heads, self.dropout = plain.heads, 0.0
         maps = (plain.query, plain.key, plain.value)
-        self.weight = nn.Parameter(torch.cat([each.weight for each in maps]), requires_grad=False)
-        self.bias = nn.Parameter(torch.cat([each.bias for each in maps]), requires_grad=False)
+        self.weight = nn.Parameter(torch.cat([part.weight for part in maps]), requires_grad=False)
+        self.bias = nn.Parameter(torch.cat([part.bias for part in maps]), requires_grad=False)
 
     def project(self, hidden: Tensor) -> Tensor:
         return F.linear(hidden, self.weight, self.bias)
@@ -144,9 +177,9 @@ def _compile(program: torch.export.ExportedProgram, path: Path) -> None:
             warnings.simplefilter("ignore", FutureWarning)  # torch's, about itself
             aoti_compile_and_package(program, package_path=str(path), inductor_configs=options)
     except RuntimeError as error:  # of several classes; what the compiler said comes last
-        said = str(error).rpartition("Output:")[2].strip()
+        output = str(error).rpartition("Output:")[2].strip()
         raise CheckpointError(
-            f"torch could not compile the model: {said.partition(chr(10))[0]}"
+            f"torch could not compile the model: {output.partition(chr(10))[0]}"
         ) from error
 
 
@@ -169,12 +202,12 @@ def refuse_pickles(path: Path) -> None:
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            found = next(_pickles(archive), None)
+            pickled = next(_pickles(archive), None)
     except (zipfile.BadZipFile, ValueError, KeyError, TypeError, AttributeError) as error:
         raise FormatError(f"{path} is not a program of torch.export: {error}.") from None
-    if found is not None:
+    if pickled is not None:
         raise FormatError(
-            f"{path} holds pickled objects ({found}), which can run any code. Programs that "
+            f"{path} holds pickled objects ({pickled}), which can run any code. Programs that "
             "are exported here hold none; it is not opened."
         )
 
@@ -191,25 +224,3 @@ def _pickles(archive: zipfile.ZipFile) -> Any:
                 plain = value["path_name"].startswith(("weight_", "tensor_"))
                 if value["use_pickle"] or not plain:
                     yield f"{name}: {key}"
-
-
-class _Program:
-    """A loaded program; see :class:`plainbert.export.runner.Runner`."""
-
-    def __init__(self, program: Callable[..., Tensor], threads: int) -> None:
-        self._program, self._before = program, torch.get_num_threads()
-        if threads:
-            torch.set_num_threads(threads)
-
-    def run(self, ids: Ids, types: Ids, mask: Ids) -> Scores:
-        """See :meth:`plainbert.export.runner.Runner.run`."""
-        with torch.inference_mode():
-            tensors = [torch.from_numpy(np.array(each, np.int64)) for each in (ids, types, mask)]
-            scores: Scores = self._program(*tensors).numpy()
-        return scores
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        torch.set_num_threads(self._before)

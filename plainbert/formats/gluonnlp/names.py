@@ -69,7 +69,7 @@ MLM = tuple(hf for _, hf in _TOP[6:] if hf != TIED)
 # The last layer of a task's model. 0: the model was made without dropout before it.
 _HEAD = re.compile(
     r"(?:(?P<classification>classifier(?:\.\d)?)|(?P<regression>regression(?:\.\d)?)"
-    r"|(?P<span>span_classifier)|(?P<tagging>tag_classifier))\.(?P<kind>weight|bias)"
+    r"|(?P<question_answering>span_classifier)|(?P<token_classification>tag_classifier))\.(?P<kind>weight|bias)"
 )
 # By head of plainbert.nn.names: where its BERT lies, what its last layer is called, in gluonnlp 0.9
 # and 0.10 (where regression is a classifier with one class) and in transformers.

@@ -15,9 +15,15 @@ from plainbert.config import BertConfig
 from plainbert.errors import UsageError
 from plainbert.export import bundle
 from plainbert.export.exported import Exported
+from plainbert.export.format import Format
+from plainbert.export.formats import with_defaults
 from plainbert.export.manifest import NAME, Manifest
-from plainbert.export.names import TASKS, Options
+from plainbert.export.mxnet.format import MXNetFormat
+from plainbert.export.names import TASKS
+from plainbert.export.onnx.format import ONNXFormat
+from plainbert.export.savedmodel.format import SavedModelFormat
 from plainbert.export.source import Source, source_of
+from plainbert.export.torch.format import TorchFormat
 from plainbert.infer.evaluation import Evaluation
 from plainbert.nn.pooling import Pooling
 from plainbert.recipes.shared import texts
@@ -84,18 +90,45 @@ def export_from(args: argparse.Namespace) -> Manifest:
     """Export what the flags name."""
     source = source_from(args)
     given = spread(texts.read(args), SAMPLES) if args.file or args.sentences else []
-    options = Options(
-        args.dropout, args.fused, args.int8, tuple(given), args.compiled, args.runtime_python
-    )
+    format = format_of(args.format, args, int8=args.int8, calibration=tuple(given))
     return bundle.export(
         source,
         args.output_dir,
-        args.format,
-        options,
+        format,
         texts=given,
         overwrite=args.overwrite,
         threads=args.threads or 0,
     )
+
+
+def format_of(
+    name: str,
+    args: argparse.Namespace,
+    *,
+    int8: bool = False,
+    calibration: tuple[tuple[str, ...], ...] = (),
+) -> Format:
+    """A format with the options that the flags give it.
+
+    Args:
+        name: a key of :data:`plainbert.export.names.FORMATS`.
+        args: the flags of export.py.
+        int8: for ONNX, int8 matrix products.
+        calibration: for int8, texts (or pairs) that show which values occur.
+
+    Raises:
+        UnknownNameError: no such format.
+    """
+    match name:
+        case "mxnet":
+            return MXNetFormat(args.dropout, args.fused, args.runtime_python)
+        case "onnx":
+            return ONNXFormat(int8, calibration)
+        case "savedmodel":
+            return SavedModelFormat(args.runtime_python)
+        case "torch":
+            return TorchFormat(args.compiled)
+    return with_defaults(name)
 
 
 def export_trained(model: Path, format: str, folder: Path) -> Manifest:
@@ -107,7 +140,7 @@ def export_trained(model: Path, format: str, folder: Path) -> Manifest:
         folder: to make; an older export there is replaced.
     """
     source = source_of(model_zoo.open_folder(model), str(model))
-    return bundle.export(source, folder, format, overwrite=True)
+    return bundle.export(source, folder, with_defaults(format), overwrite=True)
 
 
 def evaluate(args: argparse.Namespace) -> dict[str, Any]:
@@ -120,8 +153,8 @@ def evaluate(args: argparse.Namespace) -> dict[str, Any]:
     folders.finish_folder(folder, NAME)
     manifest = Manifest.read(folder)
     tokenizer, config = read_tokenizer(folder), BertConfig.from_file(folder / "config.json")
-    options = Options(int8=manifest.quantized and not args.float32, python=args.runtime_python)
-    with bundle.opened(folder, manifest.format, args.threads or 0, options) as runner:
+    format = format_of(manifest.format, args, int8=manifest.quantized and not args.float32)
+    with format.open_runner(folder, args.threads or 0) as runner:
         model = Exported(runner, config, TASKS[manifest.task], manifest.max_length)
         evaluation, rows = evaluation_of(args, manifest, model, tokenizer)
         start = perf_counter()

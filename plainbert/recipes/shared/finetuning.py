@@ -29,7 +29,7 @@ from plainbert.recipes.shared.settings import settings_of
 from plainbert.recipes.shared.start import Run, start
 from plainbert.train.loop import fit
 from plainbert.train.objective import Objective
-from plainbert.train.parallel.ddp import ranks_for
+from plainbert.train.parallel.choose import choose_strategy
 from plainbert.train.parallel.strategy import ParallelStrategy
 
 
@@ -54,8 +54,10 @@ class Session:
         self.args, self.ready, self.group, self.folder = args, ready, group, ready.folder
         self.trains = not args.only_inference
         self.first = group.rank == 0
-        self.ranks: ParallelStrategy = ranks_for(args.dist_strategy, group, args.grad_compression)
-        self.sharing: ParallelStrategy = ranks_for("ddp", group)
+        self.ranks: ParallelStrategy = choose_strategy(
+            args.dist_strategy, group, args.grad_compression
+        )
+        self.sharing: ParallelStrategy = choose_strategy("ddp", group)
 
     def open(self, head: str, labels: Sequence[str] | None = None) -> model_zoo.LoadedModel:
         """The model that the flags name, on its device; fresh head weights where it may lack them.
@@ -140,9 +142,9 @@ def session(args: argparse.Namespace, script: str, argv: Sequence[str] | None) -
     with join(args, script, argv) as group:
         restarted(args, group)
         if args.export is not None:  # found out now, not after hours of training
-            from plainbert.export import bundle
+            from plainbert.export.formats import with_defaults
 
-            bundle.require(args.export)
+            with_defaults(args.export).require()
         trains = not args.only_inference
         with start(args, new_run=trains, group=group, script=script) as ready:
             yield Session(args, ready, group)

@@ -50,7 +50,7 @@ class Lock:
             try:
                 _lock(handle)
             except OSError as error:
-                holder = os.pread(handle, 1000, 0).decode(errors="replace")
+                holder = os.read(handle, 1000).decode(errors="replace")
                 os.close(handle)
                 if error.errno not in _HELD:
                     log.warning(
@@ -72,8 +72,13 @@ class Lock:
             os.close(handle)  # its holder removed it as we opened it
         holder = f"process {os.getpid()} on {socket.gethostname()}, since {_now()}"
         os.ftruncate(handle, 0)
-        os.pwrite(handle, holder.encode(), 0)
+        os.write(handle, holder.encode())
         return cls(path, handle)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether others are kept out: not on a disk that has no locks."""
+        return self._handle is not None
 
     def release(self) -> None:
         """Unlock; no trace is left."""

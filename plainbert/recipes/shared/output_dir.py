@@ -122,7 +122,8 @@ def beside(folder: Path) -> None:
     except UsageError:  # a run is under way, and will see to it
         return
     try:
-        _put_back(folder)
+        if lock.is_held:
+            _put_back(folder)
     finally:
         lock.release()
 

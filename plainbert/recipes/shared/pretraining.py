@@ -28,7 +28,7 @@ from plainbert.text.tokenizer import Tokenizer
 from plainbert.train import run_folder
 from plainbert.train.loop import fit
 from plainbert.train.objective import Pretraining
-from plainbert.train.parallel.ddp import ranks_for
+from plainbert.train.parallel.choose import choose_strategy
 from plainbert.train.parallel.strategy import ParallelStrategy
 from plainbert.train.settings import Settings
 
@@ -90,7 +90,9 @@ class _Job:
         assert ready.folder is not None
         self.old = old  # GluonNLP's weights to go on from
         self.args, self.ready, self.group, self.folder = args, ready, group, ready.folder
-        self.ranks: ParallelStrategy = ranks_for(args.dist_strategy, group, args.grad_compression)
+        self.ranks: ParallelStrategy = choose_strategy(
+            args.dist_strategy, group, args.grad_compression
+        )
         self.model, self.tokenizer = self.open()
         self.model.to(ready.device)
         self.objective = Pretraining(not args.no_nsp, not args.no_compute_acc)
@@ -125,7 +127,7 @@ class _Job:
                 about={"task": "pretraining", "max_length": int(train.lengths.max())},
                 ranks=self.ranks,
                 objective=self.objective,
-                line=line,
+                formatter=line,
             )
         if args.profile:
             print(f"trace: {args.profile}")

@@ -19,11 +19,11 @@ from plainbert.infer.evaluation import Evaluation, Scores
 from plainbert.nn.headed import Headed
 from plainbert.tasks.pretraining.features import Instances
 from plainbert.tasks.pretraining.rows import Rows
-from plainbert.train.loop import Data
 from plainbert.train.monitor import LogFormatter, StepLog
 from plainbert.train.objective import Objective
 from plainbert.train.parallel.strategy import ALONE, ParallelStrategy
 from plainbert.train.settings import Settings
+from plainbert.train.training_set import TrainingSet
 
 EVAL_TOKENS = 4096  # of one batch
 PROFILED = 15  # steps of a run with a trace
@@ -34,7 +34,7 @@ class HeldOut(Evaluation):
 
     Args:
         sets: instances by the name of their set.
-        objective: what is minimised.
+        objective: what is minimised; it counts accuracies.
         ranks: share the work.
     """
 
@@ -49,7 +49,8 @@ class HeldOut(Evaluation):
         return {name: self._score(model, data) for name, data in self.sets.items()}
 
     def _score(self, model: Headed, data: Instances) -> dict[str, float]:
-        device, names = next(model.parameters()).device, self.objective.names
+        device = next(model.parameters()).device
+        names, accuracies = self.objective.names, self.objective.accuracies
         found = torch.zeros(3, len(names), dtype=torch.float64)  # counts, losses, hits
         batches = inference_batches(data.lengths, EVAL_TOKENS)
         with torch.inference_mode(), self.ranks.whole(model):
@@ -63,9 +64,9 @@ class HeldOut(Evaluation):
         self.ranks.sum([found])
         means = found[1:] / found[0].clamp(min=1.0)
         scores: dict[str, float] = {}
-        for place, name in enumerate(names):
+        for place, (name, accuracy) in enumerate(zip(names, accuracies, strict=True)):
             scores[name] = float(means[0, place])
-            scores[name.replace("loss", "acc")] = float(means[1, place])
+            scores[accuracy] = float(means[1, place])
         return scores
 
 
@@ -113,7 +114,7 @@ class _Traced:
 @contextlib.contextmanager
 def profiled(
     path: str | None, data: Instances, settings: Settings
-) -> Iterator[tuple[Data, Settings]]:
+) -> Iterator[tuple[TrainingSet, Settings]]:
     """Data and settings of a run that is traced from step 10 to 14 and then ends.
 
     Args:

@@ -13,7 +13,8 @@ from plainbert.distributed.group import Group
 
 BYTES = 25 << 20  # of a bucket; a larger parameter has one of its own
 
-LOW = {"none": None, "fp16": torch.float16, "bf16": torch.bfloat16}
+# What numbers are sent as; None: as they are.
+SENT_AS = {"none": None, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 @dataclass
@@ -40,11 +41,11 @@ class Bucket:
     @classmethod
     def of(cls, parameters: list[nn.Parameter]) -> Bucket:
         """A bucket with its memory."""
-        sizes = [each.numel() for each in parameters]
-        like = parameters[0]
-        flat = torch.zeros(sum(sizes) + len(sizes), dtype=like.dtype, device=like.device)
+        sizes = [parameter.numel() for parameter in parameters]
+        first = parameters[0]
+        flat = torch.zeros(sum(sizes) + len(sizes), dtype=first.dtype, device=first.device)
         pieces = flat[: sum(sizes)].split(sizes)
-        views = [piece.view_as(each) for piece, each in zip(pieces, parameters, strict=True)]
+        views = [piece.view_as(like) for piece, like in zip(pieces, parameters, strict=True)]
         return cls(parameters, flat, views, set(range(len(parameters))))
 
     @property
@@ -72,8 +73,8 @@ class Buckets:
     def __init__(
         self, parameters: Sequence[nn.Parameter], group: Group, compression: str = "none"
     ) -> None:
-        self.group, self.low = group, LOW[compression]
-        self.buckets = [Bucket.of(each) for each in split(parameters)]
+        self.group, self._sent_as = group, SENT_AS[compression]
+        self.buckets = [Bucket.of(neighbours) for neighbours in split(parameters)]
         self._last = False
         self._next = 0  # bucket to be sent
         self._handles = [
@@ -98,10 +99,11 @@ class Buckets:
         for bucket in self.buckets:
             if bucket.sent is not None and bucket.sent is not bucket.flat:
                 bucket.flat.copy_(bucket.sent)
-            # What this rank has, some rank has: only for the others must it look.
-            found = bucket.present.tolist() if bucket.missing else []
+            # What this rank has, some rank has: only for the others must it look, which on a GPU
+            # waits for all that is under way.
+            counts = bucket.present.tolist() if bucket.missing else []
             for place, parameter in enumerate(bucket.parameters):
-                here = place not in bucket.missing or found[place] > 0
+                here = place not in bucket.missing or counts[place] > 0
                 parameter.grad = bucket.views[place] if here else None
             bucket.missing = set(range(len(bucket.parameters)))
             bucket.sent = bucket.work = None
@@ -115,8 +117,8 @@ class Buckets:
 
     def gradients(self) -> list[Tensor]:
         """The sums, after :meth:`finish`; the same list on every rank."""
-        parameters = [each for bucket in self.buckets for each in bucket.parameters]
-        return [each.grad for each in parameters if each.grad is not None]
+        grads = [parameter.grad for bucket in self.buckets for parameter in bucket.parameters]
+        return [grad for grad in grads if grad is not None]
 
     def remove(self) -> None:
         """Leave the parameters alone from now on."""
@@ -134,12 +136,15 @@ class Buckets:
                 parameter.grad = view
             bucket.missing.discard(place)
             bucket.waiting -= 1
+            # Before the last micro-batch the sums are not complete: sending would be in vain.
             if self._last:
                 self._send_ready()
 
         return arrived
 
     def _send_ready(self) -> None:
+        # Collectives are matched by their order, and the order in which gradients arrive may differ
+        # between ranks: a full bucket waits for those before it.
         while self._next < len(self.buckets) and self.buckets[self._next].waiting == 0:
             self._send(self.buckets[self._next])
             self._next += 1
@@ -147,11 +152,13 @@ class Buckets:
     def _send(self, bucket: Bucket) -> None:
         from torch.distributed import all_reduce
 
+        # The counts travel behind the gradients: a rank that lacks one learns, from the same
+        # message, whether others have it.
         bucket.present.fill_(1)
         for place in bucket.missing:
             bucket.views[place].zero_()
             bucket.present[place] = 0
-        bucket.sent = bucket.flat if self.low is None else bucket.flat.to(self.low)
+        bucket.sent = bucket.flat if self._sent_as is None else bucket.flat.to(self._sent_as)
         bucket.work = all_reduce(bucket.sent, async_op=True)
 
 
@@ -159,11 +166,12 @@ def split(parameters: Sequence[nn.Parameter]) -> list[list[nn.Parameter]]:
     """Parameters in backward order, cut into lists of one type and at most ``BYTES``."""
     lists: list[list[nn.Parameter]] = []
     size = 0
-    for each in reversed([each for each in parameters if each.requires_grad]):
-        same = lists and (lists[-1][0].dtype, lists[-1][0].device) == (each.dtype, each.device)
-        if not same or size + each.numel() * each.itemsize > BYTES:
+    for parameter in reversed([parameter for parameter in parameters if parameter.requires_grad]):
+        last = lists[-1][0] if lists else None
+        same = last is not None and (last.dtype, last.device) == (parameter.dtype, parameter.device)
+        if not same or size + parameter.numel() * parameter.itemsize > BYTES:
             lists.append([])
             size = 0
-        lists[-1].append(each)
-        size += each.numel() * each.itemsize
+        lists[-1].append(parameter)
+        size += parameter.numel() * parameter.itemsize
     return lists

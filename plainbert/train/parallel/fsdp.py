@@ -1,4 +1,4 @@
-"""Ranks that each hold a part of every weight: ``fsdp`` and ``hsdp``, on torch's FSDP2."""
+"""Ranks that each hold a shard of every weight: ``fsdp`` and ``hsdp``, on torch's FSDP2."""
 
 from __future__ import annotations
 
@@ -16,16 +16,15 @@ from plainbert.distributed.group import Group
 from plainbert.errors import UsageError
 from plainbert.nn.bert import Layer
 from plainbert.nn.pretraining_heads import Predictions
-from plainbert.train.mixed import Mixed
-from plainbert.train.parallel.parts import Part
 from plainbert.train.parallel.strategy import ParallelStrategy
+from plainbert.train.parallel.tensor_shard import TensorShard
 
 
-class Sharded(ParallelStrategy):
-    """Weights, gradients and slots cut along their first dimension.
+class FSDP(ParallelStrategy):
+    """Weights, gradients and optimizer state cut along their first dimension.
 
     A layer's weights are put together for its forward pass and again for its backward pass. The
-    optimizer sees plain tensors: this rank's parts.
+    optimizer sees plain tensors: this rank's shards.
 
     In 16 bits the weights travel in 16 bits and a layer computes in them altogether, norms and
     residual sums too; between layers, in embeddings and in heads it is float32, and so are the
@@ -44,7 +43,8 @@ class Sharded(ParallelStrategy):
         Zhao et al. 2023 (arXiv:2304.11277); torch.distributed.fsdp.fully_shard.
     """
 
-    spread = True
+    shards_optimizer = True
+    own_precision = True
 
     def __init__(self, group: Group, per_copy: int, reshard: bool = True) -> None:
         if per_copy < 1 or group.size % per_copy:
@@ -54,35 +54,36 @@ class Sharded(ParallelStrategy):
         self._hooks: list[Any] = []
         self._first = True  # micro-batch of a step
 
-    def prepare(self, model: nn.Module, dtype: torch.dtype) -> Mixed:
-        self.group.broadcast([each.detach() for each in model.state_dict().values()])
+    def prepare(self, model: nn.Module, dtype: torch.dtype) -> None:
+        self.group.broadcast([tensor.detach() for tensor in model.state_dict().values()])
         device, own = next(model.parameters()).device, next(model.parameters()).dtype
         with self.group.exchange("mesh"):
             mesh = self._mesh(device.type)
-        self._across = mesh["part"] if mesh.ndim == 2 else mesh
-        low = dtype if dtype.itemsize == 2 else None
-        policy = MixedPrecisionPolicy(low, own if low else None, own if low else None)
+        self._across = mesh["shard"] if mesh.ndim == 2 else mesh
+        half = dtype if dtype.itemsize == 2 else None
+        policy = MixedPrecisionPolicy(half, own if half else None, own if half else None)
         for module in model.modules():
             if isinstance(module, Layer):
                 fully_shard(module, mesh=mesh, reshard_after_forward=self.reshard, mp_policy=policy)
-            elif isinstance(module, Predictions) and low:
-                self._hooks += _low_head(module, low)
+            elif isinstance(module, Predictions) and half:
+                self._hooks += _copies_per_forward(module, half)
         root = fully_shard(model, mesh=mesh)
-        for part in _modules(root):
+        for sharded in _fsdp_modules(root):
             # Losses are divided by the counts of all ranks already: gradients only add up.
-            part.set_gradient_divide_factor(1.0)
-            part.set_force_sum_reduction_for_comms(True)
+            sharded.set_gradient_divide_factor(1.0)
+            sharded.set_force_sum_reduction_for_comms(True)
             # Padding for ranks without a row is made now, not in the first step: the optimizer's
-            # views of the parts would be lost.
-            part.unshard()
-            part.reshard()
+            # views of the shards would be lost.
+            sharded.unshard()
+            sharded.reshard()
         self._root = root
-        self._sharded = {name: cast(DTensor, each) for name, each in model.named_parameters()}
-        self._local = {
-            name: nn.Parameter(each.to_local().detach(), each.requires_grad)
-            for name, each in self._sharded.items()
+        self._sharded = {
+            name: cast(DTensor, parameter) for name, parameter in model.named_parameters()
         }
-        return Mixed(model, torch.float32)
+        self._local = {
+            name: nn.Parameter(parameter.to_local().detach(), parameter.requires_grad)
+            for name, parameter in self._sharded.items()
+        }
 
     def parameters(self, model: nn.Module) -> list[tuple[str, nn.Parameter]]:
         return list(self._local.items())
@@ -100,27 +101,27 @@ class Sharded(ParallelStrategy):
         self._first = False
 
     def sum_gradients(self, gradients: list[Tensor]) -> None:
-        """Hand the parts of the sums, which the backward pass has made, to the optimizer."""
-        for name, each in self._sharded.items():
-            found = each.grad
-            self._local[name].grad = None if found is None else cast(DTensor, found).to_local()
-            each.grad = None
+        """Hand the shards of the sums, which the backward pass has computed, to the optimizer."""
+        for name, parameter in self._sharded.items():
+            grad = parameter.grad
+            self._local[name].grad = None if grad is None else cast(DTensor, grad).to_local()
+            parameter.grad = None
         self._first = True
 
     def norm(self, gradients: list[Tensor]) -> float:
-        found = [each.grad for each in self._local.values() if each.grad is not None]
+        shards = [local.grad for local in self._local.values() if local.grad is not None]
         total = torch.zeros((), dtype=torch.float64, device=self._device)
-        if found:
-            squares = [each.to(torch.float64).square() for each in torch._foreach_norm(found)]
+        if shards:
+            squares = [norm.to(torch.float64).square() for norm in torch._foreach_norm(shards)]
             total += torch.stack(squares).sum()
-        self._sum_parts(total, "norm")
+        self._sum_over_shards(total, "norm")
         return float(total.sqrt())
 
     def norms(self, tensors: list[Tensor]) -> Iterable[Tensor]:
-        own = [each.to(torch.float64).square() for each in torch._foreach_norm(tensors)]
+        own = [norm.to(torch.float64).square() for norm in torch._foreach_norm(tensors)]
         squares = torch.stack(own)
-        self._sum_parts(squares, "norms")
-        return [root.to(each.dtype) for root, each in zip(squares.sqrt(), tensors, strict=True)]
+        self._sum_over_shards(squares, "norms")
+        return [root.to(tensor.dtype) for root, tensor in zip(squares.sqrt(), tensors, strict=True)]
 
     def barrier(self) -> None:
         self.group.barrier()
@@ -129,41 +130,43 @@ class Sharded(ParallelStrategy):
     def whole(self, model: nn.Module) -> Iterator[None]:
         with self.group.exchange("weights"):
             self._keep_layers(True)
-            for part in _modules(self._root):
-                part.unshard()
+            for module in _fsdp_modules(self._root):
+                module.unshard()
         try:
             yield
         finally:
-            for part in _modules(self._root):
-                part.reshard()
+            for module in _fsdp_modules(self._root):
+                module.reshard()
             self._keep_layers(False)
 
     def plain(self, model: Any) -> Any:
-        kind: Any = next(each for each in type(model).__mro__ if not issubclass(each, FSDPModule))
+        # fully_shard put a subclass of its own before the model's class.
+        kind: Any = next(base for base in type(model).__mro__ if not issubclass(base, FSDPModule))
         with torch.device("meta"):
             fresh = kind(model.config)
         with self.group.exchange("weights"):
-            found = {
-                name: each.full_tensor() if isinstance(each, DTensor) else each
-                for name, each in model.state_dict().items()
+            weights = {
+                name: tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+                for name, tensor in model.state_dict().items()
             }
-        fresh.load_state_dict(found, assign=True)
+        fresh.load_state_dict(weights, assign=True)
         return fresh
 
     def weights(self, model: nn.Module) -> dict[str, Tensor]:
-        found: dict[str, Tensor] = {}
+        weights: dict[str, Tensor] = {}
         with self.group.exchange("weights"):
-            for name, each in model.state_dict().items():
-                tensor = each.full_tensor() if isinstance(each, DTensor) else each
+            for name, tensor in model.state_dict().items():
+                # All ranks take part in putting a tensor together; only rank 0 keeps it.
+                full = tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
                 if self.rank == 0:
-                    found[name] = tensor.detach().to("cpu")
-        return found
+                    weights[name] = full.detach().to("cpu")
+        return weights
 
-    def parts(self, slots: Mapping[str, Tensor]) -> dict[str, Part]:
+    def optimizer_shards(self, state: Mapping[str, Tensor]) -> dict[str, TensorShard]:
         return {
-            name: self._part(name.partition(".")[2], slot)
-            for name, slot in slots.items()
-            if slot.dim() == 0 or slot.numel()
+            name: self._shard(name.partition(".")[2], tensor)
+            for name, tensor in state.items()
+            if tensor.dim() == 0 or tensor.numel()
         }
 
     def checkpoint_group(self) -> Any:
@@ -180,38 +183,38 @@ class Sharded(ParallelStrategy):
 
     def _keep_layers(self, keep: bool) -> None:
         """Whether layers stay whole after their forward pass; the root always does."""
-        for part in _modules(self._root)[1:]:
-            part.set_reshard_after_forward(self.reshard and not keep, recurse=False)
+        for module in _fsdp_modules(self._root)[1:]:
+            module.set_reshard_after_forward(self.reshard and not keep, recurse=False)
 
     def _mesh(self, device: str) -> DeviceMesh:
         copies = self.size // self.per_copy
         if copies == 1:
-            return init_device_mesh(device, (self.size,), mesh_dim_names=("part",))
+            return init_device_mesh(device, (self.size,), mesh_dim_names=("shard",))
         shape = (copies, self.per_copy)
-        return init_device_mesh(device, shape, mesh_dim_names=("copy", "part"))
+        return init_device_mesh(device, shape, mesh_dim_names=("copy", "shard"))
 
-    def _sum_parts(self, tensor: Tensor, name: str) -> None:
+    def _sum_over_shards(self, tensor: Tensor, name: str) -> None:
         from torch.distributed import all_reduce
 
         with self.group.exchange(name):
             all_reduce(tensor, group=self._across.get_group())
 
-    def _part(self, name: str, slot: Tensor) -> Part:
-        if slot.dim() == 0:
-            return Part.whole(slot)
+    def _shard(self, name: str, tensor: Tensor) -> TensorShard:
+        if tensor.dim() == 0:
+            return TensorShard.whole(tensor)
         size = tuple(self._sharded[name].shape)
         # As torch.chunk cuts: pieces of equal length, then a shorter one, then none.
         first = -(-size[0] // self.per_copy) * self._across.get_local_rank()
-        return Part(slot, (first, *(0 for _ in size[1:])), size)
+        return TensorShard(tensor, (first, *(0 for _ in size[1:])), size)
 
 
-def _modules(root: FSDPModule) -> list[FSDPModule]:
+def _fsdp_modules(root: FSDPModule) -> list[FSDPModule]:
     """The root, then the layers."""
     modules = cast(nn.Module, root).modules()
     return [module for module in modules if isinstance(module, FSDPModule)]
 
 
-def _low_head(head: Predictions, dtype: torch.dtype) -> list[Any]:
+def _copies_per_forward(head: Predictions, dtype: torch.dtype) -> list[Any]:
     """Let the product with the vocabulary run in 16 bits: its copies live for one forward pass."""
 
     def before(module: nn.Module, inputs: tuple[Tensor, Tensor]) -> None:

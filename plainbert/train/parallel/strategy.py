@@ -1,7 +1,8 @@
 """How the processes of a run share its steps. Here: one process that shares with nobody.
 
-:mod:`plainbert.train.parallel.ddp` and :mod:`plainbert.train.parallel.fsdp` have the ways
-to share: each overrides what it does differently.
+The ways to share are in :mod:`plainbert.train.parallel.ddp`, :mod:`plainbert.train.parallel.zero1`
+and :mod:`plainbert.train.parallel.fsdp`: each overrides what it does differently.
+:mod:`plainbert.train.parallel.choose` picks one by name.
 """
 
 from __future__ import annotations
@@ -13,37 +14,52 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from plainbert.train.mixed import Mixed
-from plainbert.train.parallel.parts import Part
+from plainbert.train.parallel.tensor_shard import TensorShard
 
 
 class ParallelStrategy:
-    """A single process.
+    """A single process, and what every way to share must be able to do.
+
+    A step calls, in this order: :meth:`sum` with the counts of the global batch; for each
+    micro-batch :meth:`before_forward`; after the last backward pass :meth:`sum` with the losses,
+    :meth:`sum_gradients`, :meth:`norm` and, once the weights are updated, :meth:`share_weights`.
 
     Attributes:
         rank: of this process, in [0, size).
         size: processes that share every step.
-        spread: whether each rank holds only a part of the optimizer's slots.
+        shards_optimizer: whether each rank holds only a part of the optimizer state.
+        own_precision: whether the strategy itself sees to 16-bit matrix products.
     """
 
     rank: int = 0
     size: int = 1
-    spread: bool = False
+    shards_optimizer: bool = False
+    own_precision: bool = False
 
-    def prepare(self, model: nn.Module, dtype: torch.dtype) -> Mixed:
-        """Make the ranks' weights equal, place them, and make the 16-bit copies.
+    # Before and after the run.
+
+    def prepare(self, model: nn.Module, dtype: torch.dtype) -> None:
+        """Make the ranks' weights equal, and place them.
 
         Called once, when the weights are loaded and before there is an optimizer.
+
+        Args:
+            model: on its device.
+            dtype: of the matrix products.
         """
-        return Mixed(model, dtype)
 
     def parameters(self, model: nn.Module) -> list[tuple[str, nn.Parameter]]:
-        """What the optimizer sees: parameters, or this rank's parts of them, by name."""
+        """What the optimizer sees: parameters, or this rank's shards of them, by name."""
         return list(model.named_parameters())
 
-    def owned(self, names: Iterable[tuple[str, nn.Parameter]]) -> frozenset[str] | None:
+    def owned(self, parameters: Iterable[tuple[str, nn.Parameter]]) -> frozenset[str] | None:
         """Names of the parameters that this rank updates; None: all."""
         return None
+
+    def release(self) -> None:
+        """The run is over: take all hooks off the model."""
+
+    # Within a step.
 
     def sum(self, tensors: list[Tensor]) -> None:
         """Add small tensors (counts, sums of losses) up over all ranks, in place."""
@@ -58,15 +74,17 @@ class ParallelStrategy:
         """Global norm of the summed gradients."""
         if not gradients:
             return 0.0
-        parts = torch.stack([each.to(torch.float64) for each in torch._foreach_norm(gradients)])
-        return float(torch.linalg.vector_norm(parts))
+        norms = torch.stack([norm.to(torch.float64) for norm in torch._foreach_norm(gradients)])
+        return float(torch.linalg.vector_norm(norms))
 
     def norms(self, tensors: list[Tensor]) -> Iterable[Tensor]:
-        """Norm of each tensor of which this rank holds all, or the part it updates."""
+        """Norm of each tensor of which this rank holds all, or the shard it updates."""
         return torch._foreach_norm(tensors)
 
     def share_weights(self) -> None:
-        """The optimizer has updated the parameters that this rank owns."""
+        """The optimizer has updated the parameters that this rank owns: send them to the others."""
+
+    # Between steps.
 
     def barrier(self) -> None:
         """Wait for all ranks."""
@@ -84,16 +102,17 @@ class ParallelStrategy:
         """The whole state dict on rank 0, nothing on the others; all must call."""
         return dict(model.state_dict()) if self.rank == 0 else {}
 
-    def parts(self, slots: Mapping[str, Tensor]) -> dict[str, Part]:
-        """Where the optimizer's slots of this rank lie in the whole ones."""
-        return {name: Part.whole(slot) for name, slot in slots.items()}
+    def optimizer_shards(self, state: Mapping[str, Tensor]) -> dict[str, TensorShard]:
+        """Where this rank's tensors of the optimizer state lie in the whole ones.
+
+        Args:
+            state: of :meth:`plainbert.train.optim.Optimizer.state`.
+        """
+        return {name: TensorShard.whole(tensor) for name, tensor in state.items()}
 
     def checkpoint_group(self) -> Any:
         """A process group for checkpoints only; all ranks must call."""
         return None
-
-    def release(self) -> None:
-        """The run is over: leave the model's gradients alone."""
 
 
 ALONE = ParallelStrategy()

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from plainbert.errors import CheckpointError, UsageError
 from plainbert.export.mxnet.heads import INPUTS, build
-from plainbert.export.names import TASKS, Options
+from plainbert.export.names import TASKS
 from plainbert.formats.gluonnlp import params, reader
 from plainbert.formats.gluonnlp.flat import to_structural
 from plainbert.model_zoo.convert import convert, open_any
@@ -102,7 +102,7 @@ def test_no_pooler() -> None:
     source = sources.tiny("embedding", Pooling("pooled"))
     object.__setattr__(source, "model", Bert(folders.CONFIG, pooler=False))
     with pytest.raises(CheckpointError, match="no pooler.*choose another pooling"):
-        build(source, Options())
+        build(source)
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -138,7 +138,7 @@ def test_nothing_is_merged_that_others_read(task: str, act: str) -> None:
     about one of ten modules.
     """
     merged = {"Activation", "LeakyReLU", "square", "sqrt", "exp", "abs", "clip"}
-    graph = json.loads(build(sources.tiny(task, hidden_act=act), Options())[0])
+    graph = json.loads(build(sources.tiny(task, hidden_act=act))[0])
     readers: dict[int, list[str]] = {}
     for node in graph["nodes"]:
         for row, _, _ in node["inputs"]:
@@ -152,7 +152,7 @@ def test_nothing_is_merged_that_others_read(task: str, act: str) -> None:
 @pytest.mark.parametrize("task", HEADED)
 def test_against_gluonnlps_own_graph(tmp_path: Path, task: str) -> None:
     theirs = sources.FIXTURES / "export" / f"{task}-symbol.json"
-    ours, arrays = build(sources.stored(task), Options(dropout=0.1))
+    ours, arrays = build(sources.stored(task), dropout=0.1)
     graphs = [json.loads(text) for text in (theirs.read_text("utf-8"), ours)]
     names = [{node["name"] for node in graph["nodes"] if node["op"] == "null"} for graph in graphs]
     wanted, found = (to_structural(each - set(INPUTS), "the graph") for each in names)
@@ -235,7 +235,7 @@ def test_a_share_to_drop(tmp_path: Path) -> None:
 def test_interleaved_rows_by_hand(tmp_path: Path) -> None:
     """Head by head: its queries, its keys, its values."""
     source = sources.tiny("ner")
-    _, arrays = build(source, Options(fused=True))
+    _, arrays = build(source, fused=True)
     part = source.body.get_submodule("encoder.layer.1.attention.self")
     whole = arrays["bertencoder0_transformer1_dotproductselfattentioncell0_interleaved_weight"]
     assert whole.shape == (48, 16)

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -14,30 +10,26 @@ import pytest
 
 from plainbert.errors import CheckpointError, UsageError
 from plainbert.export.mxnet import format
-from plainbert.runtimes.find import MXNET
-from plainbert.runtimes.remote import Remote
+from plainbert.export.mxnet.format import MXNetFormat, MXNetRunner
+from plainbert.runtimes.programs import Remote
+from plainbert.runtimes.runtime import MXNET
 from tests.helpers import mxnet_sources as sources
 
-# Answers as run_mxnet.py does, with the sum of its inputs; "fail" in their names is its end.
+# Sums its inputs; "fail" in their names is its end.
 PROGRAM = """
-import json, os, sys
 import numpy as np
-answers = os.fdopen(os.dup(1), "wb")
-os.dup2(2, 1)
-print("noise")
-answers.write(b'"ready"\\n')
-answers.flush()
-while line := sys.stdin.buffer.readline():
+
+def load():
+    print("noise")
+    return run
+
+def run(**arrays):
     total = 0
-    for name, (dtype, shape) in json.loads(line).items():
-        size = int(np.prod(shape, dtype=int)) * np.dtype(dtype).itemsize
-        array = np.frombuffer(sys.stdin.buffer.read(size), dtype).reshape(shape)
+    for name, array in arrays.items():
         if name == "fail":
             raise ValueError("no such layer")
         total = total + array
-    total = np.ascontiguousarray(total, np.float32)
-    answers.write(json.dumps([total.dtype.str, total.shape]).encode() + b"\\n" + total.tobytes())
-    answers.flush()
+    return np.float32(total)
 """
 
 
@@ -48,75 +40,27 @@ def program(tmp_path: Path) -> Path:
     return path
 
 
-def test_arrays_there_and_back(program: Path) -> None:
-    remote = Remote(MXNET, Path(sys.executable), program)
-    draw = np.random.default_rng(0)
-    for shape in ((2, 3), (1, 1), (600, 700), (0, 4)):  # also more than a pipe holds
-        one, two = draw.integers(0, 9, (2, *shape))
-        found = remote.ask({"one": one, "two": two.T.copy().T})
-        assert np.array_equal(found, one + two)
-        assert found.dtype == np.float32
-        assert found.flags.writeable
-    remote.close()
-    assert remote._process.returncode == 0
-
-
-def test_a_program_that_fails(program: Path) -> None:
-    remote = Remote(MXNET, Path(sys.executable), program)
-    with pytest.raises(CheckpointError, match="mxnet cannot run this model: ValueError: no such"):
-        remote.ask({"fail": np.zeros((300, 300))})
-    remote.close()
-
-
-def test_it_ends_with_its_parent(program: Path) -> None:
-    code = (
-        "import sys, time; from pathlib import Path\n"
-        "from plainbert.runtimes.remote import Remote; from plainbert.runtimes.find import MXNET\n"
-        f"remote = Remote(MXNET, Path(sys.executable), Path({str(program)!r}))\n"
-        "print(remote._process.pid, flush=True); time.sleep(60)"
-    )
-    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-    assert parent.stdout is not None
-    child = int(parent.stdout.readline())
-    parent.send_signal(signal.SIGKILL)
-    parent.communicate()
-    for _ in range(100):
-        if not alive(child):
-            return
-        time.sleep(0.1)
-    pytest.fail("it outlived its parent")
-
-
-def alive(process: int) -> bool:
-    """Whether a process computes; one that nobody has waited for does not."""
-    try:
-        os.kill(process, 0)
-        return Path(f"/proc/{process}/stat").read_text().rsplit(")")[1].split()[0] != "Z"
-    except (ProcessLookupError, FileNotFoundError):
-        return False
-
-
 def test_a_python_without_mxnet(tmp_path: Path) -> None:
     folder = sources.export(sources.tiny("ner"), tmp_path)
     with pytest.raises(UsageError, match="lacks what mxnet needs(.|\\n)*mxnet==1.9.1"):
-        format.open_runner(folder, python=sys.executable)
+        MXNetFormat(python=sys.executable).open_runner(folder)
     with pytest.raises(UsageError, match="there is no nowhere(.|\n)*PLAINBERT_MXNET=PATH"):
-        format.open_runner(folder, python="nowhere")
+        MXNetFormat(python="nowhere").open_runner(folder)
 
 
 def test_what_is_no_export(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"one \*-symbol.json is expected, there are 0"):
-        format.open_runner(tmp_path)
+        MXNetFormat().open_runner(tmp_path)
     (tmp_path / "net-symbol.json").write_text('{"nodes": [{"op": "null", "name": "data"}]}')
     with pytest.raises(CheckpointError, match="net-0000.params does not exist"):
-        format.open_runner(tmp_path)
+        MXNetFormat().open_runner(tmp_path)
     (tmp_path / "net-0000.params").write_bytes(b"")
     with pytest.raises(CheckpointError, match="is no graph of BERT"):
-        format.open_runner(tmp_path)
+        MXNetFormat().open_runner(tmp_path)
 
 
 def test_inputs_that_mxnet_would_mistake(program: Path) -> None:
-    with format.Runner(Remote(MXNET, Path(sys.executable), program), 4) as runner:
+    with MXNetRunner(Remote(MXNET, Path(sys.executable), program), 4) as runner:
         ids = np.ones((2, 5), np.int64)
         with pytest.raises(UsageError, match="inputs of 5 tokens: the model has 4 positions"):
             runner.run(ids, ids, ids)

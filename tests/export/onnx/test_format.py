@@ -18,9 +18,10 @@ import torch
 
 from plainbert.config import ACTIVATIONS
 from plainbert.errors import CheckpointError, FormatError, MissingDependencyError
-from plainbert.export.names import TASKS, Options
+from plainbert.export.names import TASKS
 from plainbert.export.onnx import format as exporter
 from plainbert.export.onnx import graph
+from plainbert.export.onnx.format import ONNXFormat
 from plainbert.export.source import Source
 from plainbert.nn.pooling import Pooling
 from tests.helpers import folders
@@ -37,7 +38,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Source, Path]:
     source, folder = made("classification"), tmp_path_factory.mktemp("exported")
     before = {name: each.clone() for name, each in source.model.state_dict().items()}
     kinds = [type(each) for each in source.model.modules()]
-    exporter.write(source, folder, Options(int8=True, calibration=CALIBRATION))
+    ONNXFormat(int8=True, calibration=CALIBRATION).write(source, folder)
 
     after = source.model.state_dict()  # nothing happens to the source
     assert list(after) == list(before)
@@ -52,10 +53,10 @@ def test_same_outputs_at_any_shape(
     tmp_path: Path, task: str, activation: str, pooling: Pooling | None
 ) -> None:
     source = made(task, activation, pooling)
-    exporter.write(source, tmp_path, Options())
+    ONNXFormat().write(source, tmp_path)
     assert [each.name for each in tmp_path.iterdir()] == ["model.onnx"]
 
-    with exporter.open_runner(tmp_path, threads=1) as runner:
+    with ONNXFormat().open_runner(tmp_path, threads=1) as runner:
         assert difference(source, runner) < rounding(terms_of(source.config))
 
 
@@ -81,7 +82,7 @@ def test_int8_is_as_fast_as_the_processor_allows(
 
     monkeypatch.setattr(exporter, "adds_small_products", lambda: whole)
     monkeypatch.setattr(onnxruntime, "InferenceSession", seen)
-    exporter.open_runner(exported[1], threads=1, int8=int8)
+    ONNXFormat(int8=int8).open_runner(exported[1], threads=1)
     (settings,) = opened
     try:
         set_to = settings.get_session_config_entry("session.x64quantprecision")
@@ -110,16 +111,16 @@ def test_a_real_size(tmp_path: Path) -> None:
         vocab_size=5000,
         initializer_range=0.05,
     )
-    exporter.write(source, tmp_path, Options())
+    ONNXFormat().write(source, tmp_path)
 
-    with exporter.open_runner(tmp_path, threads=1) as runner:
+    with ONNXFormat().open_runner(tmp_path, threads=1) as runner:
         assert difference(source, runner, shapes=[(2, 512), (1, 2), (3, 17)]) < 1e-5
 
 
 def test_padding_changes_nothing(exported: tuple[Source, Path]) -> None:
     ids, types, mask = (each.numpy() for each in folders.batch())
 
-    with exporter.open_runner(exported[1], threads=1) as runner:
+    with ONNXFormat().open_runner(exported[1], threads=1) as runner:
         whole = runner.run(ids, types, mask)
         atol = rounding(terms_of(exported[0].config), whole)
         other = runner.run(np.where(mask > 0, ids, 7), np.where(mask > 0, types, 1), mask)
@@ -183,20 +184,20 @@ def test_onnxruntime_leaves_the_norms(exported: tuple[Source, Path], tmp_path: P
 def test_large_weights_lie_beside_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exporter, "LIMIT", 1000)
     source = made("embedding", pooling=Pooling())
-    exporter.write(source, tmp_path, Options(int8=True, calibration=CALIBRATION))
+    ONNXFormat(int8=True, calibration=CALIBRATION).write(source, tmp_path)
     names = {each.name for each in tmp_path.iterdir()}
 
     assert {"model.onnx", "model.onnx.data", "model.int8.onnx"} <= names
-    with exporter.open_runner(tmp_path) as runner:
+    with ONNXFormat().open_runner(tmp_path) as runner:
         assert difference(source, runner) < rounding(terms_of(source.config))
-    with exporter.open_runner(tmp_path, int8=True) as runner:
+    with ONNXFormat(int8=True).open_runner(tmp_path) as runner:
         assert runner.run(*(each.numpy() for each in folders.batch())).shape == (4, 16)
 
 
 def test_inputs_beyond_the_positions_are_refused(exported: tuple[Source, Path]) -> None:
     long = np.ones((1, 33), np.int64)
     with (
-        exporter.open_runner(exported[1]) as runner,
+        ONNXFormat().open_runner(exported[1]) as runner,
         pytest.raises(Exception, match="out of data bounds"),
     ):
         runner.run(long, long, long)
@@ -206,7 +207,7 @@ def test_inputs_beyond_the_positions_are_refused(exported: tuple[Source, Path]) 
 def test_a_missing_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(MissingDependencyError, match=rf"'{missing}'.*-e '\.\[export\]'"):
-        exporter.write(made("ner"), tmp_path, Options())
+        ONNXFormat().write(made("ner"), tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -214,19 +215,19 @@ def test_without_onnxruntime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     (tmp_path / "model.onnx").touch()
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(MissingDependencyError, match=r"'onnxruntime'.*-e '\.\[export\]'"):
-        exporter.open_runner(tmp_path)
+        ONNXFormat().open_runner(tmp_path)
 
 
 def test_no_file_and_a_damaged_one(exported: tuple[Source, Path], tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"holds no model\.onnx.*--format onnx$"):
-        exporter.open_runner(tmp_path)
+        ONNXFormat().open_runner(tmp_path)
     with pytest.raises(CheckpointError, match=r"holds no model\.int8\.onnx.*--int8$"):
-        exporter.open_runner(tmp_path, int8=True)
+        ONNXFormat(int8=True).open_runner(tmp_path)
     whole = (exported[1] / "model.onnx").read_bytes()
     for content in (b"", b"no model", whole[: len(whole) // 2]):
         (tmp_path / "model.onnx").write_bytes(content)
         with pytest.raises(FormatError, match=r"cannot open .*model\.onnx"):
-            exporter.open_runner(tmp_path)
+            ONNXFormat().open_runner(tmp_path)
 
 
 @pytest.mark.parametrize("int8", [False, True])
@@ -246,7 +247,7 @@ def test_the_example(exported: tuple[Source, Path], tmp_path: Path, int8: bool) 
     assert list(scores) == list(folders.LABELS)
     ids = [[2, 10, 11, 5, 6, 3, 7, 3]]  # cut to 8 tokens
     types = [[0, 0, 0, 0, 0, 0, 1, 1]]
-    with exporter.open_runner(tmp_path, int8=int8) as runner:
+    with ONNXFormat(int8=int8).open_runner(tmp_path) as runner:
         wanted = runner.run(*(np.array(each) for each in (ids, types, np.ones((1, 8), np.int64))))
     np.testing.assert_allclose(list(scores.values()), wanted[0], rtol=1e-6)
 
@@ -268,5 +269,5 @@ def test_tools_that_turn_weights_around_can_read_it(
     from onnxruntime.quantization import quantize_dynamic
 
     quantize_dynamic(exported[1] / "model.onnx", tmp_path / "model.onnx", per_channel=True)
-    with exporter.open_runner(tmp_path) as runner:
+    with ONNXFormat().open_runner(tmp_path) as runner:
         assert runner.run(*(each.numpy() for each in folders.batch())).shape == (4, 3)

@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 from plainbert.batching.features import featurize
 from plainbert.errors import UsageError
 from plainbert.export.check import batches
-from plainbert.export.names import Options
-from plainbert.export.onnx import format as exporter
 from plainbert.export.onnx import graph as onnx_graph
 from plainbert.export.onnx import int8 as onnx_int8
 from plainbert.export.onnx import ranges as onnx_ranges
+from plainbert.export.onnx.format import ONNXFormat
 from plainbert.export.onnx.ranges import Range
 from plainbert.export.source import Source
 from plainbert.nn.pooling import Pooling
@@ -52,7 +51,7 @@ def with_outliers(source: Source, factor: float) -> None:
 def error(source: Source, folder: Path, int8: bool = True) -> float:
     """Length of the differences relative to the outputs', on texts that were not calibrated on."""
     pairs = []
-    with exporter.open_runner(folder, threads=1, int8=int8) as runner:
+    with ONNXFormat(int8=int8).open_runner(folder, threads=1) as runner:
         for parts in batches(featurize(source.tokenizer, texts(40, seed=4), 32)):
             with torch.inference_mode():
                 wanted = source.module()(*map(torch.from_numpy, parts)).numpy()
@@ -78,7 +77,7 @@ def test_outputs_stay_close(
     tmp_path: Path, task: str, activation: str, pooling: Pooling | None
 ) -> None:
     source = made(task, activation, pooling)
-    exporter.write(source, tmp_path, Options(int8=True, calibration=texts()))
+    ONNXFormat(int8=True, calibration=texts()).write(source, tmp_path)
     assert sorted(each.name for each in tmp_path.iterdir()) == ["model.int8.onnx", "model.onnx"]
 
     assert error(source, tmp_path, int8=False) < 1e-5
@@ -89,11 +88,11 @@ def test_large_channels_cost_little(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     """What bringing channels together is for."""
     source = made("embedding", pooling=Pooling())
     with_outliers(source, 12)
-    options = Options(int8=True, calibration=texts())
+    writer = ONNXFormat(int8=True, calibration=texts())
     found = []
     for share in (0.0, onnx_ranges.SHARE):
         monkeypatch.setattr(onnx_ranges, "SHARE", share)
-        exporter.write(source, tmp_path, options)
+        writer.write(source, tmp_path)
         found.append(error(source, tmp_path))
     assert found[1] < 0.9 * found[0]
 
@@ -102,7 +101,7 @@ def test_large_channels_cost_little(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of one in int8."""
     folder = tmp_path_factory.mktemp("classifier")
-    exporter.write(made("classification"), folder, Options(int8=True, calibration=texts()))
+    ONNXFormat(int8=True, calibration=texts()).write(made("classification"), folder)
     return folder
 
 
@@ -122,7 +121,7 @@ def test_what_is_quantised(classifier: Path) -> None:
 
 def test_relu_needs_no_multiplication_before_the_last_product(tmp_path: Path) -> None:
     source = made("ner", "relu")
-    exporter.write(source, tmp_path, Options(int8=True, calibration=texts()))
+    ONNXFormat(int8=True, calibration=texts()).write(source, tmp_path)
     graph = onnx_ir.load(tmp_path / "model.int8.onnx").graph
 
     assert Counter(node.op_type for node in graph)["Mul"] == LAYERS + 2 * LAYERS + 1
@@ -224,10 +223,10 @@ def test_a_matrix_of_zeros(tmp_path: Path) -> None:
         dense = source.body.encoder.layer[0].output.dense
         dense.weight.zero_()
         source.body.encoder.layer[1].intermediate.dense.weight[4].zero_()
-    exporter.write(source, tmp_path, Options(int8=True, calibration=texts()))
+    ONNXFormat(int8=True, calibration=texts()).write(source, tmp_path)
     assert error(source, tmp_path) < 0.05
 
 
 def test_int8_needs_texts() -> None:
     with pytest.raises(UsageError, match=r"give some with --file or --sentences, 100 or more"):
-        exporter.require(Options(int8=True))
+        ONNXFormat(int8=True).require()

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from plainbert.errors import CheckpointError, FormatError, MissingDependencyError
-from plainbert.export.names import Options
-from plainbert.export.onnx import format, openvino
+from plainbert.export.onnx import openvino
+from plainbert.export.onnx.format import ONNXFormat
 from plainbert.nn.pooling import Pooling
 from tests.helpers.onnx_sources import batch, cases, difference, made
 from tests.helpers.rounding import rounding, terms_of
@@ -22,7 +22,7 @@ def test_same_outputs_at_any_shape(
     tmp_path: Path, task: str, activation: str, pooling: Pooling | None
 ) -> None:
     source = made(task, activation, pooling)
-    format.write(source, tmp_path, Options())
+    ONNXFormat().write(source, tmp_path)
 
     with openvino.open_runner(tmp_path, threads=1) as runner:
         assert difference(source, runner) < rounding(terms_of(source.config))
@@ -34,11 +34,11 @@ def test_int8_as_in_onnxruntime(tmp_path: Path, activation: str) -> None:
     source = made("ner", activation)
     words = source.tokenizer.vocab.tokens[5:]
     texts = tuple((" ".join(np.random.default_rng(row).choice(words, 12)),) for row in range(40))
-    format.write(source, tmp_path, Options(int8=True, calibration=texts))
+    ONNXFormat(int8=True, calibration=texts).write(source, tmp_path)
     ids, types, mask = (each.numpy() for each in batch(4, 9))
 
     with (
-        format.open_runner(tmp_path, 1, int8=True) as one,
+        ONNXFormat(int8=True).open_runner(tmp_path, 1) as one,
         openvino.open_runner(tmp_path, 1, int8=True) as two,
     ):
         wanted, found = one.run(ids, types, mask)[mask > 0], two.run(ids, types, mask)[mask > 0]

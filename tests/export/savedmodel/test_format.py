@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from pathlib import Path
 
@@ -11,17 +10,17 @@ import pytest
 import torch
 
 from plainbert.errors import CheckpointError, UsageError
-from plainbert.export.names import Options
-from plainbert.export.savedmodel import format, program
+from plainbert.export.savedmodel import format
+from plainbert.export.savedmodel.format import SavedModelFormat
 from plainbert.export.source import Source
 from plainbert.nn.bert import Bert
 from plainbert.nn.pooling import Pooling
 from tests.helpers import folders
 
 
-def test_the_program_imports_nothing_of_ours() -> None:
-    code = format.PROGRAM.read_text("utf-8").split('"""', 2)[2]
-    assert "plainbert" not in code
+def test_the_programs_import_nothing_of_ours() -> None:
+    for program in (format.BUILD, format.PROGRAM):
+        assert "plainbert" not in program.read_text("utf-8").split('"""', 2)[2]
     example = format.PROGRAM.with_name("predict.py")
     assert "plainbert" not in example.read_text("utf-8")
 
@@ -82,36 +81,11 @@ def test_a_python_without_tensorflow(tmp_path: Path) -> None:
         folders.tiny("token_classification"), "ner", folders.tokenizer(), 32, folders.LABELS
     )
     with pytest.raises(UsageError, match=r"lacks what tensorflow needs .*\n  python3 -m venv .tf"):
-        format.write(source, folder, Options(python=str(python)))
+        SavedModelFormat(python=str(python)).write(source, folder)
     assert list(folder.iterdir()) == []  # no weights are left
     with pytest.raises(UsageError, match="there is no nowhere"):
-        format.write(source, folder, Options(python="nowhere"))
+        SavedModelFormat(python="nowhere").write(source, folder)
     (folder / "1").mkdir()
     (folder / "1" / "saved_model.pb").touch()
     with pytest.raises(UsageError, match="lacks what tensorflow needs"):
-        format.open_runner(folder, python=str(python))
-
-
-def test_batches_over_pipes() -> None:
-    first, second = np.arange(6, dtype=np.int32).reshape(2, 3), np.ones((1, 2), np.int32)
-    asked = b"".join(
-        json.dumps({"ids": ["<i4", each.shape], "mask": ["<i4", each.shape]}).encode()
-        + b"\n"
-        + each.tobytes()
-        + (each * 10).tobytes()
-        for each in (first, second)
-    )
-    answers = io.BytesIO()
-
-    def run(ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        return (ids + mask).astype(np.float32)[:, ::-1]  # whose bytes do not lie in order
-
-    program.serve(io.BytesIO(asked), answers, run)  # and it ends
-
-    answers.seek(0)
-    assert json.loads(answers.readline()) == "ready"
-    for each in (first, second):
-        dtype, shape = json.loads(answers.readline())
-        found = np.frombuffer(answers.read(4 * each.size), dtype).reshape(shape)
-        assert (found == each[:, ::-1] * 11).all()
-    assert answers.read() == b""
+        SavedModelFormat(python=str(python)).open_runner(folder)

@@ -16,9 +16,10 @@ import pytest
 import torch
 
 from plainbert.errors import CheckpointError, FormatError, UsageError
-from plainbert.export.names import TASKS, Options
+from plainbert.export.names import TASKS
 from plainbert.export.source import Source
 from plainbert.export.torch import format
+from plainbert.export.torch.format import TorchFormat
 from plainbert.nn.pooling import Pooling
 from tests.helpers import folders
 from tests.helpers.rounding import rounding, terms_of
@@ -43,7 +44,7 @@ def made(task: str, pooling: Pooling | None = None, activation: str = "gelu") ->
 def difference(source: Source, folder: Path) -> float:
     """The largest one, over batches of several shapes, at tokens, relative to 1 or the outputs."""
     found = [0.0]
-    with format.open_runner(folder) as runner, torch.no_grad():
+    with TorchFormat().open_runner(folder) as runner, torch.no_grad():
         for rows, length in SHAPES:
             batch = [each[:rows, :length].contiguous() for each in folders.batch()]
             wanted = source.module()(*batch)
@@ -62,7 +63,7 @@ def test_same_outputs_at_any_shape(
     tmp_path: Path, task: str, activation: str, pooling: Pooling | None
 ) -> None:
     source = made(task, pooling, activation)
-    format.write(source, tmp_path, Options())
+    TorchFormat().write(source, tmp_path)
     assert [each.name for each in tmp_path.iterdir()] == ["model.pt2"]
     assert difference(source, tmp_path) < rounding(terms_of(source.config))
 
@@ -70,7 +71,7 @@ def test_same_outputs_at_any_shape(
 def test_the_source_stays_as_it_was(tmp_path: Path) -> None:
     source = made("ner")
     before = {name: each.clone() for name, each in source.model.state_dict().items()}
-    format.write(source, tmp_path, Options())
+    TorchFormat().write(source, tmp_path)
     after = source.model.state_dict()
     assert list(after) == list(before)
     assert all(torch.equal(after[name], each) for name, each in before.items())
@@ -78,10 +79,10 @@ def test_the_source_stays_as_it_was(tmp_path: Path) -> None:
 
 
 def test_inputs_beyond_the_positions_are_refused(tmp_path: Path) -> None:
-    format.write(made("ner"), tmp_path, Options())
+    TorchFormat().write(made("ner"), tmp_path)
     ids = np.ones((1, 33), np.int64)
     with (
-        format.open_runner(tmp_path) as runner,
+        TorchFormat().open_runner(tmp_path) as runner,
         pytest.raises(RuntimeError, match="to be <= 32, but got 33"),
     ):
         runner.run(ids, ids, ids)
@@ -90,7 +91,7 @@ def test_inputs_beyond_the_positions_are_refused(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_compiled(tmp_path: Path) -> None:
     source = made("embedding", Pooling("mean_max", layers=(-1, -2), normalize=True))
-    format.write(source, tmp_path, Options(compiled=True))
+    TorchFormat(compiled=True).write(source, tmp_path)
     assert [each.name for each in tmp_path.iterdir()] == ["compiled.pt2"]
     assert difference(source, tmp_path) < rounding(terms_of(source.config))
     # Whatever number of threads it was compiled with, it takes as many as torch has.
@@ -103,8 +104,8 @@ def test_compiled(tmp_path: Path) -> None:
 def test_without_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(UsageError, match="needs the C.. compiler no-such-compiler, which is not"):
-        format.require(Options(compiled=True))
-    format.require(Options())
+        TorchFormat(compiled=True).require()
+    TorchFormat().require()
 
 
 def test_a_compiler_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,7 +114,7 @@ def test_a_compiler_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr("torch._inductor.aoti_compile_and_package", fail)
     with pytest.raises(CheckpointError, match=r"could not compile the model: no omp\.h$"):
-        format.write(made("ner"), tmp_path, Options(compiled=True))
+        TorchFormat(compiled=True).write(made("ner"), tmp_path)
 
 
 def runs_alone(source: Source, folder: Path) -> bool:
@@ -150,14 +151,14 @@ assert not [name for name in sys.modules if name.startswith("plainbert.")]
 
 def test_it_runs_with_torch_alone(tmp_path: Path) -> None:
     source = made("embedding", Pooling())
-    format.write(source, tmp_path, Options())
+    TorchFormat().write(source, tmp_path)
     assert runs_alone(source, tmp_path)
 
 
 def test_threads_are_given_back(tmp_path: Path) -> None:
-    format.write(made("ner"), tmp_path, Options())
+    TorchFormat().write(made("ner"), tmp_path)
     before = torch.get_num_threads()
-    with format.open_runner(tmp_path, threads=before + 1):
+    with TorchFormat().open_runner(tmp_path, threads=before + 1):
         assert torch.get_num_threads() == before + 1
     assert torch.get_num_threads() == before
 
@@ -207,26 +208,26 @@ def pickled(config: bytes) -> bytes:
 def test_pickles_are_refused(
     tmp_path: Path, change: dict[str, Callable[[bytes], bytes]], message: str
 ) -> None:
-    format.write(made("ner"), tmp_path, Options())
+    TorchFormat().write(made("ner"), tmp_path)
     changed(tmp_path / "model.pt2", change)
     with pytest.raises(FormatError, match=message):
-        format.open_runner(tmp_path)
+        TorchFormat().open_runner(tmp_path)
 
 
 def test_nothing_is_pickled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    format.write(made("ner"), tmp_path, Options())
+    TorchFormat().write(made("ner"), tmp_path)
 
     def fail(*arguments: object, **options: object) -> None:
         pytest.fail("torch unpickles something")
 
     monkeypatch.setattr(torch, "load", fail)
     monkeypatch.setattr(pickle, "loads", fail)
-    format.open_runner(tmp_path)
+    TorchFormat().open_runner(tmp_path)
 
 
 def test_missing_and_damaged_files(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"neither compiled\.pt2 nor model\.pt2"):
-        format.open_runner(tmp_path)
+        TorchFormat().open_runner(tmp_path)
     (tmp_path / "model.pt2").write_bytes(b"PK nonsense")
     with pytest.raises(FormatError, match="not a program of torch.export"):
-        format.open_runner(tmp_path)
+        TorchFormat().open_runner(tmp_path)

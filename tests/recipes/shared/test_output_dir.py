@@ -456,6 +456,16 @@ def test_evaluation_leaves_what_a_living_run_overwrites(tmp_path: Path) -> None:
     assert (tmp_path / "best").exists()
 
 
+def test_without_locks_evaluation_puts_nothing_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained(tmp_path)
+    monkeypatch.setattr(lock, "fcntl", None)
+    with another_process(lambda: begin(tmp_path, "--overwrite")):
+        begin(tmp_path, new_run=False)
+        assert (tmp_path / earlier.ASIDE / "best").exists()
+
+
 def test_a_run_that_ended_leaves_no_lock(tmp_path: Path) -> None:
     with begin(tmp_path):
         assert (tmp_path / lock.LOCK_FILE).exists()

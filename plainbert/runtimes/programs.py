@@ -1,7 +1,6 @@
-"""A program in a Python of its own that answers one batch after the other.
+"""Programs in a Python of their own: run to the end, or kept to answer one batch after the other.
 
-Both sides exchange a line of JSON, which says the types and shapes of arrays, and the arrays' bytes
-behind it. The program ends when its standard input does, so it never outlives this process.
+Such a program imports no part of plainbert, so that neither side's dependencies bind the other.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import json
 import os
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -19,19 +18,47 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plainbert.errors import UsageError
-from plainbert.runtimes.find import Runtime, command, failure
+from plainbert.runtimes.runtime import Runtime
 
 PATIENCE = 10  # seconds that a program has to end by itself
+ANSWER = Path(__file__).with_name("answer.py")
 
 
-class Remote:
-    """A program that was started and is ready.
+def execute(runtime: Runtime, interpreter: Path, program: Path, words: Sequence[str]) -> None:
+    """Run a program to its end.
 
     Args:
         runtime: what it runs on.
         interpreter: the Python that has it.
         program: the file; nothing of plainbert can be imported there.
         words: its arguments.
+
+    Raises:
+        UsageError: the interpreter cannot be started, or lacks the runtime.
+        CheckpointError: the program failed; its last line says why.
+    """
+    line = _command(interpreter, program, *words)
+    try:
+        done = subprocess.run(line, capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise UsageError(f"{interpreter} cannot be started: {error.strerror}.") from None
+    if done.returncode:
+        raise runtime.failure(interpreter, done.returncode, done.stderr)
+
+
+class Remote:
+    """A model in a Python of its own, which answers batches.
+
+    ``answer.py`` runs there: it calls the program's ``load`` once, and what that returns for every
+    batch. Both sides exchange a line of JSON, which says the types and shapes of arrays, and the
+    arrays' bytes behind it. The program ends when its standard input does, so it never outlives
+    this process.
+
+    Args:
+        runtime: what it runs on.
+        interpreter: the Python that has it.
+        program: the file with ``load``; nothing of plainbert can be imported there.
+        words: arguments of ``load``.
         environment: variables to set.
 
     Raises:
@@ -48,18 +75,18 @@ class Remote:
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self._runtime, self._interpreter = runtime, interpreter
-        self._said = tempfile.TemporaryFile()  # noqa: SIM115
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115
         variables = {**os.environ, **(environment or {})}
         try:
             self._process = subprocess.Popen(
-                command(interpreter, program, *words),
+                _command(interpreter, ANSWER, str(program), *words),
                 env=variables,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=self._said,
+                stderr=self._errors,
             )
         except OSError as error:
-            self._said.close()
+            self._errors.close()
             raise UsageError(f"{interpreter} cannot be started: {error.strerror}.") from None
         try:
             self._line()
@@ -73,11 +100,11 @@ class Remote:
         Raises:
             CheckpointError: it failed.
         """
-        told = {name: [array.dtype.str, array.shape] for name, array in arrays.items()}
+        header = {name: [array.dtype.str, array.shape] for name, array in arrays.items()}
         stdin = cast(IO[bytes], self._process.stdin)
         # If it died, the pipe is broken; reading tells why.
         with contextlib.suppress(BrokenPipeError):
-            stdin.write(json.dumps(told).encode() + b"\n")
+            stdin.write(json.dumps(header).encode() + b"\n")
             for array in arrays.values():
                 stdin.write(np.ascontiguousarray(array).tobytes())
             stdin.flush()
@@ -98,7 +125,7 @@ class Remote:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        self._said.close()
+        self._errors.close()
 
     def _line(self) -> Any:
         """Its next line."""
@@ -110,6 +137,11 @@ class Remote:
     def _failure(self) -> Exception:
         """What went wrong, once the program has ended."""
         status = self._process.wait()
-        self._said.seek(0)
-        text = self._said.read().decode("utf-8", "replace")
-        return failure(self._runtime, self._interpreter, status, text)
+        self._errors.seek(0)
+        output = self._errors.read().decode("utf-8", "replace")
+        return self._runtime.failure(self._interpreter, status, output)
+
+
+def _command(interpreter: Path, program: Path, *words: str) -> list[str]:
+    """The command line of a program; isolated (-I): neither our folder nor variables matter."""
+    return [str(interpreter), "-I", str(program), *words]

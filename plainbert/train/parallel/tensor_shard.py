@@ -8,13 +8,13 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Part:
-    """A block of a tensor.
+class TensorShard:
+    """A block of a tensor that may lie spread over ranks.
 
     Attributes:
         tensor: the block.
-        offsets: where it begins in the whole, in every dimension.
-        size: of the whole.
+        offsets: where the block begins in the whole tensor, in every dimension.
+        size: of the whole tensor, in every dimension.
     """
 
     tensor: Tensor
@@ -22,8 +22,8 @@ class Part:
     size: tuple[int, ...]
 
     @classmethod
-    def whole(cls, tensor: Tensor) -> Part:
-        """The part that is everything."""
+    def whole(cls, tensor: Tensor) -> TensorShard:
+        """The shard that is everything."""
         return cls(tensor, (0,) * tensor.dim(), tuple(tensor.shape))
 
     def of(self, whole: Tensor) -> Tensor:
@@ -32,6 +32,6 @@ class Part:
             whole = whole.narrow(dim, start, length)
         return whole
 
-    def on_cpu(self, copy: bool = False) -> Part:
-        """The part on the CPU; a copy where asked for, or where it was elsewhere."""
+    def on_cpu(self, copy: bool = False) -> TensorShard:
+        """The shard on the CPU; a copy where the caller wants one, or where it was elsewhere."""
         return replace(self, tensor=self.tensor.detach().to("cpu", copy=copy))

@@ -135,7 +135,9 @@ def test_the_first_sets_threshold_for_the_last(tmp_path: Path) -> None:
 
 def test_the_threshold_is_kept_with_the_model(tmp_path: Path) -> None:
     folder = tmp_path / "step-1"
-    checkpoint.write(folder, folders.tiny("question_answering"), folders.tokenizer(), about={"task": "squad"})
+    checkpoint.write(
+        folder, folders.tiny("question_answering"), folders.tokenizer(), about={"task": "squad"}
+    )
     (tmp_path / "best").symlink_to("step-1")
     store_threshold(tmp_path / "best", -1.25)
 

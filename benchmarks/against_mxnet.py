@@ -83,9 +83,7 @@ def ours(sizes: tuple[int, int, int], features: Features, dtype: torch.dtype) ->
     torch.manual_seed(0)
     config = BertConfig.from_name("bert_{}_{}_{}".format(*sizes))
     model = Classifier(config)
-    inference = seconds(
-        lambda: logits.run(model.eval(), features, device=torch.device("cpu"), dtype=dtype)
-    )
+    inference = seconds(lambda: logits.run(model.eval(), features, dtype=dtype))
     sampler = Sampler(features.lengths, BATCH, seed=0)
     optimizer = Optimizer("bertadam", model.named_parameters())
     modules = ModuleState(model, dtype)

@@ -50,7 +50,6 @@ def plainbert_train(args: argparse.Namespace) -> Turn:
     from plainbert.batching.sampler import Sampler
     from plainbert.model_zoo import open_folder
     from plainbert.train.module_state import ModuleState
-    from plainbert.train.objective import Spans
     from plainbert.train.optim import Optimizer
     from plainbert.train.step import Scaler, Stepper
 
@@ -58,7 +57,7 @@ def plainbert_train(args: argparse.Namespace) -> Turn:
     model = open_folder(args.model_dir, head="question_answering", fresh_head=True).headed.train()
     optimizer = Optimizer("adamw", model.named_parameters(), 0.0)
     modules = ModuleState(model, torch.bfloat16)
-    stepper = Stepper(model, optimizer, modules, Scaler(), 1.0, objective=Spans())
+    stepper = Stepper(model, optimizer, modules, Scaler(), 1.0)
     examples, cpu = Examples(features), torch.device("cpu")
 
     def turn(seed: int) -> float:

@@ -128,7 +128,7 @@ def plainbert(folder: str, threads: int) -> Run:
                 found = ready(ids, types, layout)
             else:
                 hidden = ready(ids, types, layout=layout, pool=False).hidden
-                found = torch.nn.functional.normalize(pool("mean", hidden, layout.lengths()))
+                found = torch.nn.functional.normalize(pool("mean", hidden, layout))
         scores: NDArray[Any] = found.numpy()
         return scores
 

@@ -116,14 +116,14 @@ def plainbert_turn(work: Work, source: RawText, length: int, model: Any, bucket:
 
     from plainbert.batching.sampler import Sampler
     from plainbert.tasks.pretraining.features import Instances
+    from plainbert.tasks.pretraining.objective import PretrainingObjective
     from plainbert.train.module_state import ModuleState
-    from plainbert.train.objective import Pretraining
     from plainbert.train.optim import Optimizer
     from plainbert.train.step import Scaler, Stepper
 
     optimizer = Optimizer("adamw", model.named_parameters(), DECAY, EPSILON)
     modules = ModuleState(model, torch.bfloat16)
-    stepper = Stepper(model, optimizer, modules, Scaler(), NORM, objective=Pretraining())
+    stepper = Stepper(model, optimizer, modules, Scaler(), NORM, objective=PretrainingObjective())
     data, device = Instances(source), torch.device(work.device)
 
     def turn(rows: Ids) -> float:

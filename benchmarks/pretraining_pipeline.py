@@ -188,15 +188,15 @@ def _stepper(args: argparse.Namespace) -> Callable[..., Any]:
     import torch
 
     from plainbert.nn.pretraining_heads import Pretraining
+    from plainbert.tasks.pretraining.objective import PretrainingObjective
     from plainbert.train.module_state import ModuleState
-    from plainbert.train.objective import Pretraining as Objective
     from plainbert.train.optim import Optimizer
     from plainbert.train.step import Scaler, Stepper
 
     model = Pretraining(BertConfig.from_name(args.model)).to(args.device).train()
     optimizer = Optimizer("adamw", model.named_parameters())
     modules = ModuleState(model, torch.bfloat16)
-    return Stepper(model, optimizer, modules, Scaler(), objective=Objective()).step
+    return Stepper(model, optimizer, modules, Scaler(), objective=PretrainingObjective()).step
 
 
 def _finish(device: Any) -> None:

@@ -9,9 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from plainbert.config import BertConfig
 from plainbert.errors import CheckpointError, UsageError
@@ -19,8 +17,9 @@ from plainbert.export.names import TASKS, task_of
 from plainbert.model_zoo import LoadedModel
 from plainbert.nn.bert import Bert
 from plainbert.nn.headed import Headed
+from plainbert.nn.heads import Embedding
 from plainbert.nn.layout import Padded
-from plainbert.nn.pooling import FAR, Pooling
+from plainbert.nn.pooling import Pooling
 from plainbert.text.tokenizer import Tokenizer
 
 
@@ -68,9 +67,9 @@ class Source:
               pooling is "none". Rows of padding mean nothing.
         """
         if self.task != "embedding":
-            return _Scores(cast(Headed, self.model))
+            return _OverPadded(cast(Headed, self.model)).eval()
         assert self.pooling is not None
-        return _Vectors(self.body, self.pooling).eval()
+        return _OverPadded(Embedding(self.body, self.pooling)).eval()
 
 
 def source_of(
@@ -119,71 +118,13 @@ def source_of(
     )
 
 
-class _Scores(nn.Module):
-    """A model with a head over padded batches."""
+class _OverPadded(nn.Module):
+    """A model as a function of what runtimes are given."""
 
     def __init__(self, model: Headed) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, input_ids: Tensor, token_type_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        scores: Tensor = self.model(input_ids, token_type_ids, Padded(attention_mask))
-        return scores
-
-
-class _Vectors(nn.Module):
-    """An encoder over padded batches, and its pooling."""
-
-    def __init__(self, model: Bert, pooling: Pooling) -> None:
-        super().__init__()
-        self.model, self.pooling = model, pooling
-        self.depth = pooling.depth(model.config.num_hidden_layers)
-
-    def forward(self, input_ids: Tensor, token_type_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        kind = self.pooling.kind
-        output = self.model(
-            input_ids,
-            token_type_ids,
-            layout=Padded(attention_mask),
-            every_layer=self.pooling.layers != (-1,),
-            depth=self.depth,
-            pool=kind == "pooled",
-        )
-        if kind == "pooled":
-            vectors = output.pooled
-        else:
-            hidden = output.hidden
-            if output.layers is not None:
-                count = self.model.config.num_hidden_layers + 1
-                hidden = torch.cat(
-                    [output.layers[count + each] for each in self.pooling.layers], -1
-                )
-            vectors = pool_padded(kind, hidden, attention_mask)
-        return F.normalize(vectors, dim=-1, eps=1e-12) if self.pooling.normalize else vectors
-
-
-def pool_padded(kind: str, hidden: Tensor, mask: Tensor) -> Tensor:
-    """Pool a padded batch.
-
-    Args:
-        kind: "mean", "max", "mean_max", "first", "last" or "none".
-        hidden: (B, L, D')
-        mask: (B, L), 1 at tokens.
-
-    Returns:
-        (B, D'), (B, 2 * D') for "mean_max", (B, L, D') for "none".
-    """
-    if kind == "none":
-        return hidden
-    if kind == "first":
-        return hidden[:, 0]
-    share = mask.to(hidden.dtype)[..., None]  # (B, L, 1)
-    if kind == "last":
-        places = torch.arange(mask.shape[1], device=mask.device)
-        last = (places == mask.sum(1, keepdim=True) - 1).to(hidden.dtype)  # (B, L)
-        return (hidden * last[..., None]).sum(1)
-    mean = (hidden * share).sum(1) / share.sum(1)
-    if kind == "mean":
-        return mean
-    largest = (hidden - (1 - share) * FAR).amax(1)
-    return largest if kind == "max" else torch.cat([mean, largest], -1)
+        outputs: Tensor = self.model(input_ids, token_type_ids, Padded(attention_mask))
+        return outputs

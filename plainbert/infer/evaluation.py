@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from plainbert.batching.features import Features
-from plainbert.infer.logits import PER_TOKEN, run, run_tokens
-from plainbert.nn.headed import Headed
+from plainbert.infer.logits import PER_TOKEN, ComputesLogits, run, run_tokens
 
 RESULTS_FILE = "eval_results.json"  # in the run folder
 Scores = dict[str, dict[str, float]]
@@ -30,7 +29,7 @@ class Evaluation(ABC):
     better: int
 
     @abstractmethod
-    def __call__(self, model: Headed) -> Scores:
+    def __call__(self, model: ComputesLogits) -> Scores:
         """Score a model: set to metric to score. Every rank gets the same."""
 
 
@@ -53,7 +52,7 @@ class Sharing(Protocol):
 
 
 def logits(
-    model: Headed,
+    model: ComputesLogits,
     features: Features,
     dtype: torch.dtype = torch.float32,
     ranks: Sharing | None = None,
@@ -71,14 +70,13 @@ def logits(
     Returns:
         (N, C), or (S, C) of a head with logits per token; float32.
     """
-    device = next(model.parameters()).device
     per_token = model.head in PER_TOKEN
     compute = run_tokens if per_token else run
     if ranks is None or ranks.size == 1:
-        return compute(model, features, device=device, dtype=dtype, bar=bar)
+        return compute(model, features, dtype=dtype, bar=bar)
     mine = np.arange(ranks.rank, len(features), ranks.size)
     plain = ranks.plain(model)
-    share = compute(plain, features.take(mine), device=device, dtype=dtype, bar=bar)
+    share = compute(plain, features.take(mine), dtype=dtype, bar=bar)
     found = np.zeros((len(features.ids if per_token else features), share.shape[1]), np.float32)
     found[features.places(mine) if per_token else mine] = share
     ranks.sum([torch.from_numpy(found)])  # in place; the others' rows are zero here

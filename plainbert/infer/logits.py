@@ -3,28 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from plainbert.batching.batch import TOKENS_PER_BATCH, Batch
 from plainbert.batching.features import Features
+from plainbert.config import BertConfig
 from plainbert.errors import UsageError
 from plainbert.infer import threads
 from plainbert.infer.prepare import is_narrow, prepare, prepared
 from plainbert.nn.headed import Headed
+from plainbert.nn.layout import Layout
 
 PER_SEQUENCE = ("classification", "regression", "next_sentence")
 PER_TOKEN = ("question_answering", "token_classification")
 
 
+class ComputesLogits(Protocol):
+    """What gives logits: a model with a head, prepared or not, or an exported one.
+
+    Attributes:
+        head: a name of :data:`plainbert.nn.names.HEADS`.
+        config: sizes and labels.
+        device: where it computes.
+    """
+
+    @property
+    def head(self) -> str: ...
+    @property
+    def config(self) -> BertConfig: ...
+    @property
+    def device(self) -> torch.device: ...
+
+    def __call__(self, ids: Tensor, types: Tensor | None, layout: Layout, /) -> Any:
+        """Logits (float tensors) of a packed batch: (B, C), or (T, C) where they are per token."""
+
+
 def run(
-    model: Headed,
+    model: ComputesLogits,
     features: Features,
     *,
-    device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
     tokens_per_batch: int = TOKENS_PER_BATCH,
     bar: bool = False,
@@ -32,10 +54,9 @@ def run(
     """Logits of every row, in row order; dropout is off, whatever mode the model is in.
 
     Args:
-        model: has a head with logits per sequence. It is not changed: a prepared copy computes,
-            unless it is prepared already.
+        model: has a head with logits per sequence. A model of :mod:`plainbert.nn` is not changed:
+            a prepared copy computes, where the model is, unless it is prepared already.
         features: the data set; may be empty.
-        device: where the copy computes.
         dtype: of its matrix products.
         tokens_per_batch: tokens that go through the model together.
         bar: show progress.
@@ -54,15 +75,14 @@ def run(
     def keep(batch: Batch, logits: NDArray[np.float32]) -> None:
         found[batch.index] = logits
 
-    _run(model, features, keep, device, dtype, tokens_per_batch, bar)
+    _run(model, features, keep, dtype, tokens_per_batch, bar)
     return found
 
 
 def run_tokens(
-    model: Headed,
+    model: ComputesLogits,
     features: Features,
     *,
-    device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
     tokens_per_batch: int = TOKENS_PER_BATCH,
     bar: bool = False,
@@ -70,9 +90,9 @@ def run_tokens(
     """Logits of every token, in the order of ``features.ids``.
 
     Args:
-        model: has a head with logits per token; the rest is as for :func:`run`.
+        model: has a head with logits per token. A model of :mod:`plainbert.nn` is not changed: a
+            prepared copy computes, where the model is, unless it is prepared already.
         features: the data set; may be empty.
-        device: where the copy computes.
         dtype: of its matrix products.
         tokens_per_batch: tokens that go through the model together.
         bar: show progress.
@@ -91,28 +111,30 @@ def run_tokens(
     def keep(batch: Batch, logits: NDArray[np.float32]) -> None:
         found[features.places(batch.index)] = logits
 
-    _run(model, features, keep, device, dtype, tokens_per_batch, bar)
+    _run(model, features, keep, dtype, tokens_per_batch, bar)
     return found
 
 
 def _run(
-    model: Headed,
+    model: ComputesLogits,
     features: Features,
     keep: Callable[[Batch, NDArray[np.float32]], None],
-    device: torch.device | str,
     dtype: torch.dtype,
     tokens_per_batch: int,
     bar: bool,
 ) -> None:
     """Call a function with every batch and its logits."""
-    ready: Any = model if prepared(model) else prepare(model, dtype, device)
+    ready, sixteen = model, False
+    if isinstance(model, Headed):
+        ready = model if prepared(model) else prepare(model, dtype, model.device)
+        sixteen = is_narrow(ready)
     pair = bool(features.types.any())
 
     def work(batch: Batch) -> None:
         logits = ready(batch.ids, batch.types if pair else None, batch.layout)
         keep(batch, logits.float().cpu().numpy())
 
-    threads.run(work, features, device, tokens_per_batch, bar, is_narrow(ready))
+    threads.run(work, features, model.device, tokens_per_batch, bar, sixteen)
 
 
 def probabilities(logits: NDArray[np.float32]) -> NDArray[np.float64]:

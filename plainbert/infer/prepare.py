@@ -138,9 +138,8 @@ class PreparedEmbeddings(nn.Module):
 
 
 def prepared(model: nn.Module) -> bool:
-    """Whether a model was made by :func:`prepare`, or needs nothing of it (its ``ready``)."""
-    made = any(isinstance(part, PreparedEmbeddings) for part in model.modules())
-    return made or bool(getattr(model, "ready", False))
+    """Whether a model was made by :func:`prepare`."""
+    return any(isinstance(part, PreparedEmbeddings) for part in model.modules())
 
 
 def is_narrow(model: nn.Module) -> bool:

@@ -7,7 +7,8 @@ whole global batch, whatever way it was cut into micro-batches and ranks.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from abc import ABC, abstractmethod
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -31,20 +32,50 @@ class Loss(NamedTuple):
     number: Tensor
 
 
-class Headed(nn.Module):
-    """A BERT body, named ``bert``, and how to run it.
+class Headed(nn.Module, ABC):
+    """A BERT body, named ``bert``, and what computes outputs from its hidden states.
 
     Args:
         config: sizes and, for classifiers, the labels.
         pooler: whether the head reads the pooled vector.
+
+    Attributes:
+        head: a name in :data:`plainbert.nn.names.HEADS`.
     """
 
-    head: str  # a name in plainbert.nn.names.HEADS
+    head: str
 
     def __init__(self, config: BertConfig, pooler: bool) -> None:
         super().__init__()
         self.config = config
         self.bert = Bert(config, pooler=pooler)
+
+    @abstractmethod
+    def forward(
+        self, ids: Tensor, types: Tensor | None = None, layout: Layout | None = None
+    ) -> Tensor | tuple[Tensor, ...]:
+        """The head's outputs; each class gives their shape.
+
+        Args:
+            ids: (T,) with a packed layout, else (B, L).
+            types: segment of each token, in the shape of the ids; all 0 when not given.
+            layout: where the sequences lie; (B, L) ids without padding when not given.
+        """
+
+    @abstractmethod
+    def loss(self, logits: Any, labels: Any, layout: Layout) -> Loss:
+        """What is minimised.
+
+        Args:
+            logits: what the forward pass returned.
+            labels: each class gives their shape.
+            layout: the batch's.
+        """
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
 
     def encode(self, ids: Tensor, types: Tensor | None, layout: Layout | None) -> Output:
         """Run the body."""

@@ -6,10 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from plainbert.config import BertConfig
-from plainbert.nn.bert import initialize
+from plainbert.errors import UsageError
+from plainbert.nn.bert import Bert, Output, initialize
 from plainbert.nn.headed import Headed, Loss, cross_entropy, head_dropout
-from plainbert.nn.layout import Layout
+from plainbert.nn.layout import Layout, Padded
 from plainbert.nn.names import IGNORE
+from plainbert.nn.pooling import Pooling, normalize, pool
 
 
 class Classifier(Headed):
@@ -34,7 +36,7 @@ class Classifier(Headed):
         logits: Tensor = self.classifier(self.dropout(self.pooled(ids, types, layout)))
         return logits
 
-    def loss(self, logits: Tensor, labels: Tensor) -> Loss:
+    def loss(self, logits: Tensor, labels: Tensor, layout: Layout) -> Loss:
         """Cross entropy."""
         return cross_entropy(logits, labels)
 
@@ -52,7 +54,7 @@ class Regressor(Classifier):
     def __init__(self, config: BertConfig) -> None:
         super().__init__(config.replace(id2label=config.id2label or ("LABEL_0",)))
 
-    def loss(self, logits: Tensor, labels: Tensor) -> Loss:
+    def loss(self, logits: Tensor, labels: Tensor, layout: Layout) -> Loss:
         """Half the squared error, as GluonNLP's L2Loss."""
         error = logits[:, 0].to(labels.dtype) - labels
         return Loss(0.5 * error.square().sum(), torch.tensor(len(labels), device=labels.device))
@@ -81,13 +83,7 @@ class QuestionAnswering(Headed):
 
     def loss(self, logits: Tensor, labels: Tensor, layout: Layout) -> Loss:
         """Mean of the start's and the end's cross entropy over the tokens of each sequence."""
-        lengths = layout.lengths()
-        places = torch.arange(int(lengths.max()), device=logits.device)
-        real = places < lengths[:, None]  # (B, L)
-        pairs = real.nonzero()  # (T, 2)
-        padded = logits.new_full((*real.shape, 2), -torch.inf)
-        padded[real] = logits.flatten(0, -2)[layout.rows(pairs)]
-        both = padded.transpose(1, 2)  # (B, 2, L)
+        both = layout.pad(logits, -torch.inf).transpose(1, 2)  # (B, L, 2) -> (B, 2, L)
         loss = cross_entropy(both, labels)
         return Loss(loss.total / 2, (labels != IGNORE).any(1).sum())
 
@@ -114,7 +110,7 @@ class TokenClassifier(Headed):
         logits: Tensor = self.classifier(self.dropout(self.encode(ids, types, layout).hidden))
         return logits
 
-    def loss(self, logits: Tensor, labels: Tensor) -> Loss:
+    def loss(self, logits: Tensor, labels: Tensor, layout: Layout) -> Loss:
         """Cross entropy over the labelled tokens."""
         return cross_entropy(logits, labels)
 
@@ -148,6 +144,96 @@ class MultipleChoice(Headed):
         scores: Tensor = self.classifier(self.dropout(self.pooled(ids, types, layout)))  # (B, 1)
         return scores.view(-1, self.num_choices)
 
-    def loss(self, logits: Tensor, labels: Tensor) -> Loss:
+    def loss(self, logits: Tensor, labels: Tensor, layout: Layout) -> Loss:
         """Cross entropy over the choices."""
         return cross_entropy(logits, labels)
+
+
+class Embedding(Headed):
+    """One vector per sequence, or per token: the body and a pooling, without weights of its own.
+
+    Args:
+        body: the encoder, which is used and not copied.
+        pooling: how token vectors become one.
+        special_ids: ids of [CLS] and [SEP]; for ``mask_cls_sep`` alone.
+
+    Shape:
+        - output: (B, D'), where D' is the width after layers, and mean and max, were joined; of
+          "none" (..., D').
+
+    Raises:
+        UsageError: the body lacks the pooler, or the layers, that the pooling asks for.
+    """
+
+    head = "embedding"
+
+    def __init__(self, body: Bert, pooling: Pooling, special_ids: tuple[int, ...] = ()) -> None:
+        nn.Module.__init__(self)
+        self.config, self.bert, self.pooling = body.config, body, pooling
+        self.special_ids = special_ids
+        self.depth = pooling.depth(body.config.num_hidden_layers)
+        if pooling.kind == "pooled" and body.pooler is None:
+            raise UsageError(
+                "CLS_POOLED needs a pooler, and these weights have none; try CLS_TOKEN."
+            )
+        self.train(body.training)
+
+    @property
+    def width(self) -> int:
+        """Numbers of a vector, D'."""
+        joined = len(self.pooling.layers) * (2 if self.pooling.kind == "mean_max" else 1)
+        return self.config.hidden_size * joined
+
+    def forward(
+        self, ids: Tensor, types: Tensor | None = None, layout: Layout | None = None
+    ) -> Tensor:
+        if layout is None:
+            layout = Padded(torch.ones_like(ids))
+        mask = None
+        if not self.pooling.mask_cls_sep:
+            output = self._run(ids, types, layout)
+            hidden = self._joined(output)
+        else:
+            mask = ~torch.isin(ids, torch.tensor(self.special_ids, device=ids.device))
+            # Nobody attends to masked tokens; they themselves see the others. Such batches are
+            # rare, so they are padded rather than a case of their own in every layout.
+            real, seen = layout.pad(torch.ones_like(mask)), layout.pad(mask)  # (B, L)
+            # A text without a word attends to its [CLS] and [SEP] after all; its vector is zero
+            # anyway.
+            seen = torch.where(seen.any(1, keepdim=True), seen, real)
+            types = None if types is None else layout.pad(types)
+            output = self._run(layout.pad(ids), types, Padded(seen))
+            hidden = layout.unpad(self._joined(output))
+        if self.pooling.kind == "pooled":
+            assert output.pooled is not None
+            vectors = output.pooled
+        else:
+            vectors = pool(self.pooling.kind, hidden, layout, mask)
+        return normalize(vectors) if self.pooling.normalize else vectors
+
+    def loss(self, logits: Tensor, labels: Tensor, layout: Layout) -> Loss:
+        """There is none.
+
+        Raises:
+            UsageError: always.
+        """
+        raise UsageError("vectors have no labels; choose a head that has, to train it.")
+
+    def _run(self, ids: Tensor, types: Tensor | None, layout: Layout) -> Output:
+        """The body, as deep as the pooling needs it."""
+        output: Output = self.bert(
+            ids,
+            types,
+            layout=layout,
+            every_layer=len(self.pooling.layers) > 1,
+            depth=self.depth,
+            pool=self.pooling.kind == "pooled",
+        )
+        return output
+
+    def _joined(self, output: Output) -> Tensor:
+        """The layers to pool, end to end: (..., D')."""
+        if output.layers is None:
+            return output.hidden
+        count = self.config.num_hidden_layers + 1
+        return torch.cat([output.layers[count + layer] for layer in self.pooling.layers], -1)

@@ -22,6 +22,7 @@ from torch.nn import functional as F
 
 from plainbert.nn.groups import attend_group, split
 
+FAR = 1e30  # subtracted from vectors that must not be a maximum
 # On a CPU, hidden states of at most so many tokens get a number of rows that is a multiple of this.
 STEPS = ((64, 8), (256, 32), (2048, 64), (4096, 128), (math.inf, 256))
 
@@ -64,6 +65,22 @@ class Layout(ABC):
         """The vector of each sequence's first token, [CLS]: (..., D) -> (B, D)."""
 
     @abstractmethod
+    def last(self, hidden: Tensor) -> Tensor:
+        """The vector of each sequence's last token, [SEP]: (..., D) -> (B, D)."""
+
+    @abstractmethod
+    def reduce(self, hidden: Tensor, how: str) -> Tensor:
+        """Sum, mean or maximum over the tokens of each sequence.
+
+        Args:
+            hidden: (..., D), or (...)
+            how: "sum", "mean" or "max".
+
+        Returns:
+            (B, D), or (B,)
+        """
+
+    @abstractmethod
     def rows(self, index: Tensor) -> Tensor:
         """Rows of single tokens in ``hidden.flatten(0, -2)``.
 
@@ -77,6 +94,22 @@ class Layout(ABC):
     @abstractmethod
     def lengths(self) -> Tensor:
         """Tokens of each sequence; (B,)."""
+
+    @abstractmethod
+    def pad(self, packed: Tensor, value: float = 0) -> Tensor:
+        """Give each sequence a row of its own, as long as the longest.
+
+        Args:
+            packed: (..., *), where ... is the shape of the ids: (T, *) of a packed batch.
+            value: what padding gets.
+
+        Returns:
+            (B, L, *)
+        """
+
+    @abstractmethod
+    def unpad(self, padded: Tensor) -> Tensor:
+        """The inverse of :meth:`pad`: (B, L, *) -> (..., *), (T, *) of a packed batch."""
 
 
 class Padded(Layout):
@@ -102,11 +135,31 @@ class Padded(Layout):
     def first(self, hidden: Tensor) -> Tensor:
         return hidden[:, 0]
 
+    def last(self, hidden: Tensor) -> Tensor:
+        # A sum with a mask, not an index: every runtime that exports go to has it.
+        positions = torch.arange(self.mask.shape[1], device=self.mask.device)
+        last = (positions == self.lengths()[:, None] - 1).to(hidden.dtype)  # (B, L)
+        return (hidden * last[..., None]).sum(1)
+
+    def reduce(self, hidden: Tensor, how: str) -> Tensor:
+        share = self.mask.to(hidden.dtype)[(..., *[None] * (hidden.dim() - 2))]  # (B, L, 1)
+        if how == "max":
+            return (hidden - (1 - share) * FAR).amax(1)
+        total = (hidden * share).sum(1)
+        return total if how == "sum" else total / share.sum(1)
+
     def rows(self, index: Tensor) -> Tensor:
         return index[:, 0] * self.mask.shape[1] + index[:, 1]
 
     def lengths(self) -> Tensor:
         return self.mask.sum(1)
+
+    def pad(self, packed: Tensor, value: float = 0) -> Tensor:
+        padding = ~self.mask[(..., *[None] * (packed.dim() - 2))]  # (B, L, 1 ...)
+        return packed.masked_fill(padding, value)
+
+    def unpad(self, padded: Tensor) -> Tensor:
+        return padded
 
 
 class Packed(Layout):
@@ -177,11 +230,31 @@ class Packed(Layout):
     def first(self, hidden: Tensor) -> Tensor:
         return hidden[self.starts]
 
+    def last(self, hidden: Tensor) -> Tensor:
+        return hidden[self.starts + self.lengths() - 1]
+
+    def reduce(self, hidden: Tensor, how: str) -> Tensor:
+        return torch.segment_reduce(hidden, how, lengths=self.lengths())
+
     def rows(self, index: Tensor) -> Tensor:
         return self.starts[index[:, 0]] + index[:, 1]
 
     def lengths(self) -> Tensor:
         return self._lengths.to(self.device)
+
+    def pad(self, packed: Tensor, value: float = 0) -> Tensor:
+        rows = packed.new_full((self.num_sequences * self.longest, *packed.shape[1:]), value)
+        rows = rows.index_copy(0, self._padded_rows(), packed)
+        return rows.unflatten(0, (self.num_sequences, self.longest))  # (B * L, *) -> (B, L, *)
+
+    def unpad(self, padded: Tensor) -> Tensor:
+        return padded.flatten(0, 1)[self._padded_rows()]  # (B, L, *) -> (T, *)
+
+    def _padded_rows(self) -> Tensor:
+        """The row of every token in a padded batch's (B * L) rows; (T,)."""
+        sequences = torch.arange(self.num_sequences, device=self.device)
+        sequences = sequences.repeat_interleave(self.lengths(), output_size=self.num_tokens)
+        return sequences * self.longest + self.positions()
 
 
 class Varlen(Packed):

@@ -14,9 +14,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from plainbert.errors import UsageError
+from plainbert.nn.layout import FAR, Layout
 from plainbert.nn.names import NUMBERS, kind_of
-
-FAR = 1e30  # subtracted from vectors that must not be a maximum
 
 
 @dataclass(frozen=True)
@@ -69,25 +68,25 @@ class Pooling:
         return num_layers + 1 + max(self.layers)
 
 
-def pool(kind: str, hidden: Tensor, lengths: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Pool a packed batch.
+def pool(kind: str, hidden: Tensor, layout: Layout, mask: Tensor | None = None) -> Tensor:
+    """Pool the token vectors of a packed or a padded batch.
 
     Args:
-        kind: "mean", "max", "mean_max", "first" or "last".
-        hidden: (T, D')
-        lengths: tokens of each sequence, at least 1; (B,).
-        mask: which tokens count for mean and max; (T,), all when not given. A sequence in which
-            none counts gets zeros.
+        kind: "mean", "max", "mean_max", "first", "last" or "none".
+        hidden: (..., D'), where ... is the shape of the ids.
+        layout: where the sequences lie, none of them empty.
+        mask: which tokens count for mean, max and none, (...); all when not given. A sequence in
+            which none counts gets zeros.
 
     Returns:
-        (B, D'), or (B, 2 * D') for "mean_max".
+        (B, D'); (B, 2 * D') for "mean_max"; (..., D') for "none", zeros where the mask is false.
 
     Source:
         bert-as-service 1.10.0, server/bert_serving/server/graph.py.
     """
     if kind == "mean_max":
-        return torch.cat([pool(part, hidden, lengths, mask) for part in ("mean", "max")], -1)
-    return _KINDS[kind](hidden, lengths, mask)
+        return torch.cat([pool(part, hidden, layout, mask) for part in ("mean", "max")], -1)
+    return _KINDS[kind](hidden, layout, mask)
 
 
 def normalize(vectors: Tensor) -> Tensor:
@@ -95,33 +94,37 @@ def normalize(vectors: Tensor) -> Tensor:
     return F.normalize(vectors, dim=-1, eps=1e-12)
 
 
-def _mean(hidden: Tensor, lengths: Tensor, mask: Tensor | None) -> Tensor:
+def _mean(hidden: Tensor, layout: Layout, mask: Tensor | None) -> Tensor:
     if mask is None:
-        return torch.segment_reduce(hidden, "mean", lengths=lengths)
+        return layout.reduce(hidden, "mean")
     share = mask.to(hidden.dtype)
-    count = torch.segment_reduce(share, "sum", lengths=lengths)
-    total = torch.segment_reduce(hidden * share[:, None], "sum", lengths=lengths)
-    return total / (count + 1e-10)[:, None]
+    total = layout.reduce(hidden * share[..., None], "sum")
+    return total / (layout.reduce(share, "sum") + 1e-10)[:, None]
 
 
-def _max(hidden: Tensor, lengths: Tensor, mask: Tensor | None) -> Tensor:
+def _max(hidden: Tensor, layout: Layout, mask: Tensor | None) -> Tensor:
     if mask is None:
-        return torch.segment_reduce(hidden, "max", lengths=lengths)
-    largest = torch.segment_reduce(hidden - (~mask * FAR)[:, None], "max", lengths=lengths)
+        return layout.reduce(hidden, "max")
+    largest = layout.reduce(hidden - (~mask * FAR)[..., None], "max")
     return largest.masked_fill(largest <= -FAR / 2, 0.0)
 
 
-def _first(hidden: Tensor, lengths: Tensor, mask: Tensor | None) -> Tensor:
-    return hidden[lengths.cumsum(0) - lengths]
+def _first(hidden: Tensor, layout: Layout, mask: Tensor | None) -> Tensor:
+    return layout.first(hidden)
 
 
-def _last(hidden: Tensor, lengths: Tensor, mask: Tensor | None) -> Tensor:
-    return hidden[lengths.cumsum(0) - 1]
+def _last(hidden: Tensor, layout: Layout, mask: Tensor | None) -> Tensor:
+    return layout.last(hidden)
 
 
-_KINDS: dict[str, Callable[[Tensor, Tensor, Tensor | None], Tensor]] = {
+def _none(hidden: Tensor, layout: Layout, mask: Tensor | None) -> Tensor:
+    return hidden if mask is None else hidden * mask[..., None]
+
+
+_KINDS: dict[str, Callable[[Tensor, Layout, Tensor | None], Tensor]] = {
     "mean": _mean,
     "max": _max,
     "first": _first,
     "last": _last,
+    "none": _none,
 }

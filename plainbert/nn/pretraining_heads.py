@@ -54,18 +54,47 @@ class Predictions(nn.Module):
 
 
 class PretrainingHeads(nn.Module):
-    """The masked-word head, the next-sentence head, or both."""
+    """The masked-language-model head, the next-sentence head, or both.
 
-    def __init__(self, config: BertConfig, words: bool, sentences: bool) -> None:
+    Args:
+        config: sizes.
+        mlm: whether to have the first.
+        nsp: whether to have the second.
+    """
+
+    def __init__(self, config: BertConfig, mlm: bool, nsp: bool) -> None:
         super().__init__()
-        if words:
+        if mlm:
             self.predictions = Predictions(config)
-        if sentences:
+        if nsp:
             self.seq_relationship = nn.Linear(config.hidden_size, 2)
         initialize(self, config)
 
 
-class MaskedLM(Headed):
+class WithPredictions(Headed):
+    """A model that predicts masked tokens, alone or among other things."""
+
+    cls: PretrainingHeads
+
+    def mlm(self, hidden: Tensor, layout: Layout | None, index: Tensor | None) -> Tensor:
+        """Logits over the vocabulary.
+
+        Args:
+            hidden: (..., D)
+            layout: where the sequences lie; needed with ``index``.
+            index: (M, 2), sequence and position of the tokens to predict; every token when None.
+
+        Returns:
+            (M, V), or (..., V).
+        """
+        if index is not None:
+            assert layout is not None
+            hidden = hidden.flatten(0, -2)[layout.rows(index)]  # (M, D)
+        logits: Tensor = self.cls.predictions(hidden, self.bert.embeddings.word_embeddings.weight)
+        return logits
+
+
+class MaskedLM(WithPredictions):
     """The word at each token, or only at chosen ones.
 
     Shape:
@@ -78,7 +107,7 @@ class MaskedLM(Headed):
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__(config, pooler=False)
-        self.cls = PretrainingHeads(config, words=True, sentences=False)
+        self.cls = PretrainingHeads(config, mlm=True, nsp=False)
 
     def forward(
         self,
@@ -87,17 +116,9 @@ class MaskedLM(Headed):
         layout: Layout | None = None,
         index: Tensor | None = None,
     ) -> Tensor:
-        return self.words(self.encode(ids, types, layout).hidden, layout, index)
+        return self.mlm(self.encode(ids, types, layout).hidden, layout, index)
 
-    def words(self, hidden: Tensor, layout: Layout | None, index: Tensor | None) -> Tensor:
-        """Logits over the vocabulary of every token, or of the indexed ones only."""
-        if index is not None:
-            assert layout is not None
-            hidden = hidden.flatten(0, -2)[layout.rows(index)]  # (M, D)
-        logits: Tensor = self.cls.predictions(hidden, self.bert.embeddings.word_embeddings.weight)
-        return logits
-
-    def loss(self, logits: Tensor, labels: Tensor) -> Loss:
+    def loss(self, logits: Tensor, labels: Tensor, layout: Layout) -> Loss:
         """Cross entropy over the masked tokens."""
         return cross_entropy(logits, labels)
 
@@ -114,7 +135,7 @@ class NextSentence(Headed):
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__(config, pooler=True)
-        self.cls = PretrainingHeads(config, words=False, sentences=True)
+        self.cls = PretrainingHeads(config, mlm=False, nsp=True)
 
     def forward(
         self, ids: Tensor, types: Tensor | None = None, layout: Layout | None = None
@@ -122,40 +143,55 @@ class NextSentence(Headed):
         logits: Tensor = self.cls.seq_relationship(self.pooled(ids, types, layout))
         return logits
 
-    def loss(self, logits: Tensor, labels: Tensor) -> Loss:
+    def loss(self, logits: Tensor, labels: Tensor, layout: Layout) -> Loss:
         """Cross entropy."""
         return cross_entropy(logits, labels)
 
 
-class PretrainingLogits(NamedTuple):
-    """Both heads' outputs.
+class PretrainingOutputs(NamedTuple):
+    """Logits of both heads, or their labels.
 
     Attributes:
-        words: (M, V) or (..., V)
-        sentences: (B, 2)
+        mlm: logits (M, V) or (..., V); labels (M,), or (...) with ``IGNORE``.
+        nsp: logits (B, 2); labels (B,), ``IGNORE`` where there is none.
     """
 
-    words: Tensor
-    sentences: Tensor
+    mlm: Tensor
+    nsp: Tensor
 
 
-class Pretraining(MaskedLM):
-    """Masked words and next sentence together."""
+class Pretraining(WithPredictions):
+    """Masked words and next sentence together.
+
+    Shape:
+        - index: (M, 2), sequence and position of the masked tokens; every token when not given.
+        - logits, labels: see :class:`PretrainingOutputs`.
+    """
 
     head = "pretraining"
 
     def __init__(self, config: BertConfig) -> None:
-        Headed.__init__(self, config, pooler=True)
-        self.cls = PretrainingHeads(config, words=True, sentences=True)
+        super().__init__(config, pooler=True)
+        self.cls = PretrainingHeads(config, mlm=True, nsp=True)
 
-    def forward(  # type: ignore[override]  # two outputs, where MaskedLM has one
+    def forward(
         self,
         ids: Tensor,
         types: Tensor | None = None,
         layout: Layout | None = None,
         index: Tensor | None = None,
-    ) -> PretrainingLogits:
+    ) -> PretrainingOutputs:
         output = self.encode(ids, types, layout)
         assert output.pooled is not None
-        sentences = self.cls.seq_relationship(output.pooled)
-        return PretrainingLogits(self.words(output.hidden, layout, index), sentences)
+        nsp = self.cls.seq_relationship(output.pooled)
+        return PretrainingOutputs(self.mlm(output.hidden, layout, index), nsp)
+
+    def loss(self, logits: PretrainingOutputs, labels: PretrainingOutputs, layout: Layout) -> Loss:
+        """The two means added up, as published; a sum over one batch.
+
+        Training divides each loss by its own count of the whole global batch instead, see
+        ``tasks/pretraining``.
+        """
+        parts = [cross_entropy(*pair) for pair in zip(logits, labels, strict=True)]
+        total = torch.stack([part.total / part.number.clamp(min=1) for part in parts]).sum()
+        return Loss(total, torch.ones_like(parts[0].number))

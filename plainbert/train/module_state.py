@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from plainbert.nn.bert import Embeddings, SelfAttention
 from plainbert.nn.linear import Linear
-from plainbert.nn.pretraining_heads import MaskedLM, Predictions
+from plainbert.nn.pretraining_heads import Predictions, WithPredictions
 from plainbert.train.optim import Optimizer
 from plainbert.train.parallel.strategy import ALONE, ParallelStrategy
 
@@ -97,7 +97,7 @@ class ModuleState(contextlib.AbstractContextManager["ModuleState"]):
                 self._copy(module, [module.query, module.key, module.value], dtype)
             elif isinstance(module, Linear) and id(module) not in joined:
                 self._copy(module, [module], dtype)
-            elif isinstance(module, MaskedLM):
+            elif isinstance(module, WithPredictions):
                 words = module.bert.embeddings.word_embeddings.weight
                 head = module.cls.predictions
                 self._join(head, [words], [head.bias], dtype)
@@ -122,7 +122,7 @@ class ModuleState(contextlib.AbstractContextManager["ModuleState"]):
         for module in self.model.modules():
             if isinstance(module, Embeddings):
                 module.sparse = True
-            if isinstance(module, MaskedLM) and module.cls.predictions.low is not None:
+            if isinstance(module, WithPredictions) and module.cls.predictions.low is not None:
                 name = names.get(id(module.bert.embeddings.word_embeddings.weight))
                 if name is not None:  # else it is frozen
                     module.cls.predictions.sink = optimizer.gradient_buffer(name)

@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from plainbert.nn.headed import Headed, cross_entropy
-from plainbert.nn.mlm_loss import mlm_loss
+from plainbert.nn.headed import Headed
 from plainbert.nn.names import IGNORE
 
 
@@ -47,7 +46,7 @@ class Objective(ABC):
 
 
 class Labels(Objective):
-    """The loss of a head that needs logits and labels only."""
+    """The loss of the model's head."""
 
     names = ("loss",)
 
@@ -60,48 +59,7 @@ class Labels(Objective):
 
     def sums(self, model: Headed, batch: Any) -> Sums:
         logits = model(batch.ids, batch.types, batch.layout)
-        return Sums([model.loss(logits, batch.labels).total], [])  # type: ignore[operator]
-
-
-class Spans(Objective):
-    """Start and end of answers; their labels are places in each sequence."""
-
-    names = ("loss",)
-
-    def counts(self, batch: Any) -> list[int]:
-        return [int((batch.labels != IGNORE).any(1).sum())]
-
-    def sums(self, model: Headed, batch: Any) -> Sums:
-        logits = model(batch.ids, batch.types, batch.layout)
-        loss = model.loss(logits, batch.labels, batch.layout)  # type: ignore[operator]
-        return Sums([loss.total], [])
-
-
-class Pretraining(Objective):
-    """Masked words and, unless the model lacks that head, next sentences.
-
-    Args:
-        sentences: whether the second loss counts.
-        accuracy: whether right predictions are counted too.
-    """
-
-    def __init__(self, sentences: bool = True, accuracy: bool = True) -> None:
-        self.names = ("mlm_loss", "nsp_loss") if sentences else ("mlm_loss",)
-        self.accuracies = ("mlm_acc", "nsp_acc")[: len(self.names)] if accuracy else ()
-
-    def counts(self, batch: Any) -> list[int]:
-        words = len(batch.words)
-        return [words, int((batch.sentences != IGNORE).sum())][: len(self.names)]
-
-    def sums(self, model: Headed, batch: Any) -> Sums:
-        logits = model(batch.ids, batch.types, batch.layout, batch.masked)
-        words = logits if len(self.names) == 1 else logits.words
-        loss, hit = mlm_loss(words, batch.words)
-        losses, hits = [loss], [hit]
-        if len(self.names) == 2:
-            losses.append(cross_entropy(logits.sentences, batch.sentences).total)
-            hits.append((logits.sentences.argmax(1) == batch.sentences).sum())
-        return Sums(losses, hits if self.accuracies else [])
+        return Sums([model.loss(logits, batch.labels, batch.layout).total], [])
 
 
 def divided(losses: Sequence[Tensor], counts: Sequence[float], scale: float) -> Tensor:

@@ -45,7 +45,6 @@ def main(argv: Sequence[str] | None = None) -> dict[str, dict[str, float]]:
     from plainbert.tasks.squad.decode import Search
     from plainbert.tasks.squad.predict import THRESHOLD
     from plainbert.tasks.squad.windows import Windows
-    from plainbert.train.objective import Spans
 
     # Before the run folder is touched: a file that cannot be used must not leave one behind.
     train = None if args.only_inference else squad.training_set(args)
@@ -102,7 +101,6 @@ def main(argv: Sequence[str] | None = None) -> dict[str, dict[str, float]]:
                     "max_query_length": limits.max_query_length,
                     "version_2": args.version_2,
                 },
-                objective=Spans(),
             )
         scores = evaluate.evaluate_splits(
             model,

@@ -20,11 +20,11 @@ from plainbert.export.exported import Exported
 from plainbert.export.formats import DEFAULTS, with_defaults
 from plainbert.export.manifest import Manifest
 from plainbert.export.names import FORMATS, TASKS
-from plainbert.export.source import Source, pool_padded, source_of
+from plainbert.export.source import Source, source_of
 from plainbert.export.torch.format import TorchFormat
 from plainbert.infer import logits
 from plainbert.model_zoo import open_folder
-from plainbert.nn.pooling import Pooling, pool
+from plainbert.nn.pooling import Pooling
 from plainbert.text.reader import read_tokenizer
 from tests.helpers import folders
 from tests.helpers.rounding import rounding, terms_of
@@ -169,15 +169,6 @@ def test_what_cannot_be_exported(tmp_path: Path) -> None:
         source_of(opened, "plain", max_length=99)
     with pytest.raises(UnknownNameError, match="no format is named 'onx'. Did you mean 'onnx'"):
         with_defaults("onx")
-
-
-@pytest.mark.parametrize("kind", ["mean", "max", "mean_max", "first", "last"])
-def test_pooling_of_padded_batches(kind: str) -> None:
-    lengths = torch.tensor([3, 1, 5])
-    hidden = torch.randn(3, 5, 4, dtype=torch.float64)
-    real = torch.arange(5) < lengths[:, None]
-    wanted = pool(kind, hidden[real], lengths)
-    torch.testing.assert_close(pool_padded(kind, hidden, real.long()), wanted, rtol=1e-12, atol=0)
 
 
 def test_layers_and_normalising(tmp_path: Path) -> None:

@@ -156,3 +156,25 @@ def test_sizes_of_training_repeat() -> None:
         112,
         *range(128, 385, 32),
     }
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_padding_and_its_inverse(packed: bool) -> None:
+    lengths = [3, 1, 4]
+    real = torch.arange(4) < torch.tensor(lengths)[:, None]
+    values = torch.arange(1.0, 17.0).view(8, 2).requires_grad_()
+    padded = torch.full((3, 4, 2), 9.0)
+    padded[real] = values.detach()
+    layout = Packed(lengths) if packed else Padded(real)
+    inputs = values if packed else padded.clone().requires_grad_()
+
+    got = layout.pad(inputs, -1.0)
+    assert torch.equal(got[real], values.detach())
+    assert (got[~real] == -1).all()
+    back = layout.unpad(got)
+    assert torch.equal(back if packed else back[real], values.detach())
+    got.square().sum().backward()
+    gradient = inputs.grad if packed else inputs.grad[real]
+    assert torch.equal(gradient, 2 * values.detach())
+    flags = torch.ones(8 if packed else (3, 4), dtype=torch.bool)
+    assert torch.equal(layout.pad(flags), real)

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plainbert.errors import UnknownNameError, UsageError
+from plainbert.nn.layout import Packed, Padded
 from plainbert.nn.names import NUMBERS, POOLINGS, kind_of
 from plainbert.nn.pooling import Pooling, normalize, pool
 
@@ -40,7 +41,7 @@ def test_matches_the_formula(kind: str, lengths: list[int], seed: int) -> None:
         got = pool(
             kind,
             torch.from_numpy(hidden),
-            torch.tensor(lengths),
+            Packed(lengths),
             None if given_mask is None else torch.from_numpy(given_mask),
         )
         np.testing.assert_allclose(got.numpy(), np.stack(right), rtol=0, atol=1e-9)
@@ -74,3 +75,16 @@ def test_a_zero_vector_has_no_direction() -> None:
         pytest.approx([0.6, 0.8]),
         [0, 0],
     ]
+
+
+@pytest.mark.parametrize("kind", ["mean", "max", "mean_max", "first", "last"])
+def test_padded_batches_give_the_same(kind: str) -> None:
+    lengths = torch.tensor([3, 1, 5])
+    hidden = torch.randn(3, 5, 4, dtype=torch.float64)
+    real = torch.arange(5) < lengths[:, None]
+    right = pool(kind, hidden[real], Packed(lengths.tolist()))
+    torch.testing.assert_close(pool(kind, hidden, Padded(real)), right, rtol=1e-12, atol=0)
+    counted = torch.tensor([True, False, True, True, False]) & real
+    right = pool(kind, hidden[real], Packed(lengths.tolist()), counted[real])
+    got = pool(kind, hidden, Padded(real), counted)
+    torch.testing.assert_close(got, right, rtol=1e-12, atol=0)

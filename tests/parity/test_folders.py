@@ -46,7 +46,7 @@ def ours_says(model, head):
     if head == "question_answering":
         return {"start_logits": logits[..., 0], "end_logits": logits[..., 1]}
     if head == "pretraining":
-        return {"prediction_logits": logits.words, "seq_relationship_logits": logits.sentences}
+        return {"prediction_logits": logits.mlm, "seq_relationship_logits": logits.nsp}
     return {"logits": logits}
 
 

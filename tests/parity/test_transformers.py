@@ -138,10 +138,10 @@ def test_sequence_heads(
 ) -> None:
     reference = theirs(kind)
     model = ours(build(CONFIG), reference)
-    logits, _, _ = run(model, packed)
+    logits, layout, _ = run(model, packed)
     ids, types, mask = padded_batch()
     want = reference(input_ids=ids, token_type_ids=types, attention_mask=mask, labels=labels)
-    loss = model.loss(logits, labels)
+    loss = model.loss(logits, labels, layout)
 
     compare(logits, want.logits)
     compare(loss.total / loss.number, want.loss)
@@ -160,10 +160,10 @@ def test_regression(packed: bool) -> None:
     )
     model = ours(heads.Regressor(CONFIG.replace(id2label=("score",))), reference)
     labels = torch.tensor([0.5, -1.0, 2.0, 0.0], dtype=torch.float64)
-    logits, _, _ = run(model, packed)
+    logits, layout, _ = run(model, packed)
     ids, types, mask = padded_batch()
     want = reference(input_ids=ids, token_type_ids=types, attention_mask=mask, labels=labels)
-    loss = model.loss(logits, labels)
+    loss = model.loss(logits, labels, layout)
 
     compare(logits, want.logits)
     compare(loss.total / loss.number, want.loss / 2)  # GluonNLP's L2Loss is half the square
@@ -176,13 +176,13 @@ def test_regression(packed: bool) -> None:
 def test_tagging(packed: bool) -> None:
     reference = theirs("BertForTokenClassification")
     model = ours(heads.TokenClassifier(CONFIG), reference)
-    logits, _, real = run(model, packed)
+    logits, layout, real = run(model, packed)
     ids, types, mask = padded_batch()
     labels = torch.randint(0, LABELS, ids.shape)
     labels[~real] = headed.IGNORE
     labels[0, :3] = headed.IGNORE
     want = reference(input_ids=ids, token_type_ids=types, attention_mask=mask, labels=labels)
-    loss = model.loss(logits, labels[real] if packed else labels)
+    loss = model.loss(logits, labels[real] if packed else labels, layout)
 
     compare(tokens(logits, real, packed), want.logits[real])
     assert int(loss.number) == sum(LENGTHS) - 3
@@ -223,10 +223,10 @@ def test_multiple_choice(packed: bool) -> None:
     reference = theirs("BertForMultipleChoice")
     model = ours(heads.MultipleChoice(CONFIG, num_choices=2), reference)
     labels = torch.tensor([1, 0])
-    logits, _, _ = run(model, packed)
+    logits, layout, _ = run(model, packed)
     ids, types, mask = (part.view(2, 2, -1) for part in padded_batch())
     want = reference(input_ids=ids, token_type_ids=types, attention_mask=mask, labels=labels)
-    loss = model.loss(logits, labels)
+    loss = model.loss(logits, labels, layout)
 
     compare(logits, want.logits)
     compare(loss.total / loss.number, want.loss)
@@ -254,16 +254,12 @@ def test_pretraining_heads(packed: bool) -> None:
     real = mask.bool()
     layout: Layout = Packed(LENGTHS) if packed else Padded(mask)
     got = model(ids[real] if packed else ids, types[real] if packed else types, layout, index=index)
-    mlm, nsp = (
-        model.loss(got.words, words),
-        pretraining_heads.NextSentence.loss(model, got.sentences, sentences),
-    )
+    loss = model.loss(got, pretraining_heads.PretrainingOutputs(words, sentences), layout)
 
-    compare(got.words, want.prediction_logits[index[:, 0], index[:, 1]])
-    compare(got.sentences, want.seq_relationship_logits)
-    total = mlm.total / mlm.number + nsp.total / nsp.number
-    compare(total, want.loss)
-    total.backward()
+    compare(got.mlm, want.prediction_logits[index[:, 0], index[:, 1]])
+    compare(got.nsp, want.seq_relationship_logits)
+    compare(loss.total / loss.number, want.loss)
+    loss.total.backward()
     want.loss.backward()
     compare_gradients(model, reference)
 

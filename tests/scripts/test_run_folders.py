@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 import torch
-from tests.tools.processes import HERE, Command, environment
 
 from plainbert import checkpoint, files
 from plainbert.cli.run import run
@@ -22,7 +21,8 @@ from plainbert.errors import CheckpointError, PlainBertError, UsageError
 from plainbert.train import earlier, run_folder
 from plainbert.train.checkpoints import Checkpoints
 from plainbert.train.step import Stepper
-from tests.tools import folders
+from tests.helpers import folders
+from tests.helpers.processes import HERE, Command, environment
 
 Main = Callable[[list[str]], dict[str, Any]]
 # They say when and where, or go with the next start that is not refused.

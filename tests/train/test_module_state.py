@@ -11,9 +11,10 @@ import torch
 
 from plainbert.batching.batch import collate
 from plainbert.nn.pretraining_heads import Pretraining
+from plainbert.tasks.pretraining import objective
 from plainbert.tasks.pretraining.evaluate import SameLength
 from plainbert.tasks.pretraining.features import Instances
-from plainbert.train import loop, monitor, objective, optim, step
+from plainbert.train import loop, monitor, optim, step
 from plainbert.train.loop import fit
 from plainbert.train.module_state import ModuleState
 from plainbert.train.settings import Settings
@@ -26,7 +27,8 @@ spec.loader.exec_module(tiny)
 def gradients(model, scale=1.0):
     """Loss and gradients, the latter computed ``scale`` times too large on the way."""
     batch = collate(tiny.data(30), np.arange(30))
-    loss = model.loss(model(batch.ids, batch.types, batch.layout), batch.labels).total
+    logits = model(batch.ids, batch.types, batch.layout)
+    loss = model.loss(logits, batch.labels, batch.layout).total
     (loss * scale).backward()
     found = {name: each.grad / scale for name, each in model.named_parameters()}
     model.zero_grad()
@@ -115,7 +117,7 @@ def test_a_run_that_fails_leaves_a_plain_model(place, monkeypatch):
     before = state(model)
     monkeypatch.setattr(*BREAKS[place], stop)
     with pytest.raises(Stop):
-        fit(model, tiny.tokenizer(), data, SHORT, objective=objective.Pretraining())
+        fit(model, tiny.tokenizer(), data, SHORT, objective=objective.PretrainingObjective())
     assert state(model) == before
     assert not model.training
 
@@ -123,5 +125,5 @@ def test_a_run_that_fails_leaves_a_plain_model(place, monkeypatch):
 def test_a_run_that_ends_well_does_too():
     model, data = Pretraining(tiny.model().config), Instances(SameLength(12, 3, 50))
     before = state(model)
-    fit(model, tiny.tokenizer(), data, SHORT, objective=objective.Pretraining())
+    fit(model, tiny.tokenizer(), data, SHORT, objective=objective.PretrainingObjective())
     assert state(model) == before

@@ -21,11 +21,12 @@ from plainbert.nn.names import IGNORE
 from plainbert.tasks.pretraining import evaluate
 from plainbert.tasks.pretraining.evaluate import HeldOut, SameLength, by_step, flops_per_token
 from plainbert.tasks.pretraining.features import Instances
+from plainbert.tasks.pretraining.objective import PretrainingObjective
 from plainbert.tasks.pretraining.rows import Rows
 from plainbert.train.loop import fit
 from plainbert.train.module_state import ModuleState
 from plainbert.train.monitor import StepLog
-from plainbert.train.objective import Pretraining, divided
+from plainbert.train.objective import divided
 from plainbert.train.optim import Optimizer
 from plainbert.train.parallel.strategy import ParallelStrategy
 from plainbert.train.settings import Settings
@@ -138,7 +139,7 @@ def test_loss_and_gradients_are_transformers(kind, theirs, rows):
     want.backward()
 
     batch = Instances(TEXT).batch(rows, 0, CPU)
-    got = gradients(ours, Pretraining(sentences), [batch])
+    got = gradients(ours, PretrainingObjective(sentences), [batch])
 
     assert got == pytest.approx(float(want.detach()), abs=1e-10)
     named, checked = dict(reference.named_parameters()), 0
@@ -156,15 +157,15 @@ def test_counts_hits_and_names():
     pairs = int((TEXT.kinds[:20] >= 0).sum())
     assert pairs < 20
     ours = model().eval()
-    found = Pretraining().sums(ours, batch)
+    found = PretrainingObjective().sums(ours, batch)
     logits = ours(batch.ids, batch.types, batch.layout, batch.masked)
-    assert Pretraining().counts(batch) == [words, pairs]
+    assert PretrainingObjective().counts(batch) == [words, pairs]
     assert [int(each) for each in found.hits] == [
-        int((logits.words.argmax(1) == batch.words).sum()),
-        int((logits.sentences.argmax(1) == batch.sentences).sum()),
+        int((logits.mlm.argmax(1) == batch.mlm_labels).sum()),
+        int((logits.nsp.argmax(1) == batch.nsp_labels).sum()),
     ]
-    assert Pretraining(accuracy=False).sums(ours, batch).hits == []
-    words_only = Pretraining(sentences=False)
+    assert PretrainingObjective(accuracy=False).sums(ours, batch).hits == []
+    words_only = PretrainingObjective(nsp=False)
     assert (words_only.names, words_only.counts(batch)) == (("mlm_loss",), [words])
     assert len(words_only.sums(model("MaskedLM"), batch).losses) == 1
 
@@ -174,7 +175,7 @@ GLOBAL, STEPS = 12, 7  # the fifth step has 5 examples, cut into unequal parts
 
 def trained(accumulate, clip=0.1, kind="Pretraining", tokens=False):
     ours, data = model(kind), Instances(TEXT)
-    objective = Pretraining(kind == "Pretraining")
+    objective = PretrainingObjective(kind == "Pretraining")
     optimizer = Optimizer("sgd", ours.named_parameters())
     modules, scaler = ModuleState(ours, torch.float64), Scaler()
     stepper = Stepper(ours, optimizer, modules, scaler, clip, 3, objective=objective)
@@ -183,7 +184,7 @@ def trained(accumulate, clip=0.1, kind="Pretraining", tokens=False):
     results, masks = [], set()
     for step in range(STEPS):
         batches = [data.batch(ids, 0, CPU) for ids in sampler.batch(step) if len(ids)]
-        masks.add(tuple(len(batch.words) for batch in batches))
+        masks.add(tuple(len(batch.mlm_labels) for batch in batches))
         results.append(stepper.step(step, batches, 0.3))
     uneven = sum(len(set(each)) > 1 for each in masks)
     return ours, results, uneven
@@ -231,8 +232,8 @@ def test_the_reported_losses_are_means_over_the_global_batch():
     assert list(losses) == ["mlm_loss", "nsp_loss"]
     assert list(results[0].accuracies) == ["mlm_acc", "nsp_acc"]
     mean = nn.functional.cross_entropy
-    assert losses["mlm_loss"] == pytest.approx(float(mean(logits.words, batch.words).detach()))
-    pairs = mean(logits.sentences, batch.sentences, ignore_index=IGNORE)
+    assert losses["mlm_loss"] == pytest.approx(float(mean(logits.mlm, batch.mlm_labels).detach()))
+    pairs = mean(logits.nsp, batch.nsp_labels, ignore_index=IGNORE)
     assert losses["nsp_loss"] == pytest.approx(float(pairs.detach()))
     assert results[0].loss == losses["mlm_loss"] + losses["nsp_loss"]
     hits = (logits.words.argmax(1) == batch.words).double().mean()
@@ -246,7 +247,7 @@ def test_the_word_vectors_gradient_is_the_dense_one(kind, dtype, micro):
     """Sparse rows of the embedding and the head's sink against what autograd adds up by itself."""
     weights = torch.float64 if dtype is torch.float64 else torch.float32
     ours, plain = model(kind, weights), model(kind, weights)
-    objective, data = Pretraining(kind == "Pretraining"), Instances(TEXT)
+    objective, data = PretrainingObjective(kind == "Pretraining"), Instances(TEXT)
     modules, other = ModuleState(ours, dtype), ModuleState(plain, dtype)
     optimizer = Optimizer("sgd", ours.named_parameters())
     Stepper(ours, optimizer, modules, Scaler(), objective=objective)
@@ -284,7 +285,7 @@ def test_frozen_word_vectors_stay_and_the_rest_learns():
     before, dense = words.clone(), ours.cls.predictions.transform.dense.weight.detach().clone()
     optimizer = Optimizer("adamw", ours.named_parameters())
     modules = ModuleState(ours, torch.bfloat16)
-    stepper = Stepper(ours, optimizer, modules, Scaler(), objective=Pretraining())
+    stepper = Stepper(ours, optimizer, modules, Scaler(), objective=PretrainingObjective())
     stepper.step(0, [Instances(TEXT).batch(np.arange(9), 0, CPU)], 0.1)
     assert torch.equal(words, before)
     assert not torch.equal(ours.cls.predictions.transform.dense.weight, dense)
@@ -299,7 +300,11 @@ def test_a_batch_without_masks_or_pairs_is_a_step_all_the_same():
     ours = model()
     optimizer = Optimizer("sgd", ours.named_parameters(), weight_decay=0.0)
     stepper = Stepper(
-        ours, optimizer, ModuleState(ours, torch.float64), Scaler(), objective=Pretraining()
+        ours,
+        optimizer,
+        ModuleState(ours, torch.float64),
+        Scaler(),
+        objective=PretrainingObjective(),
     )
     before = {name: each.clone() for name, each in ours.state_dict().items()}
     result = stepper.step(0, [Instances(Empty(4)).batch(np.arange(4), 0, CPU)], 0.1)
@@ -317,9 +322,9 @@ def slow_scores(ours, text):
             types = torch.arange(len(ids))[None] >= len(ids) // 2
             logits = ours(torch.tensor(ids)[None], types.long())
             masked = zip(text.masked[row], text.words[row], strict=True)
-            pairs = [(logits.words[0, place], word) for place, word in masked]
+            pairs = [(logits.mlm[0, place], word) for place, word in masked]
             if text.kinds[row] >= 0:
-                pairs.append((logits.sentences[0], text.kinds[row]))
+                pairs.append((logits.nsp[0], text.kinds[row]))
             for place, (scores, label) in enumerate(pairs):
                 key = "mlm" if place < len(text.masked[row]) else "nsp"
                 losses[key].append(float(scores.logsumexp(0) - scores[label]))
@@ -339,7 +344,7 @@ def test_held_out_scores_are_those_of_a_slow_loop():
     other = Text(21, seed=4)
     ours = model()
     before = {name: each.clone() for name, each in ours.state_dict().items()}
-    evaluation = HeldOut({"a": Instances(TEXT), "b": Instances(other)}, Pretraining())
+    evaluation = HeldOut({"a": Instances(TEXT), "b": Instances(other)}, PretrainingObjective())
     found = evaluation(ours)
     assert found["a"] == pytest.approx(slow_scores(ours, TEXT), rel=1e-10)
     assert found["b"] == pytest.approx(slow_scores(ours, other), rel=1e-10)
@@ -366,9 +371,9 @@ def test_every_instance_is_scored_once_whatever_the_ranks():
 
     ours, part = model("MaskedLM"), Instances(TEXT)
     for rank in range(3):
-        HeldOut({"eval": part}, Pretraining(sentences=False), Some(rank))(ours)
+        HeldOut({"eval": part}, PretrainingObjective(nsp=False), Some(rank))(ours)
     counts, losses, hits = torch.stack(Some.seen).sum(0)[:, 0].tolist()
-    whole = HeldOut({"eval": part}, Pretraining(sentences=False))(ours)["eval"]
+    whole = HeldOut({"eval": part}, PretrainingObjective(nsp=False))(ours)["eval"]
     assert counts == sum(map(len, TEXT.masked))
     assert whole == pytest.approx({"mlm_loss": losses / counts, "mlm_acc": hits / counts})
     assert min(float(each[0, 0]) for each in Some.seen) > 0
@@ -391,9 +396,9 @@ def test_a_run_learns_keeps_the_best_and_leaves_the_model_as_it_was(tmp_path, ca
         tiny.tokenizer(),
         data,
         settings,
-        evaluation=HeldOut({"eval": data}, Pretraining()),
+        evaluation=HeldOut({"eval": data}, PretrainingObjective()),
         folder=tmp_path,
-        objective=Pretraining(),
+        objective=PretrainingObjective(),
         formatter=by_step(CONFIG, 0.15, 1e12, 1, CPU),
     )
     scores = [each["eval"]["mlm_loss"] for _, each in result.history]
@@ -449,8 +454,8 @@ def test_made_up_instances_have_one_length():
     batch = Instances(source).batch(np.array([5, 8, 9]), 0, CPU)
     assert batch.layout.lengths().tolist() == [6, 6, 6]
     assert batch.ids.tolist() == [0, 1, 2, 3, 0, 1] * 3
-    assert len(batch.words) == 18  # no more masks than tokens
-    assert int(batch.words.max()) == 3
+    assert len(batch.mlm_labels) == 18  # no more masks than tokens
+    assert int(batch.mlm_labels.max()) == 3
     assert batch.masked.tolist() == [[row, place] for row in range(3) for place in range(6)]
-    assert batch.sentences.tolist() == [0, 1, 0]
+    assert batch.nsp_labels.tolist() == [0, 1, 0]
     assert Instances(SameLength(20, 3, 4)).masked_share() == 3 / 20

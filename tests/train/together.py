@@ -26,8 +26,8 @@ from plainbert.distributed.group import init
 from plainbert.distributed.world import World
 from plainbert.nn.pretraining_heads import Pretraining
 from plainbert.tasks.pretraining.features import Instances
+from plainbert.tasks.pretraining.objective import PretrainingObjective
 from plainbert.tasks.pretraining.rows import Rows
-from plainbert.train import objective
 from plainbert.train.loop import fit
 from plainbert.train.module_state import ModuleState
 from plainbert.train.optim import Optimizer
@@ -139,7 +139,7 @@ def train(case: Case, group, resume=False, folder=None, ranks=None, **more):
         Instances(Masked(ROWS)),
         settings(case, **more),
         ranks=ranks,
-        objective=objective.Pretraining(),
+        objective=PretrainingObjective(),
         folder=folder,
         resume=resume,
     )
@@ -229,7 +229,7 @@ class Scored:
             model.eval()
             for part in np.arange(10).reshape(2, 5)[: 2 if self.ranks.rank == 0 else 0]:
                 batch = Instances(Masked(ROWS)).batch(part, 0, torch.device("cpu"))
-                found = objective.Pretraining().sums(model, batch)
+                found = PretrainingObjective().sums(model, batch)
                 value += float(sum(found.losses))
         self.values.append(value)
         return {"dev": {"loss": value}}
@@ -250,7 +250,7 @@ def alone_in_between(folder: Path) -> None:
                     Instances(Masked(ROWS)),
                     settings(case, eval_steps=3),
                     ranks=ranks,
-                    objective=objective.Pretraining(),
+                    objective=PretrainingObjective(),
                     evaluation=scored,
                 )
                 weights = ranks.weights(ours)
@@ -276,7 +276,7 @@ def traffic(folder: Path) -> None:
                 modules.prepare(torch.float64)
                 named = ranks.parameters(ours)
                 optimizer = Optimizer("sgd", named, owned=ranks.owned(named))
-                goal = objective.Pretraining()
+                goal = PretrainingObjective()
                 stepper = Stepper(ours, optimizer, modules, Scaler(), ranks=ranks, objective=goal)
                 backward = torch.Tensor.backward
 
@@ -332,7 +332,7 @@ def failing(folder: Path) -> None:
                 ours, ranks, kept = model(case), ranks_of(case, group), getattr(*place)
                 setattr(*place, fail)
                 try:
-                    data, goal = Instances(Masked(ROWS)), objective.Pretraining()
+                    data, goal = Instances(Masked(ROWS)), PretrainingObjective()
                     fit(ours, tiny.tokenizer(), data, settings(case), ranks=ranks, objective=goal)
                 except Failed:
                     pass

@@ -14,7 +14,8 @@ from plainbert.errors import CheckpointError
 from plainbert.export.mxnet.graph import MODEL, Graph
 from plainbert.export.mxnet.symbol import Node
 from plainbert.export.source import Source
-from plainbert.nn.pooling import FAR, Pooling
+from plainbert.nn.layout import FAR
+from plainbert.nn.pooling import Pooling
 
 INPUTS = ("data0", "data1", "data2")  # ids and types (B, L), valid lengths (B,)
 # Prefixes of the models of GluonNLP's scripts.

@@ -28,7 +28,6 @@ from plainbert.recipes.shared.ranks import join, restarted
 from plainbert.recipes.shared.settings import settings_of
 from plainbert.recipes.shared.start import Run, start
 from plainbert.train.loop import fit
-from plainbert.train.objective import Objective
 from plainbert.train.parallel.choose import choose_strategy
 from plainbert.train.parallel.strategy import ParallelStrategy
 
@@ -84,7 +83,6 @@ class Session:
         *,
         about: dict[str, Any],
         labels: Sequence[str] | None = None,
-        objective: Objective | None = None,
     ) -> tuple[Headed, Path]:
         """Train, and open the model that came out best.
 
@@ -94,7 +92,6 @@ class Session:
             evaluation: scores that choose; without it the last model counts.
             about: for ``plainbert.json``; the model's name is added.
             labels: as for :meth:`open`.
-            objective: as for :func:`plainbert.train.loop.fit`.
 
         Returns:
             the model, on its device, and its folder.
@@ -109,7 +106,6 @@ class Session:
             resume=self.args.resume,
             about={**about, "base": name_of(self.args)},
             ranks=self.ranks,
-            objective=objective,
         )
         chosen = self.folder / ("best" if result.best is not None else "last")
         self.ready.log.info(

@@ -20,6 +20,7 @@ from plainbert.recipes.shared.start import Run, start
 from plainbert.recipes.shared.vocabulary import FLAGS, tokenizer_of
 from plainbert.tasks.pretraining.evaluate import HeldOut, SameLength, by_step, matrix_rate, profiled
 from plainbert.tasks.pretraining.features import Instances
+from plainbert.tasks.pretraining.objective import PretrainingObjective
 from plainbert.tasks.pretraining.plan import Settings as Masking
 from plainbert.tasks.pretraining.raw_text import RawText
 from plainbert.tasks.pretraining.shards import Shards, found
@@ -27,7 +28,6 @@ from plainbert.text.reader import read_tokenizer
 from plainbert.text.tokenizer import Tokenizer
 from plainbert.train import run_folder
 from plainbert.train.loop import fit
-from plainbert.train.objective import Pretraining
 from plainbert.train.parallel.choose import choose_strategy
 from plainbert.train.parallel.strategy import ParallelStrategy
 from plainbert.train.settings import Settings
@@ -95,13 +95,15 @@ class _Job:
         )
         self.model, self.tokenizer = self.open()
         self.model.to(ready.device)
-        self.objective = Pretraining(not args.no_nsp, not args.no_compute_acc)
+        self.objective = PretrainingObjective(not args.no_nsp, not args.no_compute_acc)
 
     def run(self) -> dict[str, Any]:
         """Train and evaluate."""
         args, folder = self.args, self.folder
         sets = {"eval": self.instances(args.data_eval, evaluation=True)} if args.data_eval else {}
-        evaluation = HeldOut(sets, Pretraining(not args.no_nsp), self.ranks) if sets else None
+        evaluation = (
+            HeldOut(sets, PretrainingObjective(not args.no_nsp), self.ranks) if sets else None
+        )
         if not _trains(args):
             assert evaluation is not None
             return self.report(evaluation(self.model), None)

@@ -14,7 +14,7 @@ from plainbert import files
 from plainbert.batching.features import Features, tokenized
 from plainbert.errors import UsageError
 from plainbert.infer.evaluation import RESULTS_FILE, Evaluation, Scores, logits
-from plainbert.nn.headed import Headed
+from plainbert.infer.logits import ComputesLogits
 from plainbert.tasks.classification import scores as metrics
 from plainbert.tasks.classification.decode import predicted
 from plainbert.tasks.classification.submission import write_submission
@@ -41,7 +41,7 @@ class Data:
 def load(
     task: Task,
     split: str,
-    model: Headed,
+    model: ComputesLogits,
     tokenizer: Tokenizer,
     max_len: int,
     limit: int | None = None,
@@ -83,7 +83,7 @@ def load(
 
 
 def judge(
-    model: Headed,
+    model: ComputesLogits,
     task: Task,
     data: Mapping[str, Data],
     dtype: torch.dtype,
@@ -142,12 +142,12 @@ class Predictions(Evaluation):
         self.sets, self.names, self.dtype, self.ranks = sets, names, dtype, ranks
         self.chooses, self.better = names[0], metrics.better(names[0])
 
-    def __call__(self, model: Headed) -> Scores:
+    def __call__(self, model: ComputesLogits) -> Scores:
         return evaluate(model, self.sets, self.names, self.dtype, self.ranks)
 
 
 def evaluate(
-    model: Headed,
+    model: ComputesLogits,
     sets: Mapping[str, Features],
     names: Sequence[str],
     dtype: torch.dtype = torch.float32,

@@ -6,13 +6,13 @@ the result.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from plainbert.batching.batch import TOKENS_PER_BATCH, Batch
 from plainbert.batching.features import Features, tokenized
@@ -20,10 +20,10 @@ from plainbert.checkpoint import Checkpoint
 from plainbert.errors import UsageError
 from plainbert.infer import threads
 from plainbert.infer.prepare import is_narrow
-from plainbert.nn.bert import Bert, Output
-from plainbert.nn.layout import Padded
+from plainbert.nn.bert import Bert
+from plainbert.nn.heads import Embedding
 from plainbert.nn.names import POOLINGS, kind_of
-from plainbert.nn.pooling import Pooling, normalize, pool
+from plainbert.nn.pooling import Pooling
 from plainbert.text.tokenizer import Tokenizer
 
 Vectors = NDArray[np.float32]
@@ -68,21 +68,14 @@ def encode(
     features = tokenized(
         tokenizer, texts, max_len, model.config.max_position_embeddings, num_workers, bar
     )
-    width = model.config.hidden_size
-    width *= len(pooling.layers) * (2 if pooling.kind == "mean_max" else 1)
-    found = np.zeros((len(features), width), np.float32)
-    states = _Runner(model, tokenizer, features, pooling, device)
+    embedding = Embedding(model, pooling, _specials(tokenizer))
+    vectors = np.zeros((len(features), embedding.width), np.float32)
 
-    def work(batch: Batch) -> None:
-        hidden, mask, pooled = states(batch)
-        if pooling.kind != "pooled":
-            pooled = pool(pooling.kind, hidden, batch.layout.lengths(), mask)
-        assert pooled is not None
-        vectors = normalize(pooled) if pooling.normalize else pooled
-        found[batch.index] = vectors.float().cpu().numpy()
+    def keep(batch: Batch, rows: Vectors) -> None:
+        vectors[batch.index] = rows
 
-    threads.run(work, features, device, tokens_per_batch, bar, is_narrow(model))
-    return found
+    _run(embedding, features, keep, device, tokens_per_batch, bar)
+    return vectors
 
 
 def encode_tokens(
@@ -99,11 +92,11 @@ def encode_tokens(
     """The vector of every token, [CLS] and [SEP] included: pooling NONE.
 
     Args:
-        model: as for :func:`encode`; so are the others.
+        model: a prepared body, see :func:`plainbert.infer.prepare.prepare`.
         tokenizer: the model's.
-        texts: texts, or pairs.
+        texts: texts, or pairs. An empty text is [CLS] [SEP].
         pooling: its layers and ``mask_cls_sep`` (then the rows of [CLS] and [SEP] are zero).
-        max_len: tokens kept per text.
+        max_len: tokens kept per text, counting [CLS] and [SEP]; the model's positions when None.
         device: where the model is.
         tokens_per_batch: tokens that go through the model together.
         bar: show progress.
@@ -112,20 +105,17 @@ def encode_tokens(
         the ids of the tokens, and for each text an array (L, D'), float32.
     """
     features = tokenized(tokenizer, texts, max_len, model.config.max_position_embeddings, 0, bar)
-    found: list[Any] = [None] * len(features)
-    states = _Runner(model, tokenizer, features, pooling, device)
+    pooling = replace(pooling, kind="none", normalize=False)
+    embedding = Embedding(model, pooling, _specials(tokenizer))
+    vectors: list[Any] = [None] * len(features)
 
-    def work(batch: Batch) -> None:
-        hidden, mask, _ = states(batch)
-        if mask is not None:
-            hidden = hidden * mask[:, None]
-        rows = hidden.float().cpu().numpy()
+    def keep(batch: Batch, rows: Vectors) -> None:
         stops = features.lengths[batch.index].cumsum()
         for row, part in zip(batch.index, np.split(rows, stops[:-1]), strict=True):
-            found[row] = part
+            vectors[row] = part
 
-    threads.run(work, features, device, tokens_per_batch, bar, is_narrow(model))
-    return features, found
+    _run(embedding, features, keep, device, tokens_per_batch, bar)
+    return features, vectors
 
 
 def pooling_of(
@@ -161,56 +151,23 @@ def pooling_of(
     return Pooling(kind, tuple(layers), mask_cls_sep, normalize)
 
 
-class _Runner:
-    """Runs batches of a data set through a model, as far as a pooling needs."""
+def _run(
+    model: Embedding,
+    features: Features,
+    keep: Callable[[Batch, Vectors], None],
+    device: torch.device | str,
+    tokens_per_batch: int,
+    bar: bool,
+) -> None:
+    """Call a function with every batch and its vectors."""
+    pair = bool(features.types.any())
 
-    def __init__(
-        self,
-        model: Bert,
-        tokenizer: Tokenizer,
-        features: Features,
-        pooling: Pooling,
-        device: torch.device | str,
-    ) -> None:
-        self.model, self.pooling = model, pooling
-        self.options: dict[str, Any] = {
-            "depth": pooling.depth(model.config.num_hidden_layers),
-            "every_layer": len(pooling.layers) > 1,
-            "pool": pooling.kind == "pooled",
-        }
-        if pooling.kind == "pooled" and model.pooler is None:
-            raise UsageError(
-                "CLS_POOLED needs a pooler, and these weights have none; try CLS_TOKEN."
-            )
-        self.pair = bool(features.types.any())
-        vocab = tokenizer.vocab
-        self.specials = torch.tensor([vocab.cls_id, vocab.sep_id], device=device)
+    def work(batch: Batch) -> None:
+        vectors = model(batch.ids, batch.types if pair else None, batch.layout)
+        keep(batch, vectors.float().cpu().numpy())
 
-    def __call__(self, batch: Batch) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        """Hidden states (T, D'), which tokens count (T,), pooler's output (B, D)."""
-        types = batch.types if self.pair else None
-        if not self.pooling.mask_cls_sep:
-            output = self.model(batch.ids, types, layout=batch.layout, **self.options)
-            return self._joined(output), None, output.pooled
-        mask = ~torch.isin(batch.ids, self.specials)
-        # Nobody attends to masked tokens; they themselves see the others. Such batches are rare,
-        # so they are padded rather than a case of their own in every layout.
-        lengths = batch.layout.lengths()
-        real = torch.arange(int(lengths.max()), device=lengths.device) < lengths[:, None]  # (B, L)
+    threads.run(work, features, device, tokens_per_batch, bar, is_narrow(model))
 
-        def spread(packed: Tensor) -> Tensor:
-            return packed.new_zeros(real.shape).masked_scatter_(real, packed)  # (T,) -> (B, L)
 
-        seen = spread(mask)
-        # A text without a word attends to its [CLS] and [SEP] after all; its vector is zero anyway.
-        seen = torch.where(seen.any(1, keepdim=True), seen, real)
-        types = None if types is None else spread(types)
-        output = self.model(spread(batch.ids), types, layout=Padded(seen), **self.options)
-        return self._joined(output)[real], mask, output.pooled
-
-    def _joined(self, output: Output) -> Tensor:
-        """The layers to pool, end to end: (..., D')."""
-        if output.layers is None:
-            return output.hidden
-        count = self.model.config.num_hidden_layers + 1
-        return torch.cat([output.layers[count + layer] for layer in self.pooling.layers], -1)
+def _specials(tokenizer: Tokenizer) -> tuple[int, ...]:
+    return (tokenizer.vocab.cls_id, tokenizer.vocab.sep_id)

@@ -14,7 +14,7 @@ from plainbert import files
 from plainbert.batching.features import check_positions
 from plainbert.errors import UnknownNameError
 from plainbert.infer.evaluation import RESULTS_FILE, Evaluation, Scores, logits
-from plainbert.nn.headed import Headed
+from plainbert.infer.logits import ComputesLogits
 from plainbert.tasks.ner import conll, scores
 from plainbert.tasks.ner.conll import Sentences
 from plainbert.tasks.ner.decode import decode_tags
@@ -163,7 +163,7 @@ class TagEvaluation(Evaluation):
         self.sets, self.tags, self.dtype, self.ranks = sets, tags, dtype, ranks
         self.chooses = metric or known[0]
 
-    def __call__(self, model: Headed) -> Scores:
+    def __call__(self, model: ComputesLogits) -> Scores:
         return {
             name: score(
                 predict(model, split, self.tags, self.dtype, self.ranks), split.gold, self.tags
@@ -173,7 +173,7 @@ class TagEvaluation(Evaluation):
 
 
 def predict(
-    model: Headed,
+    model: ComputesLogits,
     split: TaggedSplit,
     tags: TagSet,
     dtype: torch.dtype = torch.float32,
@@ -195,7 +195,7 @@ def predict(
 
 
 def evaluate_splits(
-    model: Headed,
+    model: ComputesLogits,
     sets: Mapping[str, TaggedSplit],
     tags: TagSet,
     dtype: torch.dtype,

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
-
 from plainbert.batching.features import check_positions
 from plainbert.errors import UsageError
-from plainbert.infer.logits import run_tokens
+from plainbert.infer.logits import ComputesLogits, run_tokens
 from plainbert.nn.bert import Bert
-from plainbert.nn.headed import Headed
 from plainbert.tasks.ner.decode import Tagging, decode
 from plainbert.tasks.ner.features import prepare
 from plainbert.tasks.ner.tags import TagSet
@@ -22,12 +19,11 @@ TextOrWords = str | tuple[str, ...]
 
 
 def tag(
-    model: Bert | Headed,
+    model: Bert | ComputesLogits,
     tokenizer: Tokenizer,
     texts: Sequence[TextOrWords],
     tags: TagSet,
     max_len: int,
-    device: torch.device | str = "cpu",
     bar: bool = False,
 ) -> list[Tagging]:
     """Tag texts.
@@ -38,7 +34,6 @@ def tag(
         texts: texts, split by :func:`plainbert.tasks.ner.words.split`, or tuples of words.
         tags: the tags that the model learned.
         max_len: tokens that the model sees at a time; longer texts are read in windows.
-        device: where the model is.
         bar: show progress.
 
     Raises:
@@ -56,5 +51,5 @@ def tag(
         for text in texts
     ]
     features = prepare(tokenizer, [text.words for text in splits], max_len)
-    logits = run_tokens(model, features.features, device=device, bar=bar)
+    logits = run_tokens(model, features.features, bar=bar)
     return decode(logits, features, splits, tags)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from plainbert.batching.batch import inference_batches
 from plainbert.config import BertConfig
 from plainbert.infer.evaluation import Evaluation, Scores
+from plainbert.infer.logits import ComputesLogits
 from plainbert.nn.headed import Headed
 from plainbert.tasks.pretraining.features import Instances
 from plainbert.tasks.pretraining.rows import Rows
@@ -45,7 +46,8 @@ class HeldOut(Evaluation):
     ) -> None:
         self.sets, self.objective, self.ranks = sets, objective, ranks
 
-    def __call__(self, model: Headed) -> Scores:
+    def __call__(self, model: ComputesLogits) -> Scores:
+        assert isinstance(model, Headed), "exported models have no heads of pre-training"
         return {name: self._score(model, data) for name, data in self.sets.items()}
 
     def _score(self, model: Headed, data: Instances) -> dict[str, float]:

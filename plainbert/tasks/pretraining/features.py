@@ -68,8 +68,8 @@ class PretrainingBatch:
         types: segment of each token; (T,), int64.
         layout: where each sequence lies.
         masked: sequence and position of each masked token; (M, 2).
-        words: what the masked tokens were; (M,).
-        sentences: 0 where the second segment follows the first, 1 where it does not, ``IGNORE``
+        mlm_labels: what the masked tokens were; (M,).
+        nsp_labels: 0 where the second segment follows the first, 1 where it does not, ``IGNORE``
             where there is none; (B,).
     """
 
@@ -77,8 +77,8 @@ class PretrainingBatch:
     types: Tensor
     layout: Packed
     masked: Tensor
-    words: Tensor
-    sentences: Tensor
+    mlm_labels: Tensor
+    nsp_labels: Tensor
 
     def __len__(self) -> int:
         return self.layout.num_sequences
@@ -131,6 +131,6 @@ class Instances:
             types=tensor(types),
             layout=Packed.of(lengths.astype(np.int64).tolist(), device, bucket_lengths=True),
             masked=tensor(np.stack([rows.masked_sequence, rows.masked_positions], 1)),
-            words=tensor(rows.masked_ids),
-            sentences=tensor(np.where(kinds < 0, IGNORE, kinds)),
+            mlm_labels=tensor(rows.masked_ids),
+            nsp_labels=tensor(np.where(kinds < 0, IGNORE, kinds)),
         )

@@ -11,7 +11,7 @@ import torch
 
 from plainbert import files
 from plainbert.infer.evaluation import RESULTS_FILE, Evaluation, Scores, logits
-from plainbert.nn.headed import Headed
+from plainbert.infer.logits import ComputesLogits
 from plainbert.tasks.squad import scores as metrics
 from plainbert.tasks.squad.data import Squad
 from plainbert.tasks.squad.decode import Answer, Search, decode
@@ -71,7 +71,7 @@ class SquadEvaluation(Evaluation):
         self.sets, self.search, self.dtype, self.ranks = sets, search, dtype, ranks
         self.chooses = "best_f1" if search.null else "f1"
 
-    def __call__(self, model: Headed) -> Scores:
+    def __call__(self, model: ComputesLogits) -> Scores:
         scores = {}
         for name, split in self.sets.items():
             answers = predict(model, split, self.search, self.dtype, self.ranks)
@@ -80,7 +80,7 @@ class SquadEvaluation(Evaluation):
 
 
 def predict(
-    model: Headed,
+    model: ComputesLogits,
     split: SquadSplit,
     search: Search,
     dtype: torch.dtype,
@@ -148,7 +148,7 @@ def score(squad: Squad, answers: list[Answer], search: Search, scoring: str) -> 
 
 
 def evaluate_splits(
-    model: Headed,
+    model: ComputesLogits,
     sets: Mapping[str, SquadSplit],
     search: Search,
     dtype: torch.dtype,

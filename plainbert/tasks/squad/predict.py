@@ -6,13 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
-import torch
-
 from plainbert.batching.features import check_positions
 from plainbert.errors import UnknownNameError, UsageError
-from plainbert.infer.logits import run_tokens
+from plainbert.infer.logits import ComputesLogits, run_tokens
 from plainbert.nn.bert import Bert
-from plainbert.nn.headed import Headed
 from plainbert.tasks.squad.data import Question
 from plainbert.tasks.squad.decode import Answer, Search, decode
 from plainbert.tasks.squad.windows import Limits, prepare
@@ -49,12 +46,11 @@ def paired(question: Texts, context: Texts) -> list[Question]:
 
 
 def ask_with(
-    model: Bert | Headed,
+    model: Bert | ComputesLogits,
     tokenizer: Tokenizer,
     questions: Sequence[Question],
     about: Mapping[str, Any],
     max_len: int,
-    device: torch.device | str = "cpu",
     **options: Any,
 ) -> list[Answer]:
     """Answer questions as the folder of a model says, where the options do not say otherwise.
@@ -65,7 +61,6 @@ def ask_with(
         questions: with their contexts, of any length.
         about: what the model's folder says about its training.
         max_len: tokens of a window at most, where neither the options nor the folder say.
-        device: where the model is.
         options: "max_len", "doc_stride", "max_query_length" (tokens, see :class:`Limits`),
             "n_best", "max_answer_length", "null", "null_threshold" (see :class:`Search`), and
             "num_workers" and "bar" (see :func:`ask`); None is as good as not given.
@@ -80,7 +75,7 @@ def ask_with(
     limits = limits_of(about, max_len, **_part(options, LIMITS))
     search = search_of(about, **_part(options, SEARCH))
     settings = {key: value for key, value in _part(options, RUN).items() if value is not None}
-    return ask(model, tokenizer, questions, limits, search, device=device, **settings)
+    return ask(model, tokenizer, questions, limits, search, **settings)
 
 
 def limits_of(about: Mapping[str, Any], most: int, **options: int | None) -> Limits:
@@ -115,13 +110,12 @@ def search_of(about: Mapping[str, Any], **options: int | float | None) -> Search
 
 
 def ask(
-    model: Bert | Headed,
+    model: Bert | ComputesLogits,
     tokenizer: Tokenizer,
     questions: Sequence[Question],
     limits: Limits,
     search: Search,
     *,
-    device: torch.device | str = "cpu",
     num_workers: int = 0,
     bar: bool = False,
 ) -> list[Answer]:
@@ -133,7 +127,6 @@ def ask(
         questions: with their contexts, of any length.
         limits: how contexts are cut into windows.
         search: how answers are looked for.
-        device: where the model is.
         num_workers: processes that tokenise; 0 does it in this one.
         bar: show progress.
 
@@ -151,7 +144,7 @@ def ask(
         return []
     windows = prepare(tokenizer, questions, limits, num_workers=num_workers, bar=bar)
     windows.report("questions")
-    logits = run_tokens(model, windows.features, device=device, bar=bar)
+    logits = run_tokens(model, windows.features, bar=bar)
     return decode(logits, windows, questions, search)
 
 

@@ -16,7 +16,7 @@ import squad_peer
 from plainbert.batching.features import Features
 from plainbert.tasks.squad.data import Question, Squad
 from plainbert.tasks.squad.files import read
-from plainbert.tasks.squad.windows import Limits, build
+from plainbert.tasks.squad.windows import Limits, prepare
 
 BATCH, LR = 32, 2e-5
 FLOAT32, AUTOCAST = "transformers float32", "transformers bfloat16 autocast, fused AdamW"
@@ -37,7 +37,7 @@ def training_windows(args: argparse.Namespace) -> Features:
     from plainbert.text.reader import read_tokenizer
 
     questions = read(args.file, training=True).trainable(version_2=False)
-    made = build(read_tokenizer(resolve(args.model_dir)), questions, labelled=True).features
+    made = prepare(read_tokenizer(resolve(args.model_dir)), questions, labelled=True).features
     count = min(args.windows, len(made))
     return made.take(np.arange(count) * len(made) // count)
 

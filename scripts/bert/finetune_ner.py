@@ -132,8 +132,9 @@ def main(argv: Sequence[str] | None = None) -> dict[str, dict[str, float]]:
                 max_len = opened.checkpoint.max_length or max_len
         run.ready.log.info("%d tags (%s): %s", len(tags.labels), tags.scheme, " ".join(tags.labels))
 
-        def load(split: str, part: Sentences) -> evaluate.Data:
-            return evaluate.load(part, split, opened.headed, opened.tokenizer, tags, max_len)
+        def load(split: str, part: Sentences) -> evaluate.TaggedSplit:
+            positions = opened.headed.config.max_position_embeddings
+            return evaluate.prepare_split(part, split, opened.tokenizer, tags, max_len, positions)
 
         data = {split: load(split, part) for split, part in sets.items()}
         if train is not None:
@@ -141,11 +142,15 @@ def main(argv: Sequence[str] | None = None) -> dict[str, dict[str, float]]:
             model, chosen = run.train(
                 opened,
                 load("train", train).words.features,
-                evaluate.Tags(dev, tags, run.ready.dtype, run.ranks, args.metric) if dev else None,
+                evaluate.TagEvaluation(dev, tags, run.ready.dtype, run.ranks, args.metric)
+                if dev
+                else None,
                 about={"task": "tagging", "max_length": max_len, "tag_scheme": tags.scheme},
                 labels=tags.labels,
             )
-        scores = evaluate.judge(model, data, tags, run.ready.dtype, run.folder, run.sharing)
+        scores = evaluate.evaluate_splits(
+            model, data, tags, run.ready.dtype, run.folder, run.sharing
+        )
         if run.first:
             for split, found in scores.items():
                 shown = ", ".join(f"{name} {value:.4f}" for name, value in found.items())

@@ -37,12 +37,13 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> dict[str, dict[str, float]]:
     args = parse_args(argv)
 
+    from plainbert.batching.features import check_positions
     from plainbert.recipes.shared import squad
     from plainbert.recipes.shared.finetuning import session
     from plainbert.tasks.squad import cache, evaluate
     from plainbert.tasks.squad.data import Question
     from plainbert.tasks.squad.decode import Search
-    from plainbert.tasks.squad.predict import THRESHOLD, check_positions
+    from plainbert.tasks.squad.predict import THRESHOLD
     from plainbert.tasks.squad.windows import Windows
 
     # Before the run folder is touched: a file that cannot be used must not leave one behind.
@@ -57,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, dict[str, float]]:
         opened = run.open("question_answering")
         model, typed = opened.headed, THRESHOLD in args.given
         limits = squad.limits_of(args, run.max_len(model))
-        check_positions(limits, model)
+        check_positions(limits.max_len, model.config.max_position_embeddings)
         threshold = args.null_score_diff_threshold
         if not run.trains and not typed:
             threshold = opened.checkpoint.about.get(THRESHOLD, threshold)
@@ -79,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, dict[str, float]]:
             return made
 
         asked = {
-            split: evaluate.Asked.of(each, cut(split, each.questions), args.scoring)
+            split: evaluate.SquadSplit.of(each, cut(split, each.questions), args.scoring)
             for split, each in sets.items()
         }
         chooses = {
@@ -90,7 +91,9 @@ def main(argv: Sequence[str] | None = None) -> dict[str, dict[str, float]]:
             model, chosen = run.train(
                 opened,
                 cut("train", train.trainable(args.version_2), labelled=True).features,
-                evaluate.Answers(chooses, search, run.ready.dtype, run.ranks) if chooses else None,
+                evaluate.SquadEvaluation(chooses, search, run.ready.dtype, run.ranks)
+                if chooses
+                else None,
                 about={
                     "task": "squad",
                     "max_length": limits.max_len,
@@ -99,7 +102,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, dict[str, float]]:
                     "version_2": args.version_2,
                 },
             )
-        scores = evaluate.judge(
+        scores = evaluate.evaluate_splits(
             model,
             asked,
             search,
@@ -114,7 +117,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, dict[str, float]]:
             if run.trains:
                 if args.version_2:
                     best = scores.get("dev", {}).get("best_f1_thresh", threshold)
-                    evaluate.remember(chosen, threshold if typed else best)
+                    evaluate.store_threshold(chosen, threshold if typed else best)
                 run.next(chosen, "predict_squad.py", "--question ... --context ...")
     return scores
 

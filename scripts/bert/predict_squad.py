@@ -77,7 +77,6 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
                 part,
                 limits,
                 search,
-                device=model.device,
                 num_workers=args.num_workers,
                 bar=group.rank == 0,
             )

@@ -13,7 +13,7 @@ from plainbert.nn.headed import Headed
 from plainbert.recipes.shared.finetuning import Session
 from plainbert.recipes.shared.models import OVERRIDES
 from plainbert.recipes.shared.ranks import shared
-from plainbert.tasks.squad.data import Answer, Question, Squad
+from plainbert.tasks.squad.data import GoldAnswer, Question, Squad
 from plainbert.tasks.squad.files import read
 from plainbert.tasks.squad.find import find
 from plainbert.tasks.squad.windows import Limits
@@ -74,7 +74,7 @@ def told(group: Group, make: Callable[[], Squad]) -> Squad:
     """What rank 0 reads, on every rank: standard input has one reader."""
     values = shared(group, lambda: asdict(make()))
     questions = [
-        Question(**{**each, "answers": tuple(Answer(**answer) for answer in each["answers"])})
+        Question(**{**each, "answers": tuple(GoldAnswer(**answer) for answer in each["answers"])})
         for each in values["questions"]
     ]
     return Squad(questions, values["problems"], values["name"])

@@ -25,7 +25,7 @@ from plainbert.recipes.shared.settings import FolderFlags, SeedFlags
 from plainbert.tasks.ner.flags import PunctuationFlags
 
 if TYPE_CHECKING:
-    from plainbert.tasks.ner.punctuation import Summary
+    from plainbert.tasks.ner.punctuation import PunctuationSummary
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Settings:
     return flags.parse(Settings, __doc__, argv)
 
 
-def run(settings: Settings) -> Summary:
+def run(settings: Settings) -> PunctuationSummary:
     """Write the rows of every split."""
     from plainbert.corpus import documents
     from plainbert.tasks.ner import punctuation
@@ -65,7 +65,7 @@ def run(settings: Settings) -> Summary:
     )
 
 
-def report(results: Summary) -> None:
+def report(results: PunctuationSummary) -> None:
     """Print how many rows and labels each file has."""
     for split, rows in results.rows.items():
         labels = ", ".join(f"{label} {count}" for label, count in results.labels[split].items())

@@ -151,8 +151,9 @@ def run(settings: Settings) -> Trained:
                 max_len = opened.checkpoint.max_length or max_len
         log.info("%d tags (%s): %s", len(tags.labels), tags.scheme, " ".join(tags.labels))
 
-        def load(split: str, part: Sentences) -> evaluate.Data:
-            return evaluate.load(part, split, opened.headed, opened.tokenizer, tags, max_len)
+        def load(split: str, part: Sentences) -> evaluate.TaggedSplit:
+            positions = opened.headed.config.max_position_embeddings
+            return evaluate.prepare_split(part, split, opened.tokenizer, tags, max_len, positions)
 
         data = {split: load(split, part) for split, part in sets.items()}
         chosen = None
@@ -160,7 +161,9 @@ def run(settings: Settings) -> Trained:
             dev = {split: part for split, part in data.items() if split == "dev"}
             evaluation = None
             if dev:
-                evaluation = evaluate.Tags(dev, tags, job.ready.dtype, job.ranks, settings.metric)
+                evaluation = evaluate.TagEvaluation(
+                    dev, tags, job.ready.dtype, job.ranks, settings.metric
+                )
             model, chosen = job.train(
                 opened,
                 load("train", train).words.features,
@@ -168,7 +171,9 @@ def run(settings: Settings) -> Trained:
                 about={"task": "tagging", "max_length": max_len, "tag_scheme": tags.scheme},
                 labels=tags.labels,
             )
-        scores = evaluate.judge(model, data, tags, job.ready.dtype, job.folder, job.sharing)
+        scores = evaluate.evaluate_splits(
+            model, data, tags, job.ready.dtype, job.folder, job.sharing
+        )
         return job.results(scores, chosen)
 
 

@@ -190,10 +190,11 @@ def draw_untrained(settings: Settings, job: Session) -> Path:
 
 def run(settings: Settings) -> Trained:
     """Train, where there is anything to train on, and answer and score every split."""
+    from plainbert.batching.features import check_positions
     from plainbert.recipes.shared.finetuning import session
     from plainbert.tasks.squad import cache, evaluate
     from plainbert.tasks.squad.decode import Search
-    from plainbert.tasks.squad.predict import THRESHOLD, check_positions
+    from plainbert.tasks.squad.predict import THRESHOLD
 
     # Before the run folder is touched: a file that cannot be used must not leave one behind.
     train = None if settings.only_inference else training_set(settings)
@@ -207,7 +208,7 @@ def run(settings: Settings) -> Trained:
         opened = job.open("question_answering", untrained=untrained)
         model, typed = opened.headed, THRESHOLD in settings.typed
         limits = limits_of(settings, job.max_len(model))
-        check_positions(limits, model)
+        check_positions(limits.max_len, model.config.max_position_embeddings)
 
         # A trained model knows its threshold for "no answer"; a typed one wins.
         threshold = settings.null_score_diff_threshold
@@ -233,7 +234,9 @@ def run(settings: Settings) -> Trained:
             return windows
 
         prepared = {
-            split: evaluate.Asked.of(questions, cut(split, questions.questions), settings.scoring)
+            split: evaluate.SquadSplit.of(
+                questions, cut(split, questions.questions), settings.scoring
+            )
             for split, questions in sets.items()
         }
         chosen = None
@@ -247,7 +250,7 @@ def run(settings: Settings) -> Trained:
             model, chosen = job.train(
                 opened,
                 cut("train", train.trainable(settings.version_2), labelled=True).features,
-                evaluate.Answers(dev, search, job.ready.dtype, job.ranks) if dev else None,
+                evaluate.SquadEvaluation(dev, search, job.ready.dtype, job.ranks) if dev else None,
                 about={
                     "task": "squad",
                     "max_length": limits.max_len,
@@ -256,7 +259,7 @@ def run(settings: Settings) -> Trained:
                     "version_2": settings.version_2,
                 },
             )
-        scores = evaluate.judge(
+        scores = evaluate.evaluate_splits(
             model,
             prepared,
             search,
@@ -268,7 +271,7 @@ def run(settings: Settings) -> Trained:
         # The threshold that is best on the dev set goes with the model.
         if chosen is not None and job.first and settings.version_2:
             best = scores.get("dev", {}).get("best_f1_thresh", threshold)
-            evaluate.remember(chosen, threshold if typed else best)
+            evaluate.store_threshold(chosen, threshold if typed else best)
         return job.results(scores, chosen)
 
 

@@ -120,11 +120,11 @@ def read(settings: Settings) -> Squad:
 def read_once(settings: Settings, group: Group) -> Squad:
     """What rank 0 reads, on every rank: standard input has one reader."""
     from plainbert.recipes.shared.ranks import from_first
-    from plainbert.tasks.squad.data import Answer, Question, Squad
+    from plainbert.tasks.squad.data import GoldAnswer, Question, Squad
 
     fields = from_first(group, lambda: dataclasses.asdict(read(settings)))
     questions = [
-        Question(**{**question, "answers": tuple(Answer(**one) for one in question["answers"])})
+        Question(**{**question, "answers": tuple(GoldAnswer(**one) for one in question["answers"])})
         for question in fields["questions"]
     ]
     return Squad(questions, fields["problems"], fields["name"])
@@ -173,7 +173,6 @@ def run(settings: Settings) -> Answered:
                 part,
                 limits,
                 search,
-                device=model.device,
                 num_workers=settings.num_workers,
                 bar=group.rank == 0,
             )

@@ -30,7 +30,7 @@ from plainbert.tasks.ner import evaluate as tagging
 from plainbert.tasks.ner.tags import TagSet
 from plainbert.tasks.squad import evaluate as answers
 from plainbert.tasks.squad import files, predict
-from plainbert.tasks.squad.windows import build
+from plainbert.tasks.squad.windows import prepare
 from plainbert.text.reader import read_tokenizer
 from plainbert.text.tokenizer import Tokenizer
 
@@ -148,11 +148,13 @@ def _questions(
     squad = files.read(_file(settings)).first(settings.max_eval_samples)
     squad.report()
     limits = predict.limits_of(manifest.about, manifest.max_length, max_len=manifest.max_length)
-    windows = build(tokenizer, squad.questions, limits, num_workers=settings.num_workers, bar=True)
+    windows = prepare(
+        tokenizer, squad.questions, limits, num_workers=settings.num_workers, bar=True
+    )
     windows.report("dev")
     search = predict.search_of(manifest.about)
-    sets = {"dev": answers.Asked.of(squad, windows)}
-    return answers.Answers(sets, search, torch.float32), len(squad)
+    sets = {"dev": answers.SquadSplit.of(squad, windows)}
+    return answers.SquadEvaluation(sets, search, torch.float32), len(squad)
 
 
 def _sentences(
@@ -161,8 +163,10 @@ def _sentences(
     sentences = tagging.read(_file(settings), settings.max_eval_samples)
     tagging.describe(sentences)
     tags = TagSet.trained(manifest.labels, manifest.about.get("tag_scheme"))
-    data = tagging.load(sentences, "dev", model, tokenizer, tags, manifest.max_length)
-    return tagging.Tags({"dev": data}, tags, torch.float32), len(sentences)
+    data = tagging.prepare_split(
+        sentences, "dev", tokenizer, tags, manifest.max_length, model.config.max_position_embeddings
+    )
+    return tagging.TagEvaluation({"dev": data}, tags, torch.float32), len(sentences)
 
 
 def _file(settings: LabelledFlags) -> Path:

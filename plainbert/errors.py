@@ -28,17 +28,17 @@ class UnknownNameError(UsageError):
 
     Args:
         kind: what was looked for, in the singular ("task").
-        given: the name that was not found.
+        name: the name that was not found.
         known: every accepted name.
         fix: one more sentence on what to do, may be empty.
     """
 
-    def __init__(self, kind: str, given: str, known: Iterable[str], fix: str = "") -> None:
+    def __init__(self, kind: str, name: str, known: Iterable[str], fix: str = "") -> None:
         names = sorted(known)
-        folded = {name.casefold(): name for name in names}
-        near = difflib.get_close_matches(given.casefold(), list(folded), n=1)
+        folded = {known_name.casefold(): known_name for known_name in names}
+        near = difflib.get_close_matches(name.casefold(), list(folded), n=1)
         guess = f" Did you mean {folded[near[0]]!r}?" if near else ""
-        message = f"no {kind} is named {given!r}.{guess} Known: {', '.join(names)}."
+        message = f"no {kind} is named {name!r}.{guess} Known: {', '.join(names)}."
         super().__init__(f"{message} {fix}".rstrip())
 
 

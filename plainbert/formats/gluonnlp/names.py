@@ -86,13 +86,13 @@ class Named:
     """Names of one file.
 
     Attributes:
-        given: name in the file by Hugging Face's.
+        gluon_names: name in the file by Hugging Face's.
         head: the task whose last layer is there, a key of :data:`TASKS`; None for a bare BERT.
         layers: number of encoder layers.
         unused: names that BERT has no place for.
     """
 
-    given: Mapping[str, str]
+    gluon_names: Mapping[str, str]
     head: str | None
     layers: int
     unused: tuple[str, ...]

@@ -122,7 +122,7 @@ def _named(
     else:
         unused = []
     named = gluonnlp_names.to_huggingface(plain, source)
-    gluon_names = {hf: plain[name] for hf, name in named.given.items()}
+    gluon_names = {hf: plain[name] for hf, name in named.gluon_names.items()}
     return gluon_names, named.head, named.layers, unused + [plain[name] for name in named.unused]
 
 

@@ -162,7 +162,7 @@ def _wordpiece(path: Path, size: int, characters: Counter[str], lower: bool) -> 
         special_tokens=[*SPECIALS, *sorted(initial), *sorted(inner)],
         initial_alphabet=initial,
         limit_alphabet=len(initial),
-        bar=False,
+        show_progress=False,
         min_frequency=2,
     )
     with path.open(encoding="utf-8", newline="\n") as file:

@@ -39,7 +39,8 @@ def read(path: Path, data: mmap.mmap) -> dict[str, Tensor]:
 
     Args:
         path: the file.
-        data: the file mapped into memory; members that are not compressed become views of it where their
+        data: the file mapped into memory; members that are not compressed become views
+            of it where their
             address allows.
 
     Returns:

@@ -67,7 +67,7 @@ def outputs(model: Any, name: str, data: dict[str, np.ndarray]) -> list[torch.Te
             places = torch.from_numpy(data["places"]).long()
             masked = hidden.gather(1, places[..., None].expand(-1, -1, 48))
             sentences = model.cls.seq_relationship(output.pooled)
-            return [hidden, output.pooled, sentences, model.words(masked, None, None)]
+            return [hidden, output.pooled, sentences, model.mlm(masked, None, None)]
         if name == "span":
             return [model.qa_outputs(hidden)]
         return [model.classifier(hidden if name == "tagging" else output.pooled)]

@@ -79,7 +79,7 @@ def test_pretraining_model() -> None:
         assert close(model.cls.seq_relationship(output.pooled), EXPECTED["bert_nsp"])
         places = torch.from_numpy(EXPECTED["masked_positions"]).long()
         hidden = output.hidden.gather(1, places[..., None].expand(-1, -1, 32))
-        assert close(model.words(hidden, None, None), EXPECTED["bert_mlm"])
+        assert close(model.mlm(hidden, None, None), EXPECTED["bert_mlm"])
 
 
 @pytest.mark.parametrize("name", TASKS)

@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     if not set(POOLING) & set(args.given):
         embedding = BertEmbedding(
             ready.device,
-            args.dtype,
+            str(ready.precision),
             params_path=folder,
             max_seq_length=args.max_len or 25,
             batch_size=args.batch_size,
@@ -81,7 +81,11 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
             print(f"Tokens embedding: {arrays}")
         return {"texts": lines, "words": words}
     model = load(
-        folder, dtype=args.dtype, device=ready.device, lower=args.do_lower_case, tokenizer=tokenizer
+        folder,
+        dtype=ready.precision,
+        device=ready.device,
+        lower=args.do_lower_case,
+        tokenizer=tokenizer,
     )
     encode = model.encode_tokens if args.pooling_strategy == "NONE" else model.encode
     vectors = encode(

@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
         ready = start(args, group=group)
         model = load(
             args.model_dir,
-            dtype=args.dtype,
+            dtype=ready.precision,
             device=ready.device,
             lower=args.do_lower_case,
             labels=args.labels,

@@ -100,7 +100,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
         ready = start(args, group=group)
         given = shared(group, lambda: read(args))
         texts = [each if isinstance(each, str) else tuple(each) for each in given["texts"]]
-        model = open_tagger(args, ready.device)
+        model = open_tagger(args, ready)
         max_len, tags = length_of(args, model), model.tags
 
         def tag(part: list[Any]) -> list[Any]:

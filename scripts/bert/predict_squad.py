@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
         asked.report()
         model = load(
             args.model_dir,
-            dtype=args.dtype,
+            dtype=ready.precision,
             device=ready.device,
             lower=args.do_lower_case,
             dataset_name=args.bert_dataset,

@@ -23,6 +23,7 @@ from plainbert import files
 from plainbert.cli import run
 from plainbert.distributed.group import Group
 from plainbert.infer import devices
+from plainbert.infer.precision import Precision, choose_precision
 from plainbert.recipes.shared import output_dir
 from plainbert.recipes.shared.output_dir import Claim
 from plainbert.train.run_folder import ARGS_FILE, LOG_FILE
@@ -41,7 +42,7 @@ class Run:
 
     Attributes:
         device: where to compute.
-        dtype: of the matrix products.
+        precision: of the matrix products.
         folder: the run folder, None for a script that has none.
         log: the logger of the project; warnings and progress go there, results to standard output.
         threads: CPU threads that torch uses.
@@ -52,13 +53,18 @@ class Run:
     """
 
     device: torch.device
-    dtype: torch.dtype
+    precision: Precision
     folder: Path | None
     log: logging.Logger
     threads: int
     rank: int = 0
     ranks: int = 1
     claim: Claim | None = None
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Number format of the matrix products."""
+        return self.precision.dtype
 
     def __enter__(self) -> Run:
         return self
@@ -102,7 +108,7 @@ def start(
         torch.set_num_threads(threads)
     # Before the folder is touched: a wrong flag must not leave one behind.
     device = _device(args, group)
-    dtype = devices.pick_dtype(getattr(args, "dtype", "float32"), device)
+    precision = choose_precision(getattr(args, "dtype", "float32"), device)
     seed = getattr(args, "seed", None)
     if seed is not None:
         seed_everything(seed)
@@ -113,7 +119,7 @@ def start(
             claim = output_dir.claim(folder, args, script)
         else:
             output_dir.beside(folder)
-    ready = Run(device, dtype, folder, log, torch.get_num_threads(), rank, ranks, claim)
+    ready = Run(device, precision, folder, log, torch.get_num_threads(), rank, ranks, claim)
     try:
         _begin(args, ready, new_run, group, script)
     except BaseException as error:
@@ -145,7 +151,7 @@ def _begin(
         plainbert.__version__,
         torch.__version__,
         devices.describe(ready.device),
-        str(ready.dtype).removeprefix("torch."),
+        str(ready.precision),
         "" if seed is None else f", seed {seed}",
         "" if ready.ranks == 1 else f", {ready.ranks} ranks",
     )
@@ -186,7 +192,7 @@ def describe(
         | {name: version for name in _PACKAGES if (version := _version(name))},
         "system": platform.platform(),
         "device": devices.describe(ready.device),
-        "dtype": str(ready.dtype).removeprefix("torch."),
+        "dtype": str(ready.precision),
         "cores": os.cpu_count(),
         "threads": ready.threads,
         "ranks": ready.ranks,

@@ -6,23 +6,22 @@ import argparse
 import logging
 from pathlib import Path
 
-import torch
-
 from plainbert.formats.gluonnlp import metadata as gluonnlp_metadata
 from plainbert.model import Model, load
+from plainbert.recipes.shared.start import Run
 
 log = logging.getLogger(__name__)
 
 OLD_LENGTH = 200  # tokens that GluonNLP's predict_ner.py let a model see
 
 
-def open_tagger(args: argparse.Namespace, device: torch.device) -> Model:
+def open_tagger(args: argparse.Namespace, run: Run) -> Model:
     """Open the model that the flags name.
 
     Args:
         args: parsed flags: model_dir is a folder or name, a run folder (its best model), or the
-            prefix of GluonNLP's files; dtype, labels, bert_dataset and do_lower_case.
-        device: where the model goes.
+            prefix of GluonNLP's files; labels, bert_dataset and do_lower_case.
+        run: says where the model computes, and in which precision.
 
     Raises:
         CheckpointError: there is nothing, or it is incomplete.
@@ -42,8 +41,8 @@ def open_tagger(args: argparse.Namespace, device: torch.device) -> Model:
             dataset = dataset or metadata.dataset_name
     return load(
         found,
-        dtype=args.dtype,
-        device=device,
+        dtype=run.precision,
+        device=run.device,
         lower=args.do_lower_case,
         labels=labels,
         dataset_name=dataset,

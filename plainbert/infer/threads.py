@@ -46,7 +46,7 @@ class Workers:
         with self._lock:
             if key not in self._pools:
                 before = torch.get_num_threads()
-                pool = ThreadPoolExecutor(workers, "worker", torch.set_num_threads, (threads,))
+                pool = ThreadPoolExecutor(workers, "worker", _set_threads, (threads,))
                 # All of them start now, and none later: each changes what new threads take over.
                 together = threading.Barrier(workers)
                 wait([pool.submit(together.wait) for _ in range(workers)])
@@ -56,6 +56,12 @@ class Workers:
 
 
 _WORKERS = Workers()
+
+
+def _set_threads(number: int) -> None:
+    """Set torch's number of threads in this thread, which is new."""
+    torch.get_num_threads()  # a thread's first call takes over what was set last; not later, then
+    torch.set_num_threads(number)
 
 
 def run(

@@ -87,8 +87,8 @@ def ours(sizes: tuple[int, int, int], features: Features, dtype: torch.dtype) ->
     inference = seconds(lambda: logits.run(model.eval(), features, precision=Precision(dtype)))
     sampler = Sampler(features.lengths, BATCH, seed=0)
     optimizer = Optimizer("bertadam", model.named_parameters())
-    modules = ModuleState(model, dtype)
-    stepper = Stepper(model.train(), optimizer, modules, Scaler.of(dtype))
+    modules = ModuleState(model.train(), dtype)
+    stepper = Stepper(modules, optimizer, Scaler.of(dtype))
 
     def train() -> None:
         for step in range(sampler.steps_per_epoch):

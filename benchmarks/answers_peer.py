@@ -16,7 +16,7 @@ import squad_peer
 from plainbert.batching.features import Features
 from plainbert.tasks.squad.data import Question, Squad
 from plainbert.tasks.squad.files import read
-from plainbert.tasks.squad.windows import Limits, build
+from plainbert.tasks.squad.windows import Limits, prepare
 
 BATCH, LR = 32, 2e-5
 FLOAT32, AUTOCAST = "transformers float32", "transformers bfloat16 autocast, fused AdamW"
@@ -37,7 +37,7 @@ def training_windows(args: argparse.Namespace) -> Features:
     from plainbert.text.reader import read_tokenizer
 
     questions = read(args.file, training=True).trainable(version_2=False)
-    made = build(read_tokenizer(resolve(args.model_dir)), questions, labelled=True).features
+    made = prepare(read_tokenizer(resolve(args.model_dir)), questions, labelled=True).features
     count = min(args.windows, len(made))
     return made.take(np.arange(count) * len(made) // count)
 
@@ -57,7 +57,7 @@ def plainbert_train(args: argparse.Namespace) -> Turn:
     model = open_folder(args.model_dir, head="question_answering", fresh_head=True).headed.train()
     optimizer = Optimizer("adamw", model.named_parameters(), 0.0)
     modules = ModuleState(model, torch.bfloat16)
-    stepper = Stepper(model, optimizer, modules, Scaler(), 1.0)
+    stepper = Stepper(modules, optimizer, Scaler(), 1.0)
     examples, cpu = Examples(features), torch.device("cpu")
 
     def turn(seed: int) -> float:

@@ -22,7 +22,7 @@ from plainbert.nn.pooling import Pooling
 from plainbert.tasks.classification.decode import Prediction, decode
 from plainbert.tasks.embedding import encode as encoding
 from plainbert.tasks.embedding.encode import Vectors, pooling_of
-from plainbert.tasks.ner import decode as tagging
+from plainbert.tasks.ner import predict as tagging
 from plainbert.tasks.ner.decode import Tagging
 from plainbert.tasks.ner.tags import TagSet
 from plainbert.tasks.squad.decode import Answer
@@ -214,10 +214,8 @@ class Model:
             UsageError: the folder holds no tagger.
         """
         limit = max_len or self.max_len
-        found = tagging.tag(
-            self.model, self.tokenizer, _rows(texts), self.tags, limit, self.device, bar
-        )
-        return found[0] if _is_one(texts) else found
+        taggings = tagging.tag(self.model, self.tokenizer, _rows(texts), self.tags, limit, bar)
+        return taggings[0] if _is_one(texts) else taggings
 
     @overload
     def answer(self, question: str, context: str, **options: Any) -> Answer: ...
@@ -234,10 +232,15 @@ class Model:
         Raises:
             UsageError: the folder holds no such model, or there is no such option.
         """
-        asked = paired(question, context)
-        about, most = self.checkpoint.about, self.max_len
-        found = ask_with(self.model, self.tokenizer, asked, about, most, self.device, **options)
-        return found[0] if isinstance(question, str) else found
+        answers = ask_with(
+            self.model,
+            self.tokenizer,
+            paired(question, context),
+            self.checkpoint.about,
+            self.max_len,
+            **options,
+        )
+        return answers[0] if isinstance(question, str) else answers
 
     def features(
         self, texts: Sequence[Text], max_len: int | None = None, bar: bool = False

@@ -22,7 +22,7 @@ UNCUT = 1 << 20  # tokens; more than any text here
 
 
 @dataclass(frozen=True)
-class Batch:
+class PaddedBatch:
     """Texts as padded ids; T is the number of real tokens among the B * L.
 
     Attributes:
@@ -46,7 +46,7 @@ class Batch:
 
 def make(
     models: Sequence[LoadedModel], texts: Sequence[tuple[str, ...]], max_len: int | None = None
-) -> list[list[Batch]]:
+) -> list[list[PaddedBatch]]:
     """Tokenise texts for each model.
 
     Args:
@@ -65,7 +65,7 @@ def make(
     if not texts:
         raise UsageError("there is no text to compare on.")
     most, short = min(
-        ((each.model.config.max_position_embeddings, each) for each in models),
+        ((loaded.model.config.max_position_embeddings, loaded) for loaded in models),
         key=lambda pair: pair[0],
     )
     if max_len is not None and max_len > most:
@@ -75,47 +75,46 @@ def make(
         )
     if texts is TEXTS:
         max_len = max_len or most
-    found = [featurize(each.tokenizer, texts, max_len or UNCUT) for each in models]
-    for features in found[1:]:
-        _same_pieces(found[0], features, models[0].tokenizer.vocab, models[1].tokenizer.vocab)
-    if (longest := int(found[0].lengths.max())) > most:
-        row = int(found[0].lengths.argmax())
+    features = [featurize(loaded.tokenizer, texts, max_len or UNCUT) for loaded in models]
+    first = features[0]
+    for other in features[1:]:
+        _same_pieces(first, other, models[0].tokenizer.vocab, models[1].tokenizer.vocab)
+    if (longest := int(first.lengths.max())) > most:
+        row = int(first.lengths.argmax())
         raise UsageError(
             f"text {row + 1} has {longest} tokens, but {short.checkpoint.folder} has only {most} "
             f"positions. Shorten it, or cut all texts with --max_len {most}."
         )
-    if found[0].cut:
-        log.warning("%d of %d texts were cut to %d tokens", found[0].cut, len(texts), max_len)
-    segments = min(each.model.config.type_vocab_size for each in models)
+    if first.cut:
+        log.warning("%d of %d texts were cut to %d tokens", first.cut, len(texts), max_len)
+    segments = min(loaded.model.config.type_vocab_size for loaded in models)
     return [
         [
-            _batch(features, start, each.tokenizer.vocab, segments)
+            _batch(rows, start, loaded.tokenizer.vocab, segments)
             for start in range(0, len(texts), BATCH)
         ]
-        for each, features in zip(models, found, strict=True)
+        for loaded, rows in zip(models, features, strict=True)
     ]
 
 
-def unknown_share(features: Sequence[Batch], vocab: Vocab) -> float:
+def unknown_share(batches: Sequence[PaddedBatch], vocab: Vocab) -> float:
     """The share of unknown tokens among all."""
     if vocab.unk is None:
         return 0.0
-    unknown = sum(int((each.ids[each.mask] == vocab.unk_id).sum()) for each in features)
-    return unknown / sum(int(each.lengths.sum()) for each in features)
+    unknown = sum(int((batch.ids[batch.mask] == vocab.unk_id).sum()) for batch in batches)
+    return unknown / sum(int(batch.lengths.sum()) for batch in batches)
 
 
-def _batch(features: Features, start: int, vocab: Vocab, segments: int) -> Batch:
-    rows = range(start, min(start + BATCH, len(features)))
-    lengths = features.lengths[start : rows.stop].astype(np.int64)
-    shape = (len(rows), int(lengths.max()))
-    ids = np.full(shape, vocab.pad_id if vocab.pad is not None else 0, dtype=np.int64)
-    types = np.zeros(shape, dtype=np.int64)
-    for place, row in enumerate(rows):
-        part = slice(features.offsets[row], features.offsets[row + 1])
-        ids[place, : lengths[place]] = features.ids[part]
-        types[place, : lengths[place]] = np.minimum(features.types[part], segments - 1)
+def _batch(features: Features, start: int, vocab: Vocab, segments: int) -> PaddedBatch:
+    lengths = features.lengths[start : start + BATCH].astype(np.int64)
+    tokens = slice(features.offsets[start], features.offsets[start + len(lengths)])
+    real = np.arange(lengths.max()) < lengths[:, None]  # (B, L)
+    ids = np.full(real.shape, vocab.pad_id if vocab.pad is not None else 0, dtype=np.int64)
+    types = np.zeros(real.shape, dtype=np.int64)
+    ids[real] = features.ids[tokens]
+    types[real] = np.minimum(features.types[tokens], segments - 1)
     gold = np.stack([lengths // 3, 2 * lengths // 3], axis=1)
-    return Batch(ids, types, lengths, gold)
+    return PaddedBatch(ids, types, lengths, gold)
 
 
 def _same_pieces(one: Features, two: Features, first: Vocab, second: Vocab) -> None:
@@ -140,9 +139,9 @@ def _same_pieces(one: Features, two: Features, first: Vocab, second: Vocab) -> N
         place = next(
             (index for index, (a, b) in enumerate(pairs) if a != b), min(len(left), len(right))
         )
-        shown = [repr(part[place]) if place < len(part) else "nothing" for part in (left, right)]
+        tokens = [repr(part[place]) if place < len(part) else "nothing" for part in (left, right)]
         raise UsageError(
-            f"the tokenizers cut text {row + 1} differently: token {place + 1} is {shown[0]} in "
-            f"the first model, {shown[1]} in the second. Two models can be compared only on the "
+            f"the tokenizers cut text {row + 1} differently: token {place + 1} is {tokens[0]} in "
+            f"the first model, {tokens[1]} in the second. Two models can be compared only on the "
             "same pieces; choose other --sentences, or check --do_lower_case."
         )

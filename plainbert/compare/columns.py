@@ -33,9 +33,9 @@ def matching(one: LoadedModel, other: LoadedModel) -> tuple[dict[str, Columns], 
             notes.append(f"MLM logits: the {common} tokens that both vocabularies have")
     if one.head == other.head and one.head in ("classification", "token_classification"):
         name = HEAD_OUTPUT[one.head]
-        found = _labels(one, other)
-        if found is not None:
-            columns[name] = found
+        reordered = _labels(one, other)
+        if reordered is not None:
+            columns[name] = reordered
             notes.append(f"{name}: the labels have another order; matched by name")
         elif _stated(one) != _stated(other):
             notes.append(

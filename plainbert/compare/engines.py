@@ -12,7 +12,7 @@ import numpy as np
 
 from plainbert import files
 from plainbert.compare import with_transformers
-from plainbert.compare.batch import Batch
+from plainbert.compare.batch import PaddedBatch
 from plainbert.compare.names import ENGINES, Engine
 from plainbert.compare.own import Outputs
 from plainbert.errors import UnknownNameError
@@ -31,7 +31,7 @@ PROGRAMS = Path(__file__).parent
 def start(
     opened: LoadedModel,
     name: str,
-    batches: Sequence[Batch],
+    batches: Sequence[PaddedBatch],
     dtype: str,
     python: str | Path | None = None,
 ) -> Iterator[Iterator[Outputs]]:
@@ -65,7 +65,7 @@ def start(
             yield with_transformers.run(opened, theirs, batches, dtype)
             return
         weights, head = _weights(opened, engine, folder)
-        _ask(opened, weights, head, batches, dtype, folder)
+        _request(opened, weights, head, batches, dtype, folder)
         execute(runtime, interpreter, PROGRAMS / f"run_{engine.name}.py", [str(folder)])
         yield (_read(folder / f"output-{number}.npz") for number in range(len(batches)))
 
@@ -78,10 +78,10 @@ def _weights(opened: LoadedModel, engine: Engine, scratch: Path) -> tuple[Path, 
     """
     stored, head = opened.checkpoint, opened.head
     if isinstance(stored, ForeignCheckpoint) and stored.foreign.format == engine.format:
-        found = _file(Path(stored.foreign.source), engine)
+        weights = _file(Path(stored.foreign.source), engine)
         # Exports of MXNet have flat names, which no block of GluonNLP can be filled from.
-        if engine.format != "gluonnlp" or not is_flat(params.read(found)):
-            return found, head
+        if engine.format != "gluonnlp" or not is_flat(params.read(weights)):
+            return weights, head
     # Pooling is not compared; the converter would warn that the format cannot say it.
     plain = dataclasses.replace(opened, checkpoint=dataclasses.replace(stored, pooling=None))
     done = convert(plain, scratch / "model", engine.format)
@@ -95,11 +95,11 @@ def _file(place: Path, engine: Engine) -> Path:
     return place.with_suffix("") if place.suffix == ".index" else place
 
 
-def _ask(
+def _request(
     opened: LoadedModel,
     weights: Path,
     head: str,
-    batches: Sequence[Batch],
+    batches: Sequence[PaddedBatch],
     dtype: str,
     folder: Path,
 ) -> None:
@@ -116,16 +116,16 @@ def _ask(
             "batches": len(batches),
         },
     )
-    for number, each in enumerate(batches):
+    for number, batch in enumerate(batches):
         np.savez(
             folder / f"batch-{number}.npz",
-            ids=each.ids,
-            types=each.types,
-            lengths=each.lengths,
-            gold=each.gold,
+            ids=batch.ids,
+            types=batch.types,
+            lengths=batch.lengths,
+            gold=batch.gold,
         )
 
 
 def _read(path: Path) -> Outputs:
-    with np.load(path, allow_pickle=False) as found:
-        return dict(found)
+    with np.load(path, allow_pickle=False) as outputs:
+        return dict(outputs)

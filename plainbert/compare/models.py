@@ -36,7 +36,7 @@ class Report:
         tolerance: largest absolute difference that is still called equal.
         texts: number of texts.
         tokens: number of real tokens.
-        dtype: numbers that our models computed in.
+        dtype: numbers that our models computed in, "float64" or "float32".
         notes: what was not compared, or differs without being a number.
     """
 
@@ -87,13 +87,13 @@ def two(
     """
     names = names or (str(one.checkpoint.folder), str(other.checkpoint.folder))
     notes = _check_sizes(one, other, names)
-    columns, found = matching(one, other)
+    columns, remarks = matching(one, other)
     first, second = batch.make((one, other), texts, max_len)
     rows, missing = _gather(
         own.run(one, first, DTYPES[dtype]), own.run(other, second, DTYPES[dtype]), columns
     )
-    notes += [*found, *missing, *_unknown(first, one)]
-    tokens = sum(int(each.lengths.sum()) for each in first)
+    notes += [*remarks, *missing, *_unknown(first, one)]
+    tokens = _tokens(first)
     return Report(*names, rows, tolerance, len(texts), tokens, dtype, tuple(notes))
 
 
@@ -113,10 +113,11 @@ def reference(
     Args:
         opened: the model; it is changed to ``dtype``.
         engine: a name of :data:`plainbert.compare.names.ENGINES`.
-        texts: as for :func:`two`; so are the next three.
+        texts: one to three texts per row.
         tolerance: largest absolute difference that is still called equal.
-        dtype: of our side, and of engines that have both; MXNet computes in float32.
-        max_len: tokens kept per row.
+        dtype: "float64" or "float32", of our side and of engines that have both; MXNet computes in
+            float32.
+        max_len: tokens kept per row; longer rows are an error when not given.
         python: the Python that has the engine, for those that run in a process of their own.
         name: what the report calls the model; its folder when not given.
 
@@ -128,7 +129,7 @@ def reference(
     with engines.start(opened, engine, batches, dtype, python) as theirs:
         rows, missing = _gather(own.run(opened, batches, DTYPES[dtype]), theirs, {})
     notes = [*missing, *_known(opened, engine), *_unknown(batches, opened)]
-    tokens = sum(int(each.lengths.sum()) for each in batches)
+    tokens = _tokens(batches)
     second = f"{engine} ({ENGINES[engine].what})"
     first = name or str(opened.checkpoint.folder)
     return Report(first, second, rows, tolerance, len(texts), tokens, dtype, tuple(notes))
@@ -185,7 +186,12 @@ def _known(opened: LoadedModel, engine: str) -> list[str]:
     return [f"MLM logits: GluonNLP's decoder has the erf GELU whatever the model's ({act}) is"]
 
 
-def _unknown(batches: Sequence[batch.Batch], opened: LoadedModel) -> list[str]:
+def _tokens(batches: Sequence[batch.PaddedBatch]) -> int:
+    """How many tokens there are, padding left out."""
+    return sum(int(part.lengths.sum()) for part in batches)
+
+
+def _unknown(batches: Sequence[batch.PaddedBatch], opened: LoadedModel) -> list[str]:
     share = batch.unknown_share(batches, opened.tokenizer.vocab)
     if share < 0.25:
         return []

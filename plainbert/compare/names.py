@@ -32,8 +32,11 @@ ENGINES = {
         Engine("transformers", "Hugging Face's classes, on torch"),
         Engine("mxnet", "GluonNLP's BERTModel, on Apache MXNet", MXNET, "gluonnlp", ".params"),
         Engine(
-            "tensorflow", "BERT's formula in TensorFlow operations, weights read by TensorFlow",
-            TENSORFLOW, "tensorflow", ".index",
+            "tensorflow",
+            "BERT's formula in TensorFlow operations, weights read by TensorFlow",
+            TENSORFLOW,
+            "tensorflow",
+            ".index",
         ),
     )
-}  # fmt: skip
+}

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from plainbert.compare.batch import Batch
+from plainbert.compare.batch import PaddedBatch
 from plainbert.model_zoo import LoadedModel
 from plainbert.nn.bert import Bert, Output
 from plainbert.nn.headed import Headed
@@ -32,22 +32,24 @@ HEAD_OUTPUT = {
 }
 
 
-def run(opened: LoadedModel, batches: Sequence[Batch], dtype: torch.dtype) -> Iterator[Outputs]:
+def run(
+    opened: LoadedModel, batches: Sequence[PaddedBatch], dtype: torch.dtype
+) -> Iterator[Outputs]:
     """Outputs of each batch, computed on the CPU when they are asked for.
 
     Args:
         opened: the model; it is changed to ``dtype``.
-        batches: see :mod:`plainbert.compare.batch`.
+        batches: padded texts, as :func:`plainbert.compare.batch.make` returns them for the model.
         dtype: torch.float64 or torch.float32.
     """
     model = opened.model.to(dtype).eval()
     for batch in batches:
         with torch.inference_mode():
-            found = _outputs(model, batch)
-        yield {name: value.numpy() for name, value in found.items()}
+            outputs = _outputs(model, batch)
+        yield {name: values.numpy() for name, values in outputs.items()}
 
 
-def _outputs(model: Bert | Headed, batch: Batch) -> dict[str, torch.Tensor]:
+def _outputs(model: Bert | Headed, batch: PaddedBatch) -> dict[str, torch.Tensor]:
     layout = Packed(batch.lengths.tolist())
     ids, types = (layout.unpad(torch.from_numpy(rows)) for rows in (batch.ids, batch.types))  # (T,)
     if isinstance(model, Bert):
@@ -72,10 +74,10 @@ def _outputs(model: Bert | Headed, batch: Batch) -> dict[str, torch.Tensor]:
 
 def _body(output: Output) -> dict[str, torch.Tensor]:
     assert output.layers is not None
-    found = {layer_name(number): layer for number, layer in enumerate(output.layers)}
+    outputs = {layer_name(number): layer for number, layer in enumerate(output.layers)}
     if output.pooled is not None:
-        found["pooled"] = output.pooled
-    return found
+        outputs["pooled"] = output.pooled
+    return outputs
 
 
 def layer_name(number: int) -> str:
@@ -83,7 +85,7 @@ def layer_name(number: int) -> str:
     return f"layer {number}" if number else "embeddings"
 
 
-def _head(model: Headed, logits: Any, batch: Batch) -> dict[str, torch.Tensor]:
+def _head(model: Headed, logits: Any, batch: PaddedBatch) -> dict[str, torch.Tensor]:
     if model.head == "pretraining":
         return {"MLM logits": logits.mlm, "NSP logits": logits.nsp}
     if isinstance(model, QuestionAnswering):
@@ -99,7 +101,7 @@ def _head(model: Headed, logits: Any, batch: Batch) -> dict[str, torch.Tensor]:
     return {HEAD_OUTPUT[model.head]: logits}
 
 
-def real_tokens(values: NDArray[Any], batch: Batch) -> NDArray[Any]:
+def real_tokens(values: NDArray[Any], batch: PaddedBatch) -> NDArray[Any]:
     """Rows of the real tokens of a padded array: (B, L, ...) -> (T, ...)."""
     kept: NDArray[Any] = np.asarray(values)[batch.mask]
     return kept

@@ -39,7 +39,7 @@ def draw(report: Report, path: str | Path) -> None:
     """Draw a comparison.
 
     Args:
-        report: what was found.
+        report: the comparison.
         path: of the picture; the suffix chooses the form.
     """
     require()
@@ -138,10 +138,10 @@ def _label(axes: Any, report: Report, floor: float) -> None:
 def _limits(report: Report) -> tuple[float, float]:
     """Lowest and highest value of the axis: powers of ten around all values and the tolerance."""
     values = [getattr(row, field) for row in report.rows for field, *_ in SERIES]
-    shown = [value for value in values if math.isfinite(value) and value > 0]
-    shown.append(report.tolerance or 1e-12)
-    lowest = 10.0 ** (math.floor(math.log10(min(shown))) - 1)
-    return lowest, 10.0 ** (math.ceil(math.log10(max(shown))) + 1)
+    positive = [value for value in values if math.isfinite(value) and value > 0]
+    positive.append(report.tolerance or 1e-12)
+    lowest = 10.0 ** (math.floor(math.log10(min(positive))) - 1)
+    return lowest, 10.0 ** (math.ceil(math.log10(max(positive))) + 1)
 
 
 def _height(value: float, floor: float, top: float) -> float:

@@ -33,8 +33,8 @@ def main(folder: Path) -> None:
     model, head, embedded = build(request)
     for number in range(request["batches"]):
         with np.load(folder / f"batch-{number}.npz") as batch:
-            found = outputs(model, head, embedded, dict(batch), request)
-        np.savez(folder / f"output-{number}.npz", **found)
+            arrays = outputs(model, head, embedded, dict(batch), request)
+        np.savez(folder / f"output-{number}.npz", **arrays)
 
 
 def build(request: dict[str, Any]) -> tuple[Any, Any, list[Any]]:
@@ -65,14 +65,14 @@ def build(request: dict[str, Any]) -> tuple[Any, Any, list[Any]]:
         use_classifier=kind in ("next_sentence", "pretraining"),
     )
     model.initialize(ctx=mx.cpu())
-    given = structural(mx.nd.load(request["weights"]), body=kind not in HEAD)
-    fill(model, given)
+    arrays = structural(mx.nd.load(request["weights"]), body=kind not in HEAD)
+    fill(model, arrays)
     head = None
     if kind in HEAD:
         classes = {"question_answering": 2, "regression": 1}.get(kind, request["classes"])
         head = mx.gluon.nn.Dense(classes, in_units=config["hidden_size"], flatten=False)
         head.initialize(ctx=mx.cpu())
-        fill(head, {name[5:]: value for name, value in given.items() if name[:5] == "head."})
+        fill(head, {name[5:]: value for name, value in arrays.items() if name[:5] == "head."})
     embedded: list[Any] = []
     encoder.layer_norm.register_forward_hook(lambda block, args, value: embedded.append(value))
     return model, head, embedded
@@ -80,34 +80,34 @@ def build(request: dict[str, Any]) -> tuple[Any, Any, list[Any]]:
 
 def structural(arrays: dict[str, Any], body: bool) -> dict[str, Any]:
     """The file's arrays under BERTModel's own names; the head of a task under ``head.``."""
-    found = {}
+    renamed = {}
     for name, value in arrays.items():
-        prefix = next((each for each in PREFIXES if name.startswith(each)), None)
+        prefix = next((start for start in PREFIXES if name.startswith(start)), None)
         if prefix is not None:
-            found[name[len(prefix) :]] = value
+            renamed[name[len(prefix) :]] = value
         elif not body and name.split(".")[0] in (
             "classifier",
             "regression",
             "span_classifier",
             "tag_classifier",
         ):
-            found["head." + name.split(".")[-1]] = value
+            renamed["head." + name.split(".")[-1]] = value
         else:
-            found[name] = value
-    return found
+            renamed[name] = value
+    return renamed
 
 
-def fill(block: Any, given: dict[str, Any]) -> None:
+def fill(block: Any, arrays: dict[str, Any]) -> None:
     """Set every parameter of a block; a tied one may be stored under either of its names."""
-    wanted = block._collect_params_with_prefix()
+    parameters = block._collect_params_with_prefix()
     names: dict[int, list[str]] = {}
-    for name, parameter in wanted.items():
+    for name, parameter in parameters.items():
         names.setdefault(id(parameter), []).append(name)
     for same in names.values():
-        stored = next((name for name in same if name in given), None)
+        stored = next((name for name in same if name in arrays), None)
         if stored is None:
             raise ValueError(f"the file has no {same[0]}; GluonNLP's model needs it")
-        wanted[stored].set_data(given[stored].astype("float32"))
+        parameters[stored].set_data(arrays[stored].astype("float32"))
 
 
 def outputs(
@@ -128,24 +128,24 @@ def outputs(
     # A model without pooler and heads returns the list of layers itself.
     parts = list(result) if request["pooler"] or words else [result]
     layers = [embedded[0].transpose((1, 0, 2)), *parts.pop(0)]
-    found = {
+    arrays = {
         f"layer {number}" if number else "embeddings": layer.asnumpy()[mask]
         for number, layer in enumerate(layers)
     }
     pooled = parts.pop(0) if request["pooler"] else None
     if pooled is not None:
-        found["pooled"] = pooled.asnumpy()
+        arrays["pooled"] = pooled.asnumpy()
     if kind in ("next_sentence", "pretraining"):
-        found["NSP logits"] = parts.pop(0).asnumpy()
+        arrays["NSP logits"] = parts.pop(0).asnumpy()
     if words:
-        found["MLM logits"] = parts.pop(0).asnumpy()[mask]
+        arrays["MLM logits"] = parts.pop(0).asnumpy()[mask]
     if kind in ("classification", "regression"):
-        found[HEAD[kind]] = head(pooled).asnumpy()
+        arrays[HEAD[kind]] = head(pooled).asnumpy()
     elif kind == "token_classification":
-        found["tag logits"] = head(layers[-1]).asnumpy()[mask]
+        arrays["tag logits"] = head(layers[-1]).asnumpy()[mask]
     elif kind == "question_answering":
-        found.update(span(head(layers[-1]), batch, mask))
-    return found
+        arrays.update(span(head(layers[-1]), batch, mask))
+    return arrays
 
 
 def span(logits: Any, batch: dict[str, Any], mask: Any) -> dict[str, Any]:

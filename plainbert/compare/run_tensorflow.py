@@ -31,12 +31,12 @@ HEADS = {
 }  # fmt: skip
 
 
-class Bert:
+class CheckpointBert:
     """BERT by the formula.
 
     Args:
-        prefix: of the checkpoint's files.
-        config: as in ``config.json``.
+        prefix: path of the checkpoint, without ``.index``.
+        config: sizes, by the names of ``config.json``.
         dtype: "float64" or "float32".
     """
 
@@ -113,10 +113,10 @@ class Bert:
 
     def layers(self, ids: Any, types: Any, mask: Any) -> list[Any]:
         """The embeddings' output, then every layer's; each (B, L, D)."""
-        found = [self.embed(ids, types)]
+        layers = [self.embed(ids, types)]
         for number in range(self.config["num_hidden_layers"]):
-            found.append(self.layer(found[-1], mask, number))
-        return found
+            layers.append(self.layer(layers[-1], mask, number))
+        return layers
 
     def words(self, hidden: Any) -> Any:
         """Logits over the vocabulary; the matrix is the word embedding's."""
@@ -131,29 +131,29 @@ class Bert:
         return self.tf.tensordot(x, self.tf.transpose(self.weight(weights)), 1) + self.weight(bias)
 
 
-def outputs(bert: Bert, batch: dict[str, Any], request: dict[str, Any]) -> dict[str, Any]:
+def outputs(bert: CheckpointBert, batch: dict[str, Any], request: dict[str, Any]) -> dict[str, Any]:
     """Every output of one batch; rows of real tokens only."""
     tf, kind = bert.tf, request["head"]
     mask = np.arange(batch["ids"].shape[1]) < batch["lengths"][:, None]
     layers = bert.layers(tf.constant(batch["ids"]), tf.constant(batch["types"]), tf.constant(mask))
-    found = {
+    arrays = {
         f"layer {number}" if number else "embeddings": layer.numpy()[mask]
         for number, layer in enumerate(layers)
     }
     pooled = None
     if request["pooler"]:
         pooled = tf.tanh(bert.dense(layers[-1][:, 0], "bert/pooler/dense"))
-        found["pooled"] = pooled.numpy()
+        arrays["pooled"] = pooled.numpy()
     if kind in ("masked_lm", "pretraining"):
-        found["MLM logits"] = bert.words(layers[-1]).numpy()[mask]
+        arrays["MLM logits"] = bert.words(layers[-1]).numpy()[mask]
     if kind == "pretraining":
         kind = "next_sentence"
     if kind == "question_answering":
         logits = bert.linear(layers[-1], *HEADS[kind][1:])
-        found.update(span(tf, logits, batch, mask))
+        arrays.update(span(tf, logits, batch, mask))
     elif kind in HEADS:
-        found[HEADS[kind][0]] = bert.linear(pooled, *HEADS[kind][1:]).numpy()
-    return found
+        arrays[HEADS[kind][0]] = bert.linear(pooled, *HEADS[kind][1:]).numpy()
+    return arrays
 
 
 def span(tf: Any, logits: Any, batch: dict[str, Any], mask: Any) -> dict[str, Any]:
@@ -179,11 +179,11 @@ def main(folder: Path) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # it talks about the processor otherwise
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
     request = json.loads((folder / "request.json").read_text("utf-8"))
-    bert = Bert(request["weights"], request["config"], request["dtype"])
+    bert = CheckpointBert(request["weights"], request["config"], request["dtype"])
     for number in range(request["batches"]):
         with np.load(folder / f"batch-{number}.npz") as batch:
-            found = outputs(bert, dict(batch), request)
-        np.savez(folder / f"output-{number}.npz", **found)
+            arrays = outputs(bert, dict(batch), request)
+        np.savez(folder / f"output-{number}.npz", **arrays)
 
 
 if __name__ == "__main__":

@@ -9,36 +9,37 @@ from typing import Any
 import torch
 
 from plainbert import checkpoint
-from plainbert.compare.batch import Batch
+from plainbert.compare.batch import PaddedBatch
 from plainbert.compare.own import HEAD_OUTPUT, Outputs, layer_name, real_tokens
+from plainbert.containers.weight_files import INDEX, SAFETENSORS
 from plainbert.errors import CheckpointError, MissingDependencyError
 from plainbert.model_zoo import LoadedModel
 from plainbert.nn.names import HEADS
 
 # What transformers itself opens; anything else is written anew as such a folder.
-WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
+WEIGHTS = (SAFETENSORS, f"{SAFETENSORS}{INDEX}")
 PER_TOKEN = ("MLM logits", "tag logits")
 
 
 def folder_for(opened: LoadedModel, scratch: Path) -> Path:
     """A folder that transformers opens: the model's own where it can, else one in ``scratch``."""
     folder = opened.checkpoint.folder
-    wanted = HEADS[opened.head].architecture
-    theirs = opened.checkpoint.config.architectures[:1] in ((), (wanted,))
-    found = (folder / "config.json").is_file()
-    if theirs and found and any((folder / name).is_file() for name in WEIGHTS):
+    architecture = HEADS[opened.head].architecture
+    same = opened.checkpoint.config.architectures[:1] in ((), (architecture,))
+    complete = (folder / "config.json").is_file()
+    if same and complete and any((folder / name).is_file() for name in WEIGHTS):
         return folder
     return checkpoint.write(scratch / "model", opened.model, opened.tokenizer)
 
 
 def run(
-    opened: LoadedModel, folder: Path, batches: Sequence[Batch], dtype: str
+    opened: LoadedModel, folder: Path, batches: Sequence[PaddedBatch], dtype: str
 ) -> Iterator[Outputs]:
     """Outputs of each batch, by the names of :mod:`plainbert.compare.own`.
 
     Args:
         opened: the model that is compared; only its head's name and sizes are used.
-        folder: see :func:`folder_for`.
+        folder: what transformers opens, as :func:`folder_for` returns it.
         batches: what to run.
         dtype: "float64" or "float32".
 
@@ -91,7 +92,7 @@ def _has_pooler(opened: LoadedModel) -> bool:
     return getattr(opened.model, "pooler", None) is not None
 
 
-def _outputs(model: Any, head: str, batch: Batch) -> Outputs:
+def _outputs(model: Any, head: str, batch: PaddedBatch) -> Outputs:
     inputs = {
         "input_ids": torch.from_numpy(batch.ids),
         "token_type_ids": torch.from_numpy(batch.types),
@@ -99,18 +100,18 @@ def _outputs(model: Any, head: str, batch: Batch) -> Outputs:
     }
     body = model if head == "embedding" else model.bert
     output = body(**inputs, output_hidden_states=True)
-    found: Outputs = {
+    outputs: Outputs = {
         layer_name(number): real_tokens(layer.numpy(), batch)
         for number, layer in enumerate(output.hidden_states)
     }
     if output.pooler_output is not None:
-        found["pooled"] = output.pooler_output.numpy()
+        outputs["pooled"] = output.pooler_output.numpy()
     if head == "embedding":
-        return found
+        return outputs
     if head == "multiple_choice":
         inputs = {name: value[:, None] for name, value in inputs.items()}  # (B, 1, L)
     if head == "question_answering":
-        return found | _span(model, inputs, batch)
+        return outputs | _span(model, inputs, batch)
     logits = model(**inputs)
     if head == "pretraining":
         named = {
@@ -120,11 +121,11 @@ def _outputs(model: Any, head: str, batch: Batch) -> Outputs:
     else:
         named = {HEAD_OUTPUT[head]: logits.logits}
     for name, value in named.items():
-        found[name] = real_tokens(value, batch) if name in PER_TOKEN else value.numpy()
-    return found
+        outputs[name] = real_tokens(value, batch) if name in PER_TOKEN else value.numpy()
+    return outputs
 
 
-def _span(model: Any, inputs: dict[str, torch.Tensor], batch: Batch) -> Outputs:
+def _span(model: Any, inputs: dict[str, torch.Tensor], batch: PaddedBatch) -> Outputs:
     """Logits and loss of an answer; the loss text by text, for theirs counts padding as places."""
     logits = model(**inputs)
     losses = []

@@ -15,8 +15,8 @@ def card(manifest: Manifest, folder: Path) -> str:
     """The text of the card.
 
     Args:
-        manifest: of the export.
-        folder: with its files.
+        manifest: what the export takes and gives, and its check.
+        folder: the export, whose files are listed.
     """
     return "\n\n".join(_paragraphs(manifest, folder)) + "\n"
 
@@ -41,12 +41,12 @@ def _paragraphs(manifest: Manifest, folder: Path) -> Iterator[str]:
     if manifest.pooling:
         pooling = ", ".join(f"{name} {value}" for name, value in manifest.pooling.items())
         yield f"Vectors are made of the tokens' so: {pooling}."
-    found = manifest.check
+    check = manifest.check
     yield (
-        f"Checked when it was written: {found['texts']} texts through this file and through its "
-        f"source; largest difference {found['difference']:.1e}, relative error "
-        f"{found['error']:.1e}. On that machine {found['exported']:.1f} texts/s, the source in "
-        f"torch {found['source']:.1f}."
+        f"Checked when it was written: {check['texts']} texts through this file and through its "
+        f"source; largest difference {check['difference']:.1e}, relative error "
+        f"{check['error']:.1e}. On that machine {check['exported']:.1f} texts/s, the source in "
+        f"torch {check['source']:.1f}."
     )
     files = (path for path in sorted(folder.rglob("*")) if path.is_file())
     yield "\n".join(

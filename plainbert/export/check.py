@@ -29,7 +29,7 @@ class Check:
         difference: largest one between outputs, relative to 1 or, above it, to the output.
         error: length of all differences together, relative to that of the outputs.
         exported: texts per second of the exported model, padded in batches.
-        source: the same of the source, in torch and float32.
+        source: texts per second of the source, in torch and float32.
     """
 
     texts: int
@@ -52,10 +52,10 @@ def check(
     """Run both on the same texts.
 
     Args:
-        source: what was exported.
-        runner: the exported file.
+        source: the model that was exported.
+        runner: the exported file, opened in its runtime.
         texts: texts or pairs; long ones are cut.
-        quantized: it must be within ``ERROR`` instead of ``TOLERANCE``.
+        quantized: whether it is int8, which must be within ``ERROR`` instead of ``TOLERANCE``.
 
     Raises:
         CheckpointError: they differ by more.
@@ -66,8 +66,8 @@ def check(
 
     def own(ids: Ids, types: Ids, mask: Ids) -> Scores:
         with torch.inference_mode():
-            found = module(*map(torch.from_numpy, (ids, types, mask)))
-        values: Scores = found.float().numpy()
+            outputs = module(*map(torch.from_numpy, (ids, types, mask)))
+        values: Scores = outputs.float().numpy()
         return values
 
     pairs = []
@@ -77,10 +77,10 @@ def check(
             raise CheckpointError(f"the export gives {two.shape} outputs, its source {one.shape}.")
         # Per token, padding means nothing.
         pairs.append((one[mask > 0], two[mask > 0]) if one.ndim == 3 else (one, two))
-    wanted, found = (np.concatenate(each) for each in zip(*pairs, strict=True))
-    apart = np.abs(wanted - found)
-    difference = float((apart / np.maximum(1.0, np.abs(wanted))).max())
-    error = float(np.linalg.norm(apart) / max(float(np.linalg.norm(wanted)), 1e-12))
+    expected, exported = (np.concatenate(outputs) for outputs in zip(*pairs, strict=True))
+    apart = np.abs(expected - exported)
+    difference = float((apart / np.maximum(1.0, np.abs(expected))).max())
+    error = float(np.linalg.norm(apart) / max(float(np.linalg.norm(expected)), 1e-12))
     limit, value = (ERROR, error) if quantized else (TOLERANCE, difference)
     if not value <= limit:  # also when it is no number
         raise CheckpointError(
@@ -93,18 +93,15 @@ def check(
 
 def batches(features: Features) -> list[tuple[Ids, Ids, Ids]]:
     """Padded batches of ids, types and mask, in the order of the rows; each (B, L)."""
-    found = []
+    parts = []
     for first in range(0, len(features), ROWS):
-        rows = range(first, min(first + ROWS, len(features)))
-        longest = int(features.lengths[rows.start : rows.stop].max())
-        ids, types, mask = (np.zeros((len(rows), longest), np.int64) for _ in range(3))
-        for place, row in enumerate(rows):
-            start, stop = features.offsets[row : row + 2]
-            ids[place, : stop - start] = features.ids[start:stop]
-            types[place, : stop - start] = features.types[start:stop]
-            mask[place, : stop - start] = 1
-        found.append((ids, types, mask))
-    return found
+        lengths = features.lengths[first : first + ROWS]
+        tokens = slice(features.offsets[first], features.offsets[first + len(lengths)])
+        real = np.arange(lengths.max()) < lengths[:, None]
+        ids, types = (np.zeros(real.shape, np.int64) for _ in range(2))
+        ids[real], types[real] = features.ids[tokens], features.types[tokens]
+        parts.append((ids, types, real.astype(np.int64)))
+    return parts
 
 
 def _speed(

@@ -56,8 +56,9 @@ class Graph:
     def dense(self, x: Node, name: str, layer: nn.Linear) -> Node:
         """A linear map of the last axis."""
         weights = (
-            self.weight(f"{name}_weight", layer.weight), self.weight(f"{name}_bias", layer.bias),
-        )  # fmt: skip
+            self.weight(f"{name}_weight", layer.weight),
+            self.weight(f"{name}_bias", layer.bias),
+        )
         return self.op(
             "FullyConnected",
             x,
@@ -71,8 +72,9 @@ class Graph:
     def norm(self, x: Node, name: str, layer: nn.LayerNorm) -> Node:
         """Layer norm over the last axis."""
         weights = (
-            self.weight(f"{name}_gamma", layer.weight), self.weight(f"{name}_beta", layer.bias),
-        )  # fmt: skip
+            self.weight(f"{name}_gamma", layer.weight),
+            self.weight(f"{name}_beta", layer.bias),
+        )
         return self.op("LayerNorm", x, *weights, name=f"{name}_fwd", axis=-1, eps=layer.eps)
 
     def drop(self, x: Node) -> Node:

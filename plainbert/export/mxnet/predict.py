@@ -27,7 +27,7 @@ def main(text: str, second: str | None = None) -> None:
     graph, weights = (f"{HERE / about['task']}{end}" for end in ("-symbol.json", "-0000.params"))
     model = mx.gluon.SymbolBlock.imports(graph, ["data0", "data1", "data2"], weights)
     inputs = ([tokens.ids], [tokens.type_ids], [len(tokens.ids)])
-    scores = model(*(mx.nd.array(each) for each in inputs)).asnumpy()[0]
+    scores = model(*(mx.nd.array(rows) for rows in inputs)).asnumpy()[0]
     if scores.ndim == 2:
         for row, token in enumerate(tokens.tokens):
             print(token, scores[row])

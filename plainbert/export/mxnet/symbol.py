@@ -62,7 +62,7 @@ class Symbol:
         node: dict[str, Any] = {"op": kind, "name": name}
         if attributes:
             node["attrs"] = attributes
-        node["inputs"] = [[each, 0, 0] for each in inputs]  # node, output, version
+        node["inputs"] = [[number, 0, 0] for number in inputs]  # node, output, version
         self._nodes.append(node)
         return Node(len(self._nodes) - 1)
 

@@ -125,8 +125,8 @@ class _Graph:
 
     def _readers(self, place: str) -> list[ir.Node]:
         """Products of an input: three in attention, else one."""
-        found = (self._products.get(f"{place}{end}") for end in ("", ".query", ".key", ".value"))
-        return [node for node in found if node is not None]
+        names = (f"{place}{end}" for end in ("", ".query", ".key", ".value"))
+        return [self._products[name] for name in names if name in self._products]
 
     def _map_before(self, place: str, reader: ir.Node) -> ir.Node | None:
         """The linear map whose outputs are this input's channels, each times some positive number.
@@ -155,9 +155,10 @@ class _Graph:
     def _stored(self, node: ir.Node, name: str, whole: Any, steps: Array) -> ir.Value:
         """Whole numbers, and the step that each row counts in, as what they stand for."""
         parts = [
-            self._constant(f"{name}.int", whole), self._constant(f"{name}.scale", steps),
+            self._constant(f"{name}.int", whole),
+            self._constant(f"{name}.scale", steps),
             self._constant(f"{name}.zero", np.zeros(len(steps), whole.dtype)),
-        ]  # fmt: skip
+        ]
         return self._insert(node, "DequantizeLinear", f"{name}.float", parts, axis=0)
 
     def _constant(self, name: str, array: Any) -> ir.Value:

@@ -28,7 +28,7 @@ class Range:
 
     Attributes:
         low: least value of each channel; (K,).
-        high: largest.
+        high: largest value of each channel; (K,).
     """
 
     low: Array
@@ -51,15 +51,15 @@ def observe(body: Bert, features: Features) -> dict[str, Range]:
     Returns:
         module to range: "layer.0.attention.self" and so on.
     """
-    found: dict[str, Range] = {}
+    ranges: dict[str, Range] = {}
     tokens = 0
 
     def note(name: str, value: torch.Tensor) -> None:
         value = value[:tokens]  # rows beyond are no tokens
         low, high = value.amin(0).numpy(), value.amax(0).numpy()
-        if name in found:
-            low, high = np.minimum(low, found[name].low), np.maximum(high, found[name].high)
-        found[name] = Range(low, high)
+        if name in ranges:
+            low, high = np.minimum(low, ranges[name].low), np.maximum(high, ranges[name].high)
+        ranges[name] = Range(low, high)
 
     def hook(name: str) -> Any:
         return lambda module, inputs: note(name, inputs[0])
@@ -76,6 +76,6 @@ def observe(body: Bert, features: Features) -> dict[str, Range]:
                 tokens = len(batch.ids)
                 body(batch.ids, batch.types, layout=batch.layout)
     finally:
-        for each in hooks:
-            each.remove()
-    return found
+        for handle in hooks:
+            handle.remove()
+    return ranges

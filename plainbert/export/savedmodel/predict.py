@@ -24,7 +24,7 @@ def main(text: str, second: str | None = None) -> None:
     tokenizer = Tokenizer.from_file(str(HERE / "tokenizer.json"))
     tokenizer.enable_truncation(about["max_length"])
     tokens = tokenizer.encode(text, second)
-    newest = max((each.name for each in HERE.iterdir() if each.name.isdecimal()), key=int)
+    newest = max((path.name for path in HERE.iterdir() if path.name.isdecimal()), key=int)
     model = tf.saved_model.load(str(HERE / newest))
     inputs = {
         "input_ids": tokens.ids,

@@ -33,7 +33,7 @@ def main(text: str, second: str | None = None) -> None:
         model = torch.export.load(HERE / "model.pt2").module()
     inputs = (tokens.ids, tokens.type_ids, tokens.attention_mask)
     with torch.inference_mode():
-        scores = model(*(torch.tensor([each]) for each in inputs))[0]
+        scores = model(*(torch.tensor([row]) for row in inputs))[0]
     if scores.dim() == 2:
         for token, row in zip(tokens.tokens, scores.tolist(), strict=True):
             print(token, row)

@@ -35,6 +35,11 @@ class Workers:
         self._pools: dict[tuple[int, int, int], ThreadPoolExecutor] = {}
         self._lock = threading.Lock()
 
+    def available(self) -> int:
+        """Torch's threads in the thread that calls."""
+        with self._lock:  # a thread whose first call this is takes over what was set last
+            return torch.get_num_threads()
+
     def pool(self, workers: int, threads: int) -> ThreadPoolExecutor:
         """Some workers.
 
@@ -92,7 +97,7 @@ def run(
         return len(index)
 
     parts = inference_batches(features.lengths, tokens_per_batch)
-    threads = torch.get_num_threads() if torch.device(device).type == "cpu" else 1
+    threads = _WORKERS.available() if torch.device(device).type == "cpu" else 1
     few = precision.is_16_bit and features.offsets[-1] <= FEW
     workers = min(threads, MOST_WORKERS if few else len(parts), MOST_WORKERS)
     with tqdm(total=len(features), unit="row", disable=None if bar else True) as meter:

@@ -52,9 +52,9 @@ def check(batch, order, epoch=0):
     assert batch.masked.tolist() == [
         [row, place] for row, (_, _, places, *_) in enumerate(rows) for place in places
     ]
-    assert batch.words.tolist() == [word for *_, words, _ in rows for word in words]
-    assert batch.sentences.tolist() == [kind if kind >= 0 else IGNORE for *_, kind in rows]
-    for values in (batch.ids, batch.types, batch.masked, batch.words, batch.sentences):
+    assert batch.mlm_labels.tolist() == [word for *_, words, _ in rows for word in words]
+    assert batch.nsp_labels.tolist() == [kind if kind >= 0 else IGNORE for *_, kind in rows]
+    for values in (batch.ids, batch.types, batch.masked, batch.mlm_labels, batch.nsp_labels):
         assert values.dtype is torch.int64
 
 
@@ -85,8 +85,8 @@ def test_a_batch_of_nothing_has_nothing_to_predict():
     assert batch.layout.lengths().tolist() == [1]
     assert batch.ids.shape == batch.types.shape == (1,)
     assert batch.masked.shape == (0, 2)
-    assert batch.words.shape == (0,)
-    assert batch.sentences.tolist() == [IGNORE]
+    assert batch.mlm_labels.shape == (0,)
+    assert batch.nsp_labels.tolist() == [IGNORE]
 
 
 def test_the_first_instances_can_be_a_set():

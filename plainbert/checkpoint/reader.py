@@ -12,14 +12,13 @@ from plainbert.checkpoint.names import some
 from plainbert.checkpoint.sentence import Sentence, read_sentence
 from plainbert.checkpoint.sizes import check_sizes
 from plainbert.config import BertConfig
+from plainbert.containers.weight_files import INDEX, WEIGHT_FILES
 from plainbert.errors import CheckpointError, FormatError
 from plainbert.nn.names import REFUSED, head_of
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-SINGLE = ("model.safetensors", "pytorch_model.bin")
-SHARDED = tuple(f"{name}.index.json" for name in SINGLE)
 CONFIGS = ("config.json", "bert_config.json")
 FILE_NAME = re.compile(r"[\w][\w .+=@-]{0,199}")
 
@@ -153,13 +152,13 @@ def _sentence(folder: Path, about: dict[str, Any]) -> Sentence:
 
 def _weights(folder: Path) -> tuple[tuple[Path, ...], Path | None]:
     """The weight files of a folder, safetensors before torch's, and the index of shards."""
-    for name, table in zip(SINGLE, SHARDED, strict=True):
-        if (single := folder / name).is_file():
-            return (single,), None
-        if (index := folder / table).is_file():
-            return _shards(index, Path(name).suffix), index
-    names = ", ".join(name for pair in zip(SINGLE, SHARDED, strict=True) for name in pair)
-    raise CheckpointError(f"{folder} has no weights: none of {names}.")
+    for name in WEIGHT_FILES:
+        path = folder / name
+        if path.is_file():
+            if not name.endswith(INDEX):
+                return (path,), None
+            return _shards(path, Path(name.removesuffix(INDEX)).suffix), path
+    raise CheckpointError(f"{folder} has no weights: none of {', '.join(WEIGHT_FILES)}.")
 
 
 def _shards(index: Path, suffix: str) -> tuple[Path, ...]:

@@ -10,6 +10,7 @@ from plainbert import files
 from plainbert.checkpoint.sentence import Sentence, write_sentence
 from plainbert.checkpoint.sizes import check_sizes
 from plainbert.config import BertConfig
+from plainbert.containers.weight_files import SAFETENSORS
 from plainbert.errors import CheckpointError, FormatError
 from plainbert.files import remove_leftovers
 from plainbert.nn.names import HEADS
@@ -168,7 +169,7 @@ def _write_files(
     if about:
         files.write_json(folder / "plainbert.json", about)
     # transformers refuses files that do not say which library's tensors they hold.
-    write_tensors(folder / "model.safetensors", tensors, {"format": "pt"})
+    write_tensors(folder / SAFETENSORS, tensors, {"format": "pt"})
     tokenizer.save(folder)
     length = about.get("max_length") or config.max_position_embeddings
     sentence = Sentence(about.get("pooling"), bool(about.get("normalize")), length)

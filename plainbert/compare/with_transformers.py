@@ -11,12 +11,13 @@ import torch
 from plainbert import checkpoint
 from plainbert.compare.batch import PaddedBatch
 from plainbert.compare.own import HEAD_OUTPUT, Outputs, layer_name, real_tokens
+from plainbert.containers.weight_files import INDEX, SAFETENSORS
 from plainbert.errors import CheckpointError, MissingDependencyError
 from plainbert.model_zoo import LoadedModel
 from plainbert.nn.names import HEADS
 
 # What transformers itself opens; anything else is written anew as such a folder.
-WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
+WEIGHTS = (SAFETENSORS, f"{SAFETENSORS}{INDEX}")
 PER_TOKEN = ("MLM logits", "tag logits")
 
 

@@ -16,8 +16,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from plainbert.containers.weight_files import INDEX, WEIGHT_FILES
 from plainbert.errors import DownloadError, MissingDependencyError
-from plainbert.hub.records import TEXT_FILES, VOCABULARY_FILES, WEIGHT_FILES, Record
+from plainbert.hub.records import TEXT_FILES, VOCABULARY_FILES, Record
 
 log = logging.getLogger(__name__)
 
@@ -58,10 +59,12 @@ def is_complete(folder: Path, weights: bool = True) -> bool:
         return True
     if not (folder / "config.json").is_file():
         return False
-    if (folder / "model.safetensors").is_file() or (folder / "pytorch_model.bin").is_file():
-        return True
-    index = folder / "model.safetensors.index.json"
-    return index.is_file() and all((folder / shard).is_file() for shard in shards(index))
+    for name in WEIGHT_FILES:
+        path = folder / name
+        if path.is_file():
+            names = shards(path) if name.endswith(INDEX) else []
+            return all((folder / shard).is_file() for shard in names)
+    return False
 
 
 def shards(index: Path) -> list[str]:
@@ -172,7 +175,7 @@ def _fetch(
         if not found:
             raise DownloadError(f"it offers none of {', '.join(WEIGHT_FILES)}.")
         path = get(found[0])
-        for shard in shards(path) if found[0].endswith(".index.json") else ():
+        for shard in shards(path) if found[0].endswith(INDEX) else ():
             if shard not in offered:
                 raise DownloadError(f"its index names {shard!r}, which it does not offer.")
             get(shard)

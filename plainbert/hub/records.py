@@ -12,17 +12,16 @@ from plainbert.hub.table import RECORDS
 
 __all__ = [
     "DATASET_NAMES", "MODEL_NAMES", "OTHER_ARCHITECTURES", "RECORDS", "TEXT_FILES",
-    "VOCABULARY_FILES", "WEIGHT_FILES", "Record", "by_name", "find", "refuse_others",
+    "VOCABULARY_FILES", "Record", "by_name", "find", "refuse_others",
     "same_vocabulary", "short_names", "trained_on",
 ]  # fmt: skip
 
-# What a model folder may hold and we can read; weights apart, in the order of preference.
+# What a model folder may hold beside its weights, and we can read.
 TEXT_FILES = (
     "config.json", "plainbert.json", "vocab.txt", "tokenizer.json", "tokenizer_config.json",
     "special_tokens_map.json", "added_tokens.json", "spm.model", "spiece.model", "modules.json",
     "1_Pooling/config.json", "sentence_bert_config.json",
 )  # fmt: skip
-WEIGHT_FILES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
 VOCABULARY_FILES = ("tokenizer.json", "vocab.txt", "spm.model", "spiece.model")
 
 DATASET_NAMES: tuple[str, ...] = tuple(dict.fromkeys(item.dataset_name for item in RECORDS))

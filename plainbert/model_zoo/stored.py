@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from plainbert import checkpoint
 from plainbert.checkpoint import Checkpoint
+from plainbert.containers.weight_files import WEIGHT_FILES
 from plainbert.errors import CheckpointError, UsageError
 from plainbert.formats import find as formats
 from plainbert.formats.foreign import Foreign
@@ -29,10 +30,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-OWN_WEIGHTS = (
-    "model.safetensors", "model.safetensors.index.json",
-    "pytorch_model.bin", "pytorch_model.bin.index.json",
-)  # fmt: skip
 WORD_CHARS = {"gluonnlp": 200}  # longest word that is cut into pieces; 100 elsewhere
 
 
@@ -72,10 +69,10 @@ def read_stored(
         FormatError: a file is garbled.
     """
     path = Path(path).expanduser()
-    if path.is_file() and path.name in OWN_WEIGHTS:
+    if path.is_file() and path.name in WEIGHT_FILES:
         path = path.parent
     own = format in ("huggingface", "pytorch") or any(
-        (path / name).is_file() for name in OWN_WEIGHTS
+        (path / name).is_file() for name in WEIGHT_FILES
     )
     foreign = format if format in formats.READERS else None if own else formats.format_of(path)
     if foreign is None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+import tempfile
 from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
@@ -161,3 +163,10 @@ class Tokenizer(ABC):
         Args:
             folder: exists; files of the same names are replaced.
         """
+
+    def fingerprint(self) -> tuple[str, ...]:
+        """What tells this tokenizer from others: SHA-256 of each file that :meth:`save` writes."""
+        with tempfile.TemporaryDirectory() as folder:
+            self.save(folder)
+            paths = sorted(Path(folder).iterdir())
+            return tuple(hashlib.sha256(path.read_bytes()).hexdigest() for path in paths)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from plainbert import files
 from plainbert.checkpoint import step_name
+from plainbert.containers.weight_files import SAFETENSORS
 from plainbert.errors import UsageError
 from plainbert.infer.evaluation import RESULTS_FILE
 
@@ -78,7 +79,7 @@ def written(folder: Path) -> list[Path]:
     paths = checkpoints(folder)
     paths += [path for name in LINKS if _is_link(path := folder / name)]
     paths += [path for path in folder.glob("events.out.*") if _EVENTS.fullmatch(path.name)]
-    if (folder / UNTRAINED / "model.safetensors").is_file():
+    if (folder / UNTRAINED / SAFETENSORS).is_file():
         paths.append(folder / UNTRAINED)
     names = (LOG_FILE, METRICS_FILE, RESULTS_FILE, ARGS_FILE)
     return paths + [path for name in names if os.path.lexists(path := folder / name)]

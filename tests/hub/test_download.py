@@ -86,11 +86,14 @@ def test_vocabulary_alone_leaves_the_weights_there(hub, cache):
     assert (fetch(record(), cache) / "model.safetensors").exists()
 
 
-def test_shards_of_the_index_are_fetched(hub, repository, cache):
-    names = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
+@pytest.mark.parametrize("single", ["model.safetensors", "pytorch_model.bin"])
+def test_shards_of_the_index_are_fetched(hub, repository, cache, single):
+    stem, _, suffix = single.partition(".")
+    names = [f"{stem}-0000{number}-of-00002.{suffix}" for number in (1, 2)]
+    (repository / "pytorch_model.bin").unlink()
     (repository / "model.safetensors").rename(repository / names[0])
     (repository / names[1]).write_bytes(b"second")
-    index = repository / "model.safetensors.index.json"
+    index = repository / f"{single}.index.json"
     index.write_text(json.dumps({"weight_map": {"a": names[0], "b": names[1]}}))
 
     folder = fetch(record(), cache)

@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from plainbert import checkpoint
 from tests.helpers import folders
 from tests.helpers.processes import Command, environment
+from tests.helpers.rounding import rounding, terms_of
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts" / "bert"
 
@@ -112,5 +113,5 @@ def test_prediction(tiny: Path, tmp_path: Path) -> None:
         assert [row[:2] for row in tables[1]] == [row[:2] for row in tables[0]]
         for got, want in zip(tables[1][1:], tables[0][1:], strict=True):
             assert [float(x) for x in got[2:]] == pytest.approx(
-                [float(x) for x in want[2:]], abs=2e-6
+                [float(x) for x in want[2:]], rel=0, abs=rounding(terms_of(folders.CONFIG))
             )

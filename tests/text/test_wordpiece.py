@@ -212,3 +212,14 @@ def test_is_first() -> None:
 def test_needs_an_unknown_token() -> None:
     with pytest.raises(CheckpointError, match=r"no unk token.*\[UNK\]"):
         WordPiece(Vocab.from_tokens(["[PAD]", "a"]))
+
+
+def test_fingerprints_tell_tokenizers_apart() -> None:
+    vocab = Vocab.from_tokens(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b"])
+    other = Vocab.from_tokens(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "b", "a"])
+
+    same = [WordPiece(vocab, lower=True).fingerprint() for _ in range(2)]
+
+    assert same[0] == same[1]
+    assert same[0] != WordPiece(vocab, lower=False).fingerprint()
+    assert same[0] != WordPiece(other, lower=True).fingerprint()

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from plainbert import files
 from plainbert.config import BertConfig
+from plainbert.containers.weight_files import PYTORCH
 from plainbert.errors import CheckpointError
 
 # Google's keys, in Google's order.
@@ -94,7 +95,7 @@ def write(
     files.write_json(folder / "config.json", values)
     files.write_json(folder / "tokenizer_config.json", {"do_lower_case": lower})
     files.write_text(folder / "vocab.txt", "".join(f"{token}\n" for token in tokens))
-    save(folder / "pytorch_model.bin", kept)
+    save(folder / PYTORCH, kept)
     return dropped
 
 

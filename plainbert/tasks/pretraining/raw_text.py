@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import tempfile
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
@@ -125,11 +124,7 @@ def fingerprint(paths: Sequence[Path], reading: Reading) -> str:
     """A name for what files become with a tokenizer."""
     stats = [(path.resolve(), path.stat()) for path in paths]
     given = [[str(path), stat.st_size, stat.st_mtime_ns] for path, stat in stats]
-    with tempfile.TemporaryDirectory() as folder:
-        reading.tokenizer.save(folder)  # all that a tokenizer is, draws excepted
-        saved = [
-            hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(Path(folder).iterdir())
-        ]
+    saved = reading.tokenizer.fingerprint()  # all that a tokenizer is, draws excepted
     drawn = None
     if isinstance(tokenizer := reading.tokenizer, SentencePiece) and tokenizer.nbest not in (0, 1):
         drawn = [tokenizer.nbest, tokenizer.alpha, reading.seed]

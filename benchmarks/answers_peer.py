@@ -109,6 +109,7 @@ def plainbert_predict(args: argparse.Namespace) -> Turn:
     """Our way from questions to answers."""
     import torch
 
+    from plainbert.infer.precision import Precision
     from plainbert.infer.prepare import prepare
     from plainbert.model_zoo import open_folder
     from plainbert.tasks.squad.decode import Search
@@ -116,7 +117,7 @@ def plainbert_predict(args: argparse.Namespace) -> Turn:
 
     opened = open_folder(args.model_dir, head="question_answering", fresh_head=True)
     dtype = torch.bfloat16 if args.contender == OURS16 else torch.float32
-    model, asked = prepare(opened.headed, dtype), questions(args)
+    model, asked = prepare(opened.headed, Precision(dtype)), questions(args)
 
     def turn(seed: int) -> dict[str, str]:
         found = ask(model, opened.tokenizer, warm(asked, seed), Limits(), Search())

@@ -12,7 +12,8 @@ from plainbert.batching.features import Features, tokenized
 from plainbert.checkpoint import Checkpoint
 from plainbert.errors import UsageError
 from plainbert.infer import logits as scores
-from plainbert.infer.devices import pick_device, pick_dtype
+from plainbert.infer.devices import pick_device
+from plainbert.infer.precision import Precision, choose_precision
 from plainbert.infer.prepare import prepare
 from plainbert.model_zoo import open_folder
 from plainbert.nn.bert import Bert
@@ -272,7 +273,7 @@ def _rows(texts: Text | Sequence[Text]) -> list[Text]:
 def load(
     name_or_folder: str | Path,
     *,
-    dtype: str = "float32",
+    dtype: str | Precision = "float32",
     device: torch.device | str | None = None,
     lower: bool | None = None,
     root: str | Path | None = None,
@@ -286,7 +287,7 @@ def load(
         name_or_folder: a folder or file of any format, or a name such as "all-MiniLM-L6-v2" or
             "google-bert/bert-base-cased".
         dtype: "float32", "bfloat16", "float16", or "auto": bfloat16 where the hardware multiplies
-            it.
+            it; or what was chosen already.
         device: such as "cuda:0"; the accelerator if there is one, else the CPU, when not given.
         lower: whether to lower-case, for folders that do not say.
         root: download cache.
@@ -308,5 +309,6 @@ def load(
     opened = open_folder(
         name_or_folder, labels=labels, lower=lower, root=root, dataset_name=dataset_name
     )
-    ready = prepare(opened.model, pick_dtype(dtype, place), place)
+    precision = dtype if isinstance(dtype, Precision) else choose_precision(dtype, place)
+    ready = prepare(opened.model, precision, place)
     return Model(ready, tokenizer or opened.tokenizer, opened.checkpoint, place)

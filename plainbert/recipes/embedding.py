@@ -106,7 +106,7 @@ def run(settings: Settings) -> Vectors:
     if not settings.typed.intersection(POOLING):
         embedding = BertEmbedding(
             ready.device,
-            settings.dtype,
+            str(ready.precision),
             params_path=folder,
             max_seq_length=settings.max_len or WORD_LENGTH,
             batch_size=settings.batch_size,
@@ -117,7 +117,7 @@ def run(settings: Settings) -> Vectors:
 
     model = load(
         folder,
-        dtype=settings.dtype,
+        dtype=ready.precision,
         device=ready.device,
         lower=settings.do_lower_case,
         tokenizer=tokenizer,

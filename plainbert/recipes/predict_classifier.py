@@ -102,7 +102,7 @@ def run(settings: Settings) -> Predictions:
         ready = start(settings, group=group)
         model = load(
             settings.model_dir,
-            dtype=settings.dtype,
+            dtype=ready.precision,
             device=ready.device,
             lower=settings.do_lower_case,
             labels=settings.labels,

@@ -39,9 +39,8 @@ from plainbert.recipes.shared.results import line_of
 from plainbert.recipes.shared.settings import CheckpointFlags, OutputFlags, ProcessFlags
 
 if TYPE_CHECKING:
-    import torch
-
     from plainbert.model import Model
+    from plainbert.recipes.shared.start import Run
     from plainbert.tasks.ner.decode import Tagging
 
 NAME = "predict_ner"
@@ -143,13 +142,13 @@ def read(settings: Settings) -> dict[str, list[Any]]:
     return {"texts": texts, "tags": [None] * len(texts)}
 
 
-def open_tagger(settings: Settings, device: torch.device) -> Model:
+def open_tagger(settings: Settings, run: Run) -> Model:
     """Open the model that the flags name.
 
     Args:
         settings: ``model_dir`` is a folder or name, a run folder (its best model), or the prefix
             of GluonNLP's files.
-        device: where the model goes.
+        run: says where the model computes, and in which precision.
 
     Raises:
         CheckpointError: there is nothing, or it is incomplete.
@@ -172,8 +171,8 @@ def open_tagger(settings: Settings, device: torch.device) -> Model:
             dataset = dataset or metadata.dataset_name
     return load(
         source,
-        dtype=settings.dtype,
-        device=device,
+        dtype=run.precision,
+        device=run.device,
         lower=settings.do_lower_case,
         labels=labels,
         dataset_name=dataset,
@@ -202,7 +201,7 @@ def run(settings: Settings) -> Taggings:
         ready = start(settings, group=group)
         rows = from_first(group, lambda: read(settings))
         texts = [text if isinstance(text, str) else tuple(text) for text in rows["texts"]]
-        model = open_tagger(settings, ready.device)
+        model = open_tagger(settings, ready)
         max_len, tags = length_of(settings, model), model.tags
 
         def tag(part: list[Any]) -> list[Any]:

@@ -144,7 +144,7 @@ def run(settings: Settings) -> Answered:
         squad.report()
         model = load(
             settings.model_dir,
-            dtype=settings.dtype,
+            dtype=ready.precision,
             device=ready.device,
             lower=settings.do_lower_case,
             dataset_name=settings.bert_dataset,

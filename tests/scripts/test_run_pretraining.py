@@ -181,8 +181,8 @@ def test_other_tools_open_the_result(
     with torch.no_grad():
         got = ours(batch.ids, batch.types, batch.layout)
         want = theirs(torch.tensor(row)[None].long(), token_type_ids=batch.types[None])
-    torch.testing.assert_close(got.words, want.prediction_logits[0], rtol=0, atol=1e-4)
-    torch.testing.assert_close(got.sentences, want.seq_relationship_logits, rtol=0, atol=1e-4)
+    torch.testing.assert_close(got.mlm, want.prediction_logits[0], rtol=0, atol=1e-4)
+    torch.testing.assert_close(got.nsp, want.seq_relationship_logits, rtol=0, atol=1e-4)
     tokenizer = transformers.AutoTokenizer.from_pretrained(last)
     sentence = SAMPLE.read_text("utf-8").splitlines()[7]
     assert tokenizer(sentence, add_special_tokens=False)["input_ids"] == read_tokenizer(last).ids(

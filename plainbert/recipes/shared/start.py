@@ -21,6 +21,7 @@ from plainbert import files
 from plainbert.cli import run
 from plainbert.distributed.group import Group
 from plainbert.infer import devices
+from plainbert.infer.precision import FLOAT32, Precision, choose_precision
 from plainbert.recipes.shared import console, output_dir
 from plainbert.recipes.shared.output_dir import Claim
 from plainbert.recipes.shared.settings import (
@@ -48,7 +49,7 @@ class Run:
 
     Attributes:
         device: where to compute.
-        dtype: of the matrix products.
+        precision: of the matrix products.
         folder: the run folder, None for a recipe that has none.
         log: the logger of the project.
         threads: CPU threads that torch uses.
@@ -59,13 +60,18 @@ class Run:
     """
 
     device: torch.device
-    dtype: torch.dtype
+    precision: Precision
     folder: Path | None
     log: logging.Logger
     threads: int
     rank: int = 0
     ranks: int = 1
     claim: Claim | None = None
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Number format of the matrix products."""
+        return self.precision.dtype
 
     def __enter__(self) -> Run:
         return self
@@ -115,12 +121,12 @@ def start(
     if threads is not None:
         torch.set_num_threads(threads)
     # Before the folder is touched: a wrong flag must not leave one behind.
-    dtype = torch.float32
+    precision = FLOAT32
     if device is None:
         device = CPU
         if isinstance(settings, DeviceFlags):
             device = _device(settings, group)
-            dtype = devices.pick_dtype(settings.dtype, device)
+            precision = choose_precision(settings.dtype, device)
     if isinstance(settings, SeedFlags):
         seed_everything(settings.seed)
     folder, claim = None, None
@@ -130,7 +136,7 @@ def start(
             claim = output_dir.claim(folder, settings, recipe)
         elif rank == 0:
             output_dir.beside(folder)
-    ready = Run(device, dtype, folder, log, torch.get_num_threads(), rank, ranks, claim)
+    ready = Run(device, precision, folder, log, torch.get_num_threads(), rank, ranks, claim)
     try:
         _begin(settings, ready, new_run, group, recipe)
     except BaseException as error:
@@ -163,7 +169,7 @@ def _begin(
         plainbert.__version__,
         torch.__version__,
         devices.describe(ready.device),
-        str(ready.dtype).removeprefix("torch."),
+        str(ready.precision),
         f", seed {settings.seed}" if isinstance(settings, SeedFlags) else "",
         "" if ready.ranks == 1 else f", {ready.ranks} ranks",
     )
@@ -201,7 +207,7 @@ def describe(settings: CommonFlags, ready: Run, recipe: str | None, launch: str)
         | {name: version for name in _PACKAGES if (version := _version(name))},
         "system": platform.platform(),
         "device": devices.describe(ready.device),
-        "dtype": str(ready.dtype).removeprefix("torch."),
+        "dtype": str(ready.precision),
         "cores": os.cpu_count(),
         "threads": ready.threads,
         "ranks": ready.ranks,

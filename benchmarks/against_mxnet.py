@@ -31,6 +31,7 @@ from plainbert.batching.features import Features
 from plainbert.batching.sampler import Sampler
 from plainbert.config import BertConfig
 from plainbert.infer import logits
+from plainbert.infer.precision import Precision
 from plainbert.nn.heads import Classifier
 from plainbert.train.module_state import ModuleState
 from plainbert.train.optim import Optimizer
@@ -83,11 +84,11 @@ def ours(sizes: tuple[int, int, int], features: Features, dtype: torch.dtype) ->
     torch.manual_seed(0)
     config = BertConfig.from_name("bert_{}_{}_{}".format(*sizes))
     model = Classifier(config)
-    inference = seconds(lambda: logits.run(model.eval(), features, dtype=dtype))
+    inference = seconds(lambda: logits.run(model.eval(), features, precision=Precision(dtype)))
     sampler = Sampler(features.lengths, BATCH, seed=0)
     optimizer = Optimizer("bertadam", model.named_parameters())
-    modules = ModuleState(model, dtype)
-    stepper = Stepper(model.train(), optimizer, modules, Scaler.of(dtype))
+    modules = ModuleState(model.train(), dtype)
+    stepper = Stepper(modules, optimizer, Scaler.of(dtype))
 
     def train() -> None:
         for step in range(sampler.steps_per_epoch):

@@ -16,7 +16,7 @@ import squad_peer
 from plainbert.batching.features import Features
 from plainbert.tasks.squad.data import Question, Squad
 from plainbert.tasks.squad.files import read
-from plainbert.tasks.squad.windows import Limits, build
+from plainbert.tasks.squad.windows import Limits, prepare
 
 BATCH, LR = 32, 2e-5
 FLOAT32, AUTOCAST = "transformers float32", "transformers bfloat16 autocast, fused AdamW"
@@ -37,7 +37,7 @@ def training_windows(args: argparse.Namespace) -> Features:
     from plainbert.text.reader import read_tokenizer
 
     questions = read(args.file, training=True).trainable(version_2=False)
-    made = build(read_tokenizer(resolve(args.model_dir)), questions, labelled=True).features
+    made = prepare(read_tokenizer(resolve(args.model_dir)), questions, labelled=True).features
     count = min(args.windows, len(made))
     return made.take(np.arange(count) * len(made) // count)
 
@@ -57,7 +57,7 @@ def plainbert_train(args: argparse.Namespace) -> Turn:
     model = open_folder(args.model_dir, head="question_answering", fresh_head=True).headed.train()
     optimizer = Optimizer("adamw", model.named_parameters(), 0.0)
     modules = ModuleState(model, torch.bfloat16)
-    stepper = Stepper(model, optimizer, modules, Scaler(), 1.0)
+    stepper = Stepper(modules, optimizer, Scaler(), 1.0)
     examples, cpu = Examples(features), torch.device("cpu")
 
     def turn(seed: int) -> float:
@@ -109,6 +109,7 @@ def plainbert_predict(args: argparse.Namespace) -> Turn:
     """Our way from questions to answers."""
     import torch
 
+    from plainbert.infer.precision import Precision
     from plainbert.infer.prepare import prepare
     from plainbert.model_zoo import open_folder
     from plainbert.tasks.squad.decode import Search
@@ -116,7 +117,7 @@ def plainbert_predict(args: argparse.Namespace) -> Turn:
 
     opened = open_folder(args.model_dir, head="question_answering", fresh_head=True)
     dtype = torch.bfloat16 if args.contender == OURS16 else torch.float32
-    model, asked = prepare(opened.headed, dtype), questions(args)
+    model, asked = prepare(opened.headed, Precision(dtype)), questions(args)
 
     def turn(seed: int) -> dict[str, str]:
         found = ask(model, opened.tokenizer, warm(asked, seed), Limits(), Search())

@@ -117,7 +117,7 @@ def plainbert(folder: str, threads: int) -> Run:
 
     torch.set_num_threads(threads)
     opened = model_zoo.open_folder(folder)
-    ready: Any = prepare(opened.model, torch.float32, "cpu")
+    ready: Any = prepare(opened.model)
 
     def run(batch: Batch) -> NDArray[Any]:
         real = batch["attention_mask"] > 0

@@ -22,7 +22,6 @@ entities.
 from __future__ import annotations
 
 import argparse
-import runpy
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -44,6 +43,7 @@ from plainbert.export.onnx import openvino  # noqa: E402
 from plainbert.export.onnx.format import ONNXFormat  # noqa: E402
 from plainbert.export.runner import Runner  # noqa: E402
 from plainbert.infer.prepare import prepare  # noqa: E402
+from plainbert.recipes import export  # noqa: E402
 from plainbert.recipes.shared import exporting  # noqa: E402
 
 NAME, FLOAT = "export_tasks", "float32 in ONNX Runtime"
@@ -73,12 +73,11 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     """Run."""
     args = parse_args(argv)
-    export = runpy.run_path(str(ROOT / "scripts" / "export" / "export.py"))
     columns = ["--text_columns", args.text_columns] if args.text_columns else []
     torch.set_num_threads(args.threads)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "exported"
-        export["main"](
+        export.main(
             [
                 "--model_dir",
                 args.model_dir,
@@ -95,7 +94,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
             ]
         )
         limit = ["--max_eval_samples", args.max_eval_samples] if args.max_eval_samples else []
-        words = export["parse_args"](
+        words = export.parse_args(
             ["--evaluate", str(folder), "--dev_file", args.dev_file, "--label_column",
              args.label_column, *columns, *limit]
         )  # fmt: skip

@@ -118,7 +118,7 @@ def plainbert_pass(features: Features, bucket: bool) -> Pass:
         MODEL, head="classification", labels=("0", "1"), fresh_head=True
     ).model.train()
     optimizer = Optimizer("bertadam", model.named_parameters())
-    stepper = Stepper(model, optimizer, ModuleState(model, torch.bfloat16), Scaler(), 1.0)
+    stepper = Stepper(ModuleState(model, torch.bfloat16), optimizer, Scaler(), 1.0)
     examples, cpu = Examples(features), torch.device("cpu")
 
     def run(seed: int) -> None:

@@ -123,7 +123,7 @@ def plainbert_turn(work: Work, source: RawText, length: int, model: Any, bucket:
 
     optimizer = Optimizer("adamw", model.named_parameters(), DECAY, EPSILON)
     modules = ModuleState(model, torch.bfloat16)
-    stepper = Stepper(model, optimizer, modules, Scaler(), NORM, objective=PretrainingObjective())
+    stepper = Stepper(modules, optimizer, Scaler(), NORM, objective=PretrainingObjective())
     data, device = Instances(source), torch.device(work.device)
 
     def turn(rows: Ids) -> float:

@@ -196,7 +196,7 @@ def _stepper(args: argparse.Namespace) -> Callable[..., Any]:
     model = Pretraining(BertConfig.from_name(args.model)).to(args.device).train()
     optimizer = Optimizer("adamw", model.named_parameters())
     modules = ModuleState(model, torch.bfloat16)
-    return Stepper(model, optimizer, modules, Scaler(), objective=PretrainingObjective()).step
+    return Stepper(modules, optimizer, Scaler(), objective=PretrainingObjective()).step
 
 
 def _finish(device: Any) -> None:

@@ -32,7 +32,7 @@ import squad_peer  # noqa: E402
 
 from plainbert.model_zoo import resolve  # noqa: E402
 from plainbert.tasks.squad.files import read  # noqa: E402
-from plainbert.tasks.squad.windows import Limits, Windows, build  # noqa: E402
+from plainbert.tasks.squad.windows import Limits, Windows, prepare  # noqa: E402
 from plainbert.text.reader import read_tokenizer  # noqa: E402
 
 
@@ -63,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     limits = Limits(squad_peer.LENGTH, squad_peer.STRIDE)
 
     def ours() -> Windows:
-        return build(tokenizer, questions, limits, labelled=True)
+        return prepare(tokenizer, questions, limits, labelled=True)
 
     def theirs() -> list[dict[str, Any]]:
         return squad_peer.windows(peer, questions, labelled=True)

@@ -12,7 +12,8 @@ from plainbert.batching.features import Features, tokenized
 from plainbert.checkpoint import Checkpoint
 from plainbert.errors import UsageError
 from plainbert.infer import logits as scores
-from plainbert.infer.devices import pick_device, pick_dtype
+from plainbert.infer.devices import pick_device
+from plainbert.infer.precision import Precision, choose_precision
 from plainbert.infer.prepare import prepare
 from plainbert.model_zoo import open_folder
 from plainbert.nn.bert import Bert
@@ -21,7 +22,7 @@ from plainbert.nn.pooling import Pooling
 from plainbert.tasks.classification.decode import Prediction, decode
 from plainbert.tasks.embedding import encode as encoding
 from plainbert.tasks.embedding.encode import Vectors, pooling_of
-from plainbert.tasks.ner import decode as tagging
+from plainbert.tasks.ner import predict as tagging
 from plainbert.tasks.ner.decode import Tagging
 from plainbert.tasks.ner.tags import TagSet
 from plainbert.tasks.squad.decode import Answer
@@ -213,10 +214,8 @@ class Model:
             UsageError: the folder holds no tagger.
         """
         limit = max_len or self.max_len
-        found = tagging.tag(
-            self.model, self.tokenizer, _rows(texts), self.tags, limit, self.device, bar
-        )
-        return found[0] if _is_one(texts) else found
+        taggings = tagging.tag(self.model, self.tokenizer, _rows(texts), self.tags, limit, bar)
+        return taggings[0] if _is_one(texts) else taggings
 
     @overload
     def answer(self, question: str, context: str, **options: Any) -> Answer: ...
@@ -233,10 +232,15 @@ class Model:
         Raises:
             UsageError: the folder holds no such model, or there is no such option.
         """
-        asked = paired(question, context)
-        about, most = self.checkpoint.about, self.max_len
-        found = ask_with(self.model, self.tokenizer, asked, about, most, self.device, **options)
-        return found[0] if isinstance(question, str) else found
+        answers = ask_with(
+            self.model,
+            self.tokenizer,
+            paired(question, context),
+            self.checkpoint.about,
+            self.max_len,
+            **options,
+        )
+        return answers[0] if isinstance(question, str) else answers
 
     def features(
         self, texts: Sequence[Text], max_len: int | None = None, bar: bool = False
@@ -269,7 +273,7 @@ def _rows(texts: Text | Sequence[Text]) -> list[Text]:
 def load(
     name_or_folder: str | Path,
     *,
-    dtype: str = "float32",
+    dtype: str | Precision = "float32",
     device: torch.device | str | None = None,
     lower: bool | None = None,
     root: str | Path | None = None,
@@ -283,7 +287,7 @@ def load(
         name_or_folder: a folder or file of any format, or a name such as "all-MiniLM-L6-v2" or
             "google-bert/bert-base-cased".
         dtype: "float32", "bfloat16", "float16", or "auto": bfloat16 where the hardware multiplies
-            it.
+            it; or what was chosen already.
         device: such as "cuda:0"; the accelerator if there is one, else the CPU, when not given.
         lower: whether to lower-case, for folders that do not say.
         root: download cache.
@@ -305,5 +309,6 @@ def load(
     opened = open_folder(
         name_or_folder, labels=labels, lower=lower, root=root, dataset_name=dataset_name
     )
-    ready = prepare(opened.model, pick_dtype(dtype, place), place)
+    precision = dtype if isinstance(dtype, Precision) else choose_precision(dtype, place)
+    ready = prepare(opened.model, precision, place)
     return Model(ready, tokenizer or opened.tokenizer, opened.checkpoint, place)

@@ -80,5 +80,6 @@ def ranges(starts: ArrayLike, sizes: ArrayLike) -> Ints:
     """
     counts = np.asarray(sizes, np.int64)
     bounds = offsets(counts)
-    shifts = np.asarray(starts, np.int64) - bounds[:-1]
-    return np.arange(bounds[-1]) + np.repeat(shifts, counts)
+    numbers = np.repeat(np.asarray(starts, np.int64) - bounds[:-1], counts)
+    numbers += np.arange(bounds[-1])  # in place: these are the longest arrays of a data set
+    return numbers

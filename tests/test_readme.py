@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
 import re
 import shlex
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
-HERE = Path(__file__).resolve().parent.parent
-SCRIPTS = sorted(
-    path
-    for path in (HERE / "scripts").rglob("*.py")
-    if any(
-        isinstance(node, ast.FunctionDef) and node.name == "parse_args"
-        for node in ast.parse(path.read_text("utf-8")).body
-    )
-)
+from tests.helpers.scripts import HERE, SCRIPTS, parse_args_of
+
 PYTHON = re.compile(r"python3?(\.\d+)?$")
 
 
@@ -55,23 +45,11 @@ def commands(text: str) -> list[list[str]]:
     return found
 
 
-def module(path: Path) -> ModuleType:
-    """Load a script as a module, without running its ``main``."""
-    spec = importlib.util.spec_from_file_location(f"script_{path.stem}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    loaded = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = loaded
-    spec.loader.exec_module(loaded)
-    return loaded
-
-
 def parser_of(name: str) -> Callable[[list[str]], Any]:
     """The ``parse_args`` of ``scripts/...``."""
     path = HERE / name
     assert path.is_file(), f"{name} does not exist"
-    parse: Callable[[list[str]], Any] = module(path).parse_args
-    return parse
+    return parse_args_of(path)
 
 
 README = (HERE / "README.rst").read_text("utf-8") if (HERE / "README.rst").exists() else ""
@@ -90,10 +68,16 @@ def test_readme_command(words: list[str]) -> None:
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
 def test_docstring_commands(path: Path) -> None:
     doc = ast.get_docstring(ast.parse(path.read_text("utf-8"))) or ""
-    shown = [words for words in commands(doc) if (HERE / words[0]) == path]
+    own = [words for words in commands(doc) if (HERE / words[0]) == path]
 
-    assert shown, "the docstring shows no command of this script"
-    for words in shown:
+    assert own, "the docstring shows no command of this script"
+    recipe = HERE / "plainbert" / "recipes" / path.name
+    if recipe.exists():
+        doc = ast.get_docstring(ast.parse(recipe.read_text("utf-8"))) or ""
+        recipes_own = [words for words in commands(doc) if (HERE / words[0]) == path]
+        assert own == recipes_own[: len(own)], "the recipe's docstring shows other commands"
+        own = recipes_own
+    for words in own:
         parser_of(words[0])(words[1:])
 
 
@@ -142,13 +126,16 @@ def test_commands_are_found_as_a_shell_reads_them() -> None:
 def test_a_wrong_command_is_refused(tmp_path: Path) -> None:
     script = tmp_path / "s.py"
     script.write_text(
+        "from dataclasses import dataclass\n"
+        "from plainbert.cli.settings import Flags\n"
         "from plainbert.recipes.shared import flags\n"
+        "@dataclass(frozen=True, kw_only=True)\n"
+        "class Settings(Flags):\n"
+        "    epochs: int = 1\n"
         "def parse_args(argv=None):\n"
-        "    parser = flags.parser(None)\n"
-        "    flags.add(parser, epochs=1)\n"
-        "    return flags.parse(parser, argv)\n"
+        "    return flags.parse(Settings, None, argv)\n"
     )
-    parse = module(script).parse_args
+    parse = parse_args_of(script)
 
     assert parse(["--epoch", "2"]).epochs == 2
     with pytest.raises(SystemExit):

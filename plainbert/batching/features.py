@@ -225,6 +225,22 @@ def _encode(settings: tuple[Tokenizer, int, tuple[int, int]], rows: Rows) -> Chu
     return encode_chunk(tokenizer, rows, max_len, specials)
 
 
+def check_positions(max_len: int, positions: int) -> None:
+    """Refuse rows that are longer than what a model has positions for.
+
+    Args:
+        max_len: tokens per row at most.
+        positions: tokens that the model can take at most.
+
+    Raises:
+        UsageError: ``max_len`` is more than ``positions``.
+    """
+    if max_len > positions:
+        raise UsageError(
+            f"max_len={max_len}: this model has {positions} positions; give at most that."
+        )
+
+
 def tokenized(
     tokenizer: Tokenizer,
     texts: Sequence[str | tuple[str, ...]],
@@ -246,10 +262,7 @@ def tokenized(
     Raises:
         UsageError: ``max_len`` is more than ``positions``.
     """
-    if max_len is not None and max_len > positions:
-        raise UsageError(
-            f"max_len={max_len}: this model has {positions} positions; give at most that."
-        )
+    check_positions(max_len or positions, positions)
     rows = [(text,) if isinstance(text, str) else tuple(text) for text in texts]
     limit = max_len or positions
     features = featurize(tokenizer, rows, limit, num_workers=num_workers, bar=bar)

@@ -1,7 +1,7 @@
 """The argument parser of every script: argparse with GluonNLP's spellings and short errors.
 
 What it adds: one declaration gives a flag all its spellings; flags that are gone exit naming what
-replaced them; ``args.given`` tells which flags were typed; a wrong flag names its nearest match.
+replaced them; ``given`` tells which flags were typed; a wrong flag names its nearest match.
 Free of torch, so that ``--help`` answers at once.
 """
 
@@ -34,7 +34,7 @@ class Flag:
         nargs: as argparse's; "?" takes ``const`` when no value follows, "+" gives one tuple, in
             which lists between commas are joined.
         const: the value of a "?" flag that stands alone.
-        note: set on flags that are accepted but change nothing: why. ``start`` logs it.
+        note: set on flags that are accepted but change nothing: why; a run logs it.
     """
 
     name: str
@@ -105,10 +105,10 @@ class _Help(argparse.RawDescriptionHelpFormatter):
 
 
 class Parser(argparse.ArgumentParser):
-    """The parser behind ``flags.parser(__doc__)``.
+    """Flags become attributes of a namespace, which ``recipes.shared.flags.parse`` makes settings.
 
     Args:
-        doc: the script's docstring; help shows it as it is.
+        doc: the command's docstring; help shows it as it is.
     """
 
     def __init__(self, doc: str | None) -> None:
@@ -136,8 +136,8 @@ class Parser(argparse.ArgumentParser):
         if required:
             parts.append("(required)")
         elif default not in (None, False, ()):
-            shown = ",".join(map(str, default)) if isinstance(default, tuple) else default
-            parts.append(f"(default: {shown})")
+            text = ",".join(map(str, default)) if isinstance(default, tuple) else default
+            parts.append(f"(default: {text})")
         kind: dict[str, Any] = {"action": "store_true", "default": False}
         if flag.type is not None:
             kind = {
@@ -187,18 +187,6 @@ class Parser(argparse.ArgumentParser):
             if name in self._notes
         ]
         return space
-
-    def exclusive(self, args: argparse.Namespace, *flags: str) -> None:
-        """Exit unless at most one of these flags was given."""
-        found = [f"--{name}" for name in flags if name in args.given]
-        if len(found) > 1:
-            self.error(f"{' and '.join(found)} exclude each other: give one of them.")
-
-    def needs(self, args: argparse.Namespace, flag: str, *others: str) -> None:
-        """Exit if ``flag`` was given without any of ``others``."""
-        if flag in args.given and not any(other in args.given for other in others):
-            wanted = " or ".join(f"--{other}" for other in others)
-            self.error(f"--{flag} needs {wanted} beside it.")
 
     def error(self, message: str) -> NoReturn:
         """Print ``error: ...`` and exit with status 2."""

@@ -105,12 +105,13 @@ def _reader_is_gone() -> bool:
 
 
 def _chain(error: BaseException) -> list[BaseException]:
-    found: list[BaseException] = []
-    item: BaseException | None = error
-    while item is not None and item not in found:
-        found.append(item)
-        item = item.__cause__ or item.__context__
-    return found
+    """An error, its cause, the cause of that, and so on."""
+    chain: list[BaseException] = []
+    link: BaseException | None = error
+    while link is not None and link not in chain:
+        chain.append(link)
+        link = link.__cause__ or link.__context__
+    return chain
 
 
 def _disk_full(error: BaseException) -> bool:

@@ -118,10 +118,10 @@ def devices(text: str) -> tuple[int, ...]:
     """Indices of GPUs between commas; nothing at all means the CPU."""
     if not text.strip():
         return ()
-    found = tuple(whole_number(part.strip()) for part in text.split(",") if part.strip())
-    if len(set(found)) != len(found):
+    indices = tuple(whole_number(part.strip()) for part in text.split(",") if part.strip())
+    if len(set(indices)) != len(indices):
         raise ArgumentTypeError(f"{text!r} names a GPU twice.")
-    return found
+    return indices
 
 
 def one_of(kind: str, known: Callable[[], Iterable[str]]) -> Callable[[str], str]:

@@ -1,4 +1,4 @@
-"""Where to compute and in which number format: the one place that decides either."""
+"""Where to compute, and what that hardware can do."""
 
 from __future__ import annotations
 
@@ -7,14 +7,7 @@ from collections.abc import Sequence
 
 import torch
 
-from plainbert.errors import DeviceError, UnknownNameError
-
-DTYPES = {
-    "float64": torch.float64,  # for comparisons; no script computes in it unasked
-    "float32": torch.float32,
-    "bfloat16": torch.bfloat16,
-    "float16": torch.float16,
-}
+from plainbert.errors import DeviceError
 
 
 def pick_device(gpu: int | None = None, gpus: Sequence[int] | None = None) -> torch.device:
@@ -55,24 +48,6 @@ def pick_device(gpu: int | None = None, gpus: Sequence[int] | None = None) -> to
             "Leave --gpu and --gpus out to run on what there is, or give --gpus '' for the CPU."
         )
     return torch.device("cuda", index)
-
-
-def pick_dtype(name: str, device: torch.device) -> torch.dtype:
-    """The number format of the matrix products.
-
-    Args:
-        name: "float64", "float32", "bfloat16", "float16", or "auto": bfloat16 where ``device``
-            multiplies it natively, else float32 (never float16, whose range needs loss scaling).
-        device: where the model will run.
-
-    Raises:
-        UnknownNameError: ``name`` is none of these.
-    """
-    if name == "auto":
-        return torch.bfloat16 if multiplies_bfloat16(device) else torch.float32
-    if name not in DTYPES:
-        raise UnknownNameError("dtype", name, ("auto", *DTYPES))
-    return DTYPES[name]
 
 
 def multiplies_bfloat16(device: torch.device) -> bool:

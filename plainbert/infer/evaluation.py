@@ -12,6 +12,7 @@ from torch import Tensor
 
 from plainbert.batching.features import Features
 from plainbert.infer.logits import PER_TOKEN, ComputesLogits, run, run_tokens
+from plainbert.infer.precision import Precision
 
 RESULTS_FILE = "eval_results.json"  # in the run folder
 Scores = dict[str, dict[str, float]]
@@ -73,10 +74,10 @@ def logits(
     per_token = model.head in PER_TOKEN
     compute = run_tokens if per_token else run
     if ranks is None or ranks.size == 1:
-        return compute(model, features, dtype=dtype, bar=bar)
+        return compute(model, features, precision=Precision(dtype), bar=bar)
     mine = np.arange(ranks.rank, len(features), ranks.size)
     plain = ranks.plain(model)
-    share = compute(plain, features.take(mine), dtype=dtype, bar=bar)
+    share = compute(plain, features.take(mine), precision=Precision(dtype), bar=bar)
     found = np.zeros((len(features.ids if per_token else features), share.shape[1]), np.float32)
     found[features.places(mine) if per_token else mine] = share
     ranks.sum([torch.from_numpy(found)])  # in place; the others' rows are zero here

@@ -15,7 +15,8 @@ from plainbert.batching.features import Features
 from plainbert.config import BertConfig
 from plainbert.errors import UsageError
 from plainbert.infer import threads
-from plainbert.infer.prepare import is_narrow, prepare, prepared
+from plainbert.infer.precision import FLOAT32, Precision
+from plainbert.infer.prepare import precision_of, prepare
 from plainbert.nn.headed import Headed
 from plainbert.nn.layout import Layout
 
@@ -47,7 +48,7 @@ def run(
     model: ComputesLogits,
     features: Features,
     *,
-    dtype: torch.dtype = torch.float32,
+    precision: Precision = FLOAT32,
     tokens_per_batch: int = TOKENS_PER_BATCH,
     bar: bool = False,
 ) -> NDArray[np.float32]:
@@ -57,7 +58,7 @@ def run(
         model: has a head with logits per sequence. A model of :mod:`plainbert.nn` is not changed:
             a prepared copy computes, where the model is, unless it is prepared already.
         features: the data set; may be empty.
-        dtype: of its matrix products.
+        precision: of its matrix products.
         tokens_per_batch: tokens that go through the model together.
         bar: show progress.
 
@@ -75,7 +76,7 @@ def run(
     def keep(batch: Batch, logits: NDArray[np.float32]) -> None:
         found[batch.index] = logits
 
-    _run(model, features, keep, dtype, tokens_per_batch, bar)
+    _run(model, features, keep, precision, tokens_per_batch, bar)
     return found
 
 
@@ -83,7 +84,7 @@ def run_tokens(
     model: ComputesLogits,
     features: Features,
     *,
-    dtype: torch.dtype = torch.float32,
+    precision: Precision = FLOAT32,
     tokens_per_batch: int = TOKENS_PER_BATCH,
     bar: bool = False,
 ) -> NDArray[np.float32]:
@@ -93,7 +94,7 @@ def run_tokens(
         model: has a head with logits per token. A model of :mod:`plainbert.nn` is not changed: a
             prepared copy computes, where the model is, unless it is prepared already.
         features: the data set; may be empty.
-        dtype: of its matrix products.
+        precision: of its matrix products.
         tokens_per_batch: tokens that go through the model together.
         bar: show progress.
 
@@ -111,7 +112,7 @@ def run_tokens(
     def keep(batch: Batch, logits: NDArray[np.float32]) -> None:
         found[features.places(batch.index)] = logits
 
-    _run(model, features, keep, dtype, tokens_per_batch, bar)
+    _run(model, features, keep, precision, tokens_per_batch, bar)
     return found
 
 
@@ -119,22 +120,24 @@ def _run(
     model: ComputesLogits,
     features: Features,
     keep: Callable[[Batch, NDArray[np.float32]], None],
-    dtype: torch.dtype,
+    precision: Precision,
     tokens_per_batch: int,
     bar: bool,
 ) -> None:
     """Call a function with every batch and its logits."""
-    ready, sixteen = model, False
+    ready = model
     if isinstance(model, Headed):
-        ready = model if prepared(model) else prepare(model, dtype, model.device)
-        sixteen = is_narrow(ready)
+        own = precision_of(model)
+        if own is None:
+            ready = prepare(model, precision, model.device)
+        precision = own or precision
     pair = bool(features.types.any())
 
     def work(batch: Batch) -> None:
         logits = ready(batch.ids, batch.types if pair else None, batch.layout)
         keep(batch, logits.float().cpu().numpy())
 
-    threads.run(work, features, model.device, tokens_per_batch, bar, sixteen)
+    threads.run(work, features, model.device, tokens_per_batch, bar, precision)
 
 
 def probabilities(logits: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -6,7 +6,6 @@ up is replaced. A prepared model shares with the original every tensor that stay
 
 from __future__ import annotations
 
-import copy
 from typing import TypeVar
 
 import torch
@@ -14,19 +13,23 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from plainbert.infer.kernels import FrozenLinear, linear
+from plainbert.infer.precision import FLOAT32, Precision
 from plainbert.nn.bert import Embeddings, Intermediate, Residual, SelfAttention
+from plainbert.nn.leaves import with_leaves
 
 Model = TypeVar("Model", bound=nn.Module)
 
+_PRECISION = "precision"  # attribute of a prepared body
+
 
 def prepare(
-    model: Model, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"
+    model: Model, precision: Precision = FLOAT32, device: torch.device | str = "cpu"
 ) -> Model:
     """A copy of a model for inference: in evaluation mode, on a device, in a number format.
 
     Args:
         model: a :class:`~plainbert.nn.bert.Bert`, or one with a head. It is not changed.
-        dtype: of the encoder's matrix products. Hidden states between them, norms, pooler and
+        precision: of the encoder's matrix products. Hidden states between them, norms, pooler and
             head keep the weights' own format: it costs little, and keeps bfloat16 vectors at a
             cosine of 0.9999 to float32's.
         device: where the copy computes.
@@ -36,31 +39,36 @@ def prepare(
         weights that were replaced: save the original.
     """
     device = torch.device(device)
-    shared = {id(tensor): tensor.detach() for tensor in (*model.parameters(), *model.buffers())}
-    # Deep copies of modules, not of tensors: the memo says that those are copied already.
-    prepared = copy.deepcopy(model, memo=dict(shared)).eval()
-    _replace(prepared, dtype, device)
-    return prepared
+
+    def replace(module: nn.Module) -> nn.Module | None:
+        if isinstance(module, SelfAttention):
+            return PreparedAttention(module, precision.dtype, device)
+        if isinstance(module, Residual):
+            return PreparedResidual(module, precision.dtype, device)
+        if isinstance(module, Intermediate):
+            return PreparedIntermediate(module, precision.dtype, device)
+        if isinstance(module, Embeddings):
+            return PreparedEmbeddings(module, device)
+        return None
+
+    ready = with_leaves(model, replace).to(device)
+    setattr(_body(ready), _PRECISION, precision)
+    return ready
 
 
-def _replace(module: nn.Module, dtype: torch.dtype, device: torch.device) -> None:
-    """Put prepared leaves in the place of a module's children, and the rest on the device."""
-    for name, child in module.named_children():
-        if isinstance(child, SelfAttention):
-            setattr(module, name, PreparedAttention(child, dtype, device))
-        elif isinstance(child, Residual):
-            setattr(module, name, PreparedResidual(child, dtype, device))
-        elif isinstance(child, Intermediate):
-            setattr(module, name, PreparedIntermediate(child, dtype, device))
-        elif isinstance(child, Embeddings):
-            setattr(module, name, PreparedEmbeddings(child, device))
-        else:
-            _replace(child, dtype, device)
-    # What is left: the parameters of a pooler or a head.
-    for name, parameter in list(module.named_parameters(recurse=False)):
-        setattr(module, name, nn.Parameter(parameter.to(device), requires_grad=False))
-    for name, buffer in list(module.named_buffers(recurse=False)):
-        setattr(module, name, buffer.to(device))
+def precision_of(model: nn.Module) -> Precision | None:
+    """The number format that a model was prepared for; None: it was not prepared.
+
+    Args:
+        model: a body, or one with a head.
+    """
+    precision: Precision | None = vars(_body(model)).get(_PRECISION)
+    return precision
+
+
+def _body(model: nn.Module) -> nn.Module:
+    body: nn.Module = getattr(model, "bert", model)
+    return body
 
 
 def _map(layers: list[nn.Linear], dtype: torch.dtype, device: torch.device) -> FrozenLinear:
@@ -70,11 +78,6 @@ def _map(layers: list[nn.Linear], dtype: torch.dtype, device: torch.device) -> F
     if len(layers) == 1:
         return linear(weights[0], biases[0])
     return linear(torch.cat(weights), torch.cat(biases))
-
-
-def _norm(norm: nn.LayerNorm, device: torch.device) -> nn.LayerNorm:
-    """The same norm on another device."""
-    return copy.deepcopy(norm).to(device).requires_grad_(requires_grad=False)
 
 
 class PreparedAttention(SelfAttention):
@@ -110,7 +113,7 @@ class PreparedResidual(nn.Module):
     def __init__(self, plain: Residual, dtype: torch.dtype, device: torch.device) -> None:
         super().__init__()
         self.dense = _map([plain.dense], dtype, device)
-        self.LayerNorm = _norm(plain.LayerNorm, device)
+        self.LayerNorm = plain.LayerNorm
 
     def forward(self, x: Tensor, before: Tensor) -> Tensor:
         normed: Tensor = self.LayerNorm(self.dense.plus(x, before))
@@ -123,26 +126,15 @@ class PreparedEmbeddings(nn.Module):
     def __init__(self, plain: Embeddings, device: torch.device) -> None:
         super().__init__()
         types = plain.token_type_embeddings.weight.detach().to(device)
-        words = plain.word_embeddings.weight.detach().to(device)
-        self.word_embeddings = nn.Embedding.from_pretrained(words)  # the MLM head reads it too
-        self.places = plain.position_embeddings.weight.detach().to(device) + types[0]
+        self.word_embeddings = plain.word_embeddings  # the MLM head reads it too
+        # (positions, D), each with the vector of segment 0
+        self.positions = plain.position_embeddings.weight.detach().to(device) + types[0]
         self.steps = types - types[0]  # from the vector of segment 0 to each segment's
-        self.LayerNorm = _norm(plain.LayerNorm, device)
+        self.LayerNorm = plain.LayerNorm
 
     def forward(self, ids: Tensor, types: Tensor | None, positions: Tensor) -> Tensor:
-        total = self.word_embeddings(ids) + F.embedding(positions, self.places)  # (..., D)
+        total = self.word_embeddings(ids) + F.embedding(positions, self.positions)  # (..., D)
         if types is not None:
             total += F.embedding(types, self.steps)
         normed: Tensor = self.LayerNorm(total)
         return normed
-
-
-def prepared(model: nn.Module) -> bool:
-    """Whether a model was made by :func:`prepare`."""
-    return any(isinstance(part, PreparedEmbeddings) for part in model.modules())
-
-
-def is_narrow(model: nn.Module) -> bool:
-    """Whether a prepared model multiplies in 16 bits."""
-    maps = (part for part in model.modules() if isinstance(part, FrozenLinear))
-    return any(part.bias.element_size() == 2 for part in maps)

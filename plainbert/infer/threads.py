@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 import numpy as np
 import torch
@@ -13,11 +15,58 @@ from tqdm import tqdm
 
 from plainbert.batching.batch import Batch, collate, inference_batches
 from plainbert.batching.features import Features
+from plainbert.infer.precision import FLOAT32, Precision
 
 # More threads than this would wait for each other in Python between the operations.
-MOST_STREAMS = 8
+MOST_WORKERS = 8
 # Tokens whose 16-bit products take less time than threads need to meet.
 FEW = 64
+
+
+class Workers:
+    """Threads that compute batches side by side, each with its share of torch's threads.
+
+    They are started when they are first needed and kept: torch's number of threads belongs to the
+    thread that sets it, but a new thread takes over what was set last, by whomever. So setting it
+    in every call would change it for the rest of the process. Calls at the same time share them.
+    """
+
+    def __init__(self) -> None:
+        self._pools: dict[tuple[int, int, int], ThreadPoolExecutor] = {}
+        self._lock = threading.Lock()
+
+    def available(self) -> int:
+        """Torch's threads in the thread that calls."""
+        with self._lock:  # a thread whose first call this is takes over what was set last
+            return torch.get_num_threads()
+
+    def pool(self, workers: int, threads: int) -> ThreadPoolExecutor:
+        """Some workers.
+
+        Args:
+            workers: how many.
+            threads: torch's threads in each.
+        """
+        key = (os.getpid(), workers, threads)  # threads do not survive a fork
+        with self._lock:
+            if key not in self._pools:
+                before = torch.get_num_threads()
+                pool = ThreadPoolExecutor(workers, "worker", _set_threads, (threads,))
+                # All of them start now, and none later: each changes what new threads take over.
+                together = threading.Barrier(workers)
+                wait([pool.submit(together.wait) for _ in range(workers)])
+                torch.set_num_threads(before)
+                self._pools[key] = pool
+            return self._pools[key]
+
+
+_WORKERS = Workers()
+
+
+def _set_threads(number: int) -> None:
+    """Set torch's number of threads in this thread, which is new."""
+    torch.get_num_threads()  # a thread's first call takes over what was set last; not later, then
+    torch.set_num_threads(number)
 
 
 def run(
@@ -26,7 +75,7 @@ def run(
     device: torch.device | str,
     tokens_per_batch: int,
     bar: bool,
-    narrow: bool = False,
+    precision: Precision = FLOAT32,
 ) -> None:
     """Call a function with every batch of a data set, in inference mode.
 
@@ -39,9 +88,8 @@ def run(
         device: where the model is.
         tokens_per_batch: tokens of a batch at most.
         bar: show progress.
-        narrow: the model multiplies in 16 bits; then one thread is best for a few tokens.
+        precision: of the model's products; in 16 bits one thread is best for a few tokens.
     """
-    cpu = torch.device(device).type == "cpu"
 
     def one(index: NDArray[np.int64]) -> int:
         with torch.inference_mode():
@@ -49,37 +97,26 @@ def run(
         return len(index)
 
     parts = inference_batches(features.lengths, tokens_per_batch)
-    if cpu and narrow and features.offsets[-1] <= FEW:
-        with _threads(1):
+    threads = _WORKERS.available() if torch.device(device).type == "cpu" else 1
+    few = precision.is_16_bit and features.offsets[-1] <= FEW
+    workers = min(threads, MOST_WORKERS if few else len(parts), MOST_WORKERS)
+    with tqdm(total=len(features), unit="row", disable=None if bar else True) as meter:
+        if workers <= 1:
             for part in parts:
-                one(part)
-        return
-    threads = torch.get_num_threads()
-    streams = min(threads, len(parts), MOST_STREAMS) if cpu else 1
-    with contextlib.ExitStack() as stack:
-        meter = stack.enter_context(
-            tqdm(total=len(features), unit="row", disable=None if bar else True)
-        )
-        each: Iterator[int] = map(one, parts)
-        if streams > 1:
-            # The number of threads belongs to the thread that sets it, but a new thread takes over
-            # the last one that anybody set.
-            stack.callback(torch.set_num_threads, threads)
-            pool = ThreadPoolExecutor(
-                streams, "stream", torch.set_num_threads, (max(1, threads // streams),)
-            )
-            stack.callback(pool.shutdown, cancel_futures=True)
-            each = pool.map(one, parts)
-        for rows in each:
-            meter.update(rows)
+                meter.update(one(part))
+            return
+        pool = _WORKERS.pool(workers, 1 if few else threads // workers)
+        with _all_done([pool.submit(one, part) for part in parts]) as counts:
+            for count in counts:
+                meter.update(count)
 
 
 @contextlib.contextmanager
-def _threads(number: int) -> Iterator[None]:
-    """Let torch use so many threads for a while."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(number)
+def _all_done(futures: list[Future[int]]) -> Iterator[Iterator[int]]:
+    """The futures' results in order; when the block ends, however it ends, none is at work."""
     try:
-        yield
+        yield (future.result() for future in futures)
     finally:
-        torch.set_num_threads(before)
+        for future in futures:
+            future.cancel()
+        wait(futures)

@@ -90,7 +90,7 @@ def fit(
     if folder is not None:
         checkpoints = Checkpoints(folder, model, tokenizer, about, settings, ranks)
     with ModuleState(model, ranks=ranks) as modules:
-        run = _Run(modules, model, train, settings, evaluation, folder, checkpoints)
+        run = _Run(modules, train, settings, evaluation, folder, checkpoints)
         run.begin(resume, objective, formatter)
         with contextlib.closing(run.monitor):
             return run.go()
@@ -102,17 +102,16 @@ class _Run:
     def __init__(
         self,
         modules: ModuleState,
-        model: Headed,
         train: TrainingSet,
         settings: Settings,
         evaluation: Evaluation | None,
         folder: Path | None,
         checkpoints: Checkpoints | None,
     ) -> None:
-        self.modules, self.model, self.ranks = modules, model, modules.ranks
+        self.modules, self.model, self.ranks = modules, modules.model, modules.ranks
         self.train, self.settings, self.evaluation = train, settings, evaluation
         self.folder, self.checkpoints = folder, checkpoints
-        self.device = next(model.parameters()).device
+        self.device = next(self.model.parameters()).device
         self.history: list[tuple[int, Scores]] = []
         self.saved = -1  # step of the last checkpoint
 
@@ -165,13 +164,11 @@ class _Run:
             self.checkpoints.tidy()
         self.progress.order, self.progress.ranks = order, ranks.size
         self.stepper = Stepper(
-            self.model,
-            self.optimizer,
             self.modules,
+            self.optimizer,
             self.progress.scaler,
             settings.max_grad_norm,
             settings.seed,
-            ranks,
             objective,
         )
         self.monitor = Monitor(

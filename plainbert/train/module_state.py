@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from plainbert.nn.bert import Embeddings, SelfAttention
+from plainbert.nn.headed import Headed
 from plainbert.nn.linear import Linear
 from plainbert.nn.pretraining_heads import Predictions, WithPredictions
 from plainbert.train.optim import Optimizer
@@ -37,14 +38,14 @@ class ModuleState(contextlib.AbstractContextManager["ModuleState"]):
     Plain means: no 16-bit copies, no gradients nor hooks that collect them, evaluation mode.
 
     Args:
-        model: anything with encoder layers; float32, on its device.
+        model: float32, on its device.
         dtype: of the copies; types of more than 16 bits mean no copies.
         ranks: how processes share the steps; its hooks on the model go too.
     """
 
     def __init__(
         self,
-        model: nn.Module,
+        model: Headed,
         dtype: torch.dtype = torch.float32,
         ranks: ParallelStrategy = ALONE,
     ) -> None:

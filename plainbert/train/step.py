@@ -12,12 +12,10 @@ import torch
 from torch import Tensor
 
 from plainbert.errors import PlainBertError
-from plainbert.nn.headed import Headed
 from plainbert.train.memory import keep_freed
 from plainbert.train.module_state import ModuleState
 from plainbert.train.objective import Labels, Objective, divided
 from plainbert.train.optim import Optimizer
-from plainbert.train.parallel.strategy import ALONE, ParallelStrategy
 
 PATIENCE = 10  # steps in a row without finite gradients, after which a run is given up
 
@@ -89,34 +87,32 @@ class Stepper:
     """Applies optimizer steps to a model and counts the ones that failed.
 
     Args:
-        model: in training mode, on its device.
+        modules: the model, in training mode, what training keeps on it, and how processes share
+            the step.
         optimizer: of the model's parameters.
-        modules: what training keeps on the model's modules.
         scaler: of the loss.
         max_grad_norm: 0 does not clip.
         seed: of dropout.
-        ranks: how processes share the step.
         objective: what is minimised.
     """
 
     def __init__(
         self,
-        model: Headed,
-        optimizer: Optimizer,
         modules: ModuleState,
+        optimizer: Optimizer,
         scaler: Scaler,
         max_grad_norm: float = 1.0,
         seed: int = 0,
-        ranks: ParallelStrategy = ALONE,
         objective: Objective | None = None,
     ) -> None:
-        self.model, self.optimizer, self.modules, self.scaler = model, optimizer, modules, scaler
-        self.max_grad_norm, self.seed, self.ranks = max_grad_norm, seed, ranks
+        self.modules, self.model, self.ranks = modules, modules.model, modules.ranks
+        self.optimizer, self.scaler = optimizer, scaler
+        self.max_grad_norm, self.seed = max_grad_norm, seed
         self.objective = objective or Labels()
         self.failed = 0  # steps in a row
-        if next(model.parameters()).device.type == "cpu":
+        if next(self.model.parameters()).device.type == "cpu":
             keep_freed()
-            if ranks.size == 1:  # several ranks add dense gradients up
+            if self.ranks.size == 1:  # several ranks add dense gradients up
                 modules.gather_word_gradients(optimizer)
 
     def step(self, number: int, batches: Sequence[Any], lr: float, idle: int = 0) -> StepResult:

@@ -16,24 +16,19 @@ the same paths, --ckpt_dir too. Text is masked on the way with --raw.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from typing import Any
 
 from plainbert.cli.run import run
-from plainbert.recipes.shared import pretraining_flags
+from plainbert.recipes import run_pretraining
 
 
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    return pretraining_flags.parse(__doc__, argv)
+def parse_args(argv: Sequence[str] | None = None) -> run_pretraining.Settings:
+    return run_pretraining.parse_args(argv, __doc__)
 
 
 def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
-    args = parse_args(argv)
-
-    from plainbert.recipes.shared import pretraining
-
-    return pretraining.main(args, __file__, argv)
+    return run_pretraining.main(argv, __doc__)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,10 @@
 from __future__ import annotations
 
-import importlib.util
 import json
 import shlex
 import shutil
 import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -15,19 +13,11 @@ from plainbert.distributed import launch
 from plainbert.distributed.failure import DistributedError
 from plainbert.distributed.spawn import spawn, visible
 from plainbert.errors import UsageError
+from plainbert.recipes import launch as launch_recipe
 from tests.distributed.test_group import PROGRAMS
-from tests.helpers.processes import HERE, LAUNCH, Command, environment
+from tests.helpers.processes import LAUNCH, Command, environment
 
 SCRIPT = ["train.py", "--data", "a b"]
-
-
-def load() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("launch_script", HERE / "scripts" / "launch.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def plan(**options: Any) -> launch.Plan:
@@ -116,22 +106,22 @@ def test_one_host_of_the_list() -> None:
 )
 def test_flags_that_are_wrong(line: str, words: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
-        load().parse_args(line.split())
+        launch_recipe.parse_args(line.split())
 
     assert caught.value.code == 2
     assert words in capsys.readouterr().err
 
 
 def test_flags_after_the_script_are_its_own() -> None:
-    args = load().parse_args(["--ranks", "2", "train.py", "--ranks", "7", "--dry_run"])
+    args = launch_recipe.parse_args(["--ranks", "2", "train.py", "--ranks", "7", "--dry_run"])
 
     assert args.ranks == 2
-    assert args.command == ["train.py", "--ranks", "7", "--dry_run"]
+    assert args.command == ("train.py", "--ranks", "7", "--dry_run")
     assert not args.dry_run
 
 
 def test_dry_run_prints_and_runs_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    assert load().main(["--ranks", "2", "--dry_run", "none.py", "--name", "a b"]) == 0
+    assert launch_recipe.main(["--ranks", "2", "--dry_run", "none.py", "--name", "a b"]) == 0
 
     printed = shlex.split(capsys.readouterr().out)
     assert printed[-3:] == ["none.py", "--name", "a b"]

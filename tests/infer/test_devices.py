@@ -7,6 +7,7 @@ import torch
 
 from plainbert.errors import DeviceError, UnknownNameError
 from plainbert.infer import devices
+from plainbert.infer.precision import choose_precision
 
 CPU = torch.device("cpu")
 PROBES = ("_is_avx512_bf16_supported", "_is_amx_tile_supported", "_is_vnni_supported")
@@ -61,9 +62,9 @@ def test_auto_asks_the_processor(
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: features, raising=False)
 
-    assert devices.pick_dtype("auto", CPU) is dtype
-    assert devices.pick_dtype("float32", CPU) is torch.float32
-    assert devices.pick_dtype("float16", CPU) is torch.float16
+    assert choose_precision("auto", CPU).dtype is dtype
+    assert choose_precision("float32", CPU).dtype is torch.float32
+    assert choose_precision("float16", CPU).dtype is torch.float16
 
 
 @pytest.mark.parametrize("answer", [True, False])
@@ -120,7 +121,7 @@ def test_small_products_as_the_system_says() -> None:
 
 def test_unknown_dtype() -> None:
     with pytest.raises(UnknownNameError, match="no dtype is named 'float8'"):
-        devices.pick_dtype("float8", CPU)
+        choose_precision("float8", CPU)
 
 
 def test_describe() -> None:

@@ -11,7 +11,8 @@ from torch.nn import functional as F
 
 from plainbert.config import BertConfig
 from plainbert.infer import kernels
-from plainbert.infer.prepare import prepare, prepared
+from plainbert.infer.precision import Precision
+from plainbert.infer.prepare import precision_of, prepare
 from plainbert.nn.bert import Bert
 from plainbert.nn.layout import Packed
 from plainbert.nn.models import MODELS
@@ -55,13 +56,13 @@ def test_equals_the_plain_model(bert: Bert, config: BertConfig, packs: bool) -> 
 
 def test_float64_equals_to_the_last_digits(bert: Bert, config: BertConfig) -> None:
     bert.double()
-    ready = prepare(bert, torch.float64)
+    ready = prepare(bert, Precision(torch.float64))
     for got, right in zip(outputs(ready, config), outputs(bert, config), strict=True):
         torch.testing.assert_close(got, right, rtol=0, atol=1e-12)
 
 
 def test_bfloat16_points_the_same_way(bert: Bert, config: BertConfig, packs: bool) -> None:
-    ready = prepare(bert, torch.bfloat16)
+    ready = prepare(bert, Precision(torch.bfloat16))
     for got, right in zip(outputs(ready, config), outputs(bert, config), strict=True):
         # Random weights of this size amplify rounding more than a trained model's.
         assert F.cosine_similarity(got.float(), right, dim=-1).min() > 0.998
@@ -70,11 +71,11 @@ def test_bfloat16_points_the_same_way(bert: Bert, config: BertConfig, packs: boo
 def test_the_original_is_untouched_and_shared(bert: Bert) -> None:
     bert.train()
     before = copy.deepcopy(bert.state_dict())
-    ready = prepare(bert, torch.bfloat16)
+    ready = prepare(bert, Precision(torch.bfloat16))
     assert bert.training
     assert not ready.training
-    assert prepared(ready)
-    assert not prepared(bert)
+    assert precision_of(ready) == Precision(torch.bfloat16)
+    assert precision_of(bert) is None
     after = bert.state_dict()
     assert list(before) == list(after)
     assert all(torch.equal(before[name], after[name]) for name in before)
@@ -90,7 +91,7 @@ def test_every_head(head: str, config: BertConfig) -> None:
     layout = Packed(LENGTHS)
     with torch.inference_mode():
         got, right = prepare(model)(ids, types, layout), model(ids, types, layout)
-        low = prepare(model, torch.bfloat16)(ids, types, layout)
+        low = prepare(model, Precision(torch.bfloat16))(ids, types, layout)
     parts = [output if isinstance(output, tuple) else (output,) for output in (got, right, low)]
     for got_part, right_part, low_part in zip(*parts, strict=True):
         atol = rounding(terms_of(config), right_part)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import runpy
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,6 +14,7 @@ import pytest
 import torch
 
 from plainbert import checkpoint
+from plainbert.recipes import compare_checkpoints
 from tests.helpers import folders
 
 HERE = Path(__file__).resolve().parent.parent.parent
@@ -23,9 +23,8 @@ Main = Callable[[list[str]], dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
-def main() -> Main:
-    found: Main = runpy.run_path(str(SCRIPT))["main"]
-    return found
+def main() -> Callable[[list[str]], dict[str, Any]]:
+    return compare_checkpoints.main
 
 
 @pytest.fixture(scope="module")

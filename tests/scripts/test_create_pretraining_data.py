@@ -7,7 +7,6 @@ import json
 import logging
 import lzma
 import os
-import runpy
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,6 +17,7 @@ import numpy as np
 import pytest
 
 from plainbert.errors import CheckpointError, DataError, UsageError
+from plainbert.recipes import create_pretraining_data
 from plainbert.tasks.pretraining.shards import Shards
 from plainbert.text.reader import read_tokenizer
 from tests.helpers import texts
@@ -30,9 +30,8 @@ Main = Callable[[list[str]], dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
-def main() -> Main:
-    found: Main = runpy.run_path(str(SCRIPT))["main"]
-    return found
+def main() -> Callable[[list[str]], dict[str, Any]]:
+    return create_pretraining_data.main
 
 
 @pytest.fixture

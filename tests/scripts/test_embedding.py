@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import runpy
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 
 import plainbert
 from plainbert import checkpoint
+from plainbert.recipes import embedding
 from tests.helpers import folders
 
 SCRIPT = Path(__file__).resolve().parent.parent.parent / "scripts" / "bert" / "embedding.py"
@@ -23,8 +23,7 @@ TEXTS = ["the cat", "a cab ||| the cat", "cat b a"]
 
 @pytest.fixture(scope="module")
 def main() -> Callable[[list[str]], dict[str, Any]]:
-    found: Callable[[list[str]], dict[str, Any]] = runpy.run_path(str(SCRIPT))["main"]
-    return found
+    return embedding.main
 
 
 @pytest.fixture(scope="module")

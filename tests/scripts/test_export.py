@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import runpy
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,16 +15,12 @@ from plainbert import checkpoint
 from plainbert.cli.run import run
 from plainbert.errors import UsageError
 from plainbert.export.manifest import Manifest
+from plainbert.recipes import export as script
+from plainbert.recipes import finetune_classifier, finetune_ner, predict_squad
 from tests.helpers import folders
 
 HERE = Path(__file__).resolve().parents[2]
-script = SimpleNamespace(**runpy.run_path(str(HERE / "scripts" / "export" / "export.py")))
 WORDS = ("cat", "the", "a", "b", "c", "aba")
-
-
-def of(name: str) -> Any:
-    """A fine-tune script."""
-    return SimpleNamespace(**runpy.run_path(str(HERE / "scripts" / "bert" / f"{name}.py")))
 
 
 def model(tmp_path: Path, head: str, **about: Any) -> str:
@@ -56,7 +50,7 @@ def test_exported_and_evaluated_rows(tmp_path: Path) -> None:
     assert Manifest.read(out).max_length == 12
 
     scores = script.main(["--evaluate", str(out), "--dev_file", str(data)])
-    wanted = of("finetune_classifier").main(
+    wanted = finetune_classifier.main(
         ["--model_dir", folder, "--only_inference", "--dev_file", str(data), "--output_dir",
          str(tmp_path / "run"), "--dtype", "float32"]
     )  # fmt: skip
@@ -73,7 +67,7 @@ def test_evaluated_sentences(tmp_path: Path) -> None:
     data.write_text("\n".join(lines).replace("b O", f"b {list(tags)[1]}"))
     export(folder, tmp_path / "out")
     scores = script.main(["--evaluate", str(tmp_path / "out"), "--dev_file", str(data)])
-    wanted = of("finetune_ner").main(
+    wanted = finetune_ner.main(
         ["--model_dir", folder, "--only_inference", "--dev-path", str(data), "--output_dir",
          str(tmp_path / "run"), "--dtype", "float32"]
     )  # fmt: skip
@@ -103,7 +97,7 @@ def test_evaluated_questions(tmp_path: Path) -> None:
     folder = model(tmp_path, "question_answering", **about)
     export(folder, tmp_path / "out")
     scores = script.main(["--evaluate", str(tmp_path / "out"), "--dev_file", str(data)])
-    wanted = of("predict_squad").main(["--model_dir", folder, "--file", str(data)])
+    wanted = predict_squad.main(["--model_dir", folder, "--file", str(data)])
     assert scores["dev"] == pytest.approx(wanted["scores"])
 
 
@@ -112,7 +106,7 @@ def test_at_the_end_of_training(tmp_path: Path) -> None:
     data.write_text("text\tlabel\n" + "the cat\tyes\nb a\tno\n" * 4)
     torch.manual_seed(1)
     body = checkpoint.write(tmp_path / "body", folders.tiny("embedding"), folders.tokenizer())
-    of("finetune_classifier").main(
+    finetune_classifier.main(
         [
             "--model_dir",
             str(body),
@@ -145,12 +139,12 @@ def test_a_runtime_that_is_missing_is_found_out_before_training(
     words = ["--model_dir", str(body), "--train_file", str(data), "--output_dir",
              str(tmp_path / "run"), "--export", "mxnet"]  # fmt: skip
     with pytest.raises(UsageError, match="mxnet runs in a Python of its own.*no nowhere"):
-        of("finetune_classifier").main(words)
+        finetune_classifier.main(words)
     assert not (tmp_path / "run").exists()
 
     monkeypatch.setenv("PLAINBERT_MXNET", sys.executable)
     with pytest.raises(UsageError, match="lacks what mxnet needs"):
-        of("finetune_classifier").main(words)
+        finetune_classifier.main(words)
 
 
 def test_random_weights(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -199,9 +193,9 @@ def test_mistakes(
 def test_a_kill_in_the_middle_leaves_no_folder(tmp_path: Path) -> None:
     folder, out = model(tmp_path, "classification"), tmp_path / "out"
     code = (
-        "import os, runpy; from plainbert.export import bundle; "
+        "import os; from plainbert.export import bundle; from plainbert.recipes import export; "
         "bundle.check = lambda *_: os.kill(os.getpid(), 9); "
-        f"runpy.run_path({str(HERE / 'scripts/export/export.py')!r})['main'](['--model_dir', "
+        "export.main(['--model_dir', "
         f"{folder!r}, '--format', 'torch', '--output_dir', {str(out)!r}])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)

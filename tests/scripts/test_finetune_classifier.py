@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -18,23 +16,12 @@ from safetensors.torch import load_file
 
 from plainbert import checkpoint, model_zoo
 from plainbert.cli.run import run
+from plainbert.recipes import finetune_classifier as script
 from tests.helpers import folders
 
 HERE = Path(__file__).resolve().parents[2]
 SCRIPT = HERE / "scripts/bert/finetune_classifier.py"
 SMS = HERE / "data/sms_spam"
-
-
-def load_script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("finetune_classifier", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-script = load_script()
 
 
 def shell(*words: str, **kwargs: object) -> subprocess.CompletedProcess[str]:

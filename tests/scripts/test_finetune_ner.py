@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 import os
 import random
-import runpy
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,6 +17,7 @@ from safetensors.torch import load_file
 
 from plainbert import checkpoint, model_zoo
 from plainbert.cli.run import run
+from plainbert.recipes import finetune_ner as script
 from plainbert.tasks.ner import conll
 from plainbert.tasks.ner.tags import convert
 from tests.helpers import folders
@@ -26,7 +25,6 @@ from tests.helpers import folders
 HERE = Path(__file__).resolve().parents[2]
 NER = HERE / "tests" / "fixtures" / "ner"
 SCRIPT = HERE / "scripts" / "bert" / "finetune_ner.py"
-script = SimpleNamespace(**runpy.run_path(str(SCRIPT)))
 
 
 @pytest.fixture(scope="module")

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shutil
 import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -16,6 +14,8 @@ from safetensors.torch import load_file
 
 from plainbert import checkpoint
 from plainbert.cli.run import run
+from plainbert.recipes import finetune_squad as script
+from plainbert.recipes import predict_squad
 from plainbert.tasks.squad import scores as metrics
 from plainbert.tasks.squad.files import read
 from tests.helpers import folders, questions
@@ -24,18 +24,6 @@ from tests.helpers.processes import Command, environment
 HERE = Path(__file__).resolve().parents[2]
 SCRIPT = HERE / "scripts/bert/finetune_squad.py"
 FIXTURES = HERE / "tests/fixtures"
-
-
-def load_script(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, SCRIPT.with_name(f"{name}.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-script = load_script("finetune_squad")
 
 
 @pytest.fixture(scope="module")
@@ -129,8 +117,7 @@ def test_version_2_with_its_threshold(tiny: Path, tmp_path: Path) -> None:
     threshold = scores["best_f1_thresh"]
     assert read_json(output / "best/plainbert.json")["null_score_diff_threshold"] == threshold
 
-    predict = load_script("predict_squad")
-    again = predict.main(
+    again = predict_squad.main(
         [
             "--model_dir",
             str(output / "best"),

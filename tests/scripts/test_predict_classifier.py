@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import runpy
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 import torch
 
 from plainbert import checkpoint
+from plainbert.recipes import predict_classifier
 from tests.helpers import folders
 
 SCRIPTS = Path(__file__).resolve().parent.parent.parent / "scripts" / "bert"
@@ -23,9 +23,7 @@ ROWS = [("the cat", "a"), ("cat", "b c the the cat"), ("a b c", "a b"), ("the", 
 
 @pytest.fixture(scope="module")
 def main() -> Callable[[list[str]], dict[str, Any]]:
-    found: Callable[[list[str]], dict[str, Any]]
-    found = runpy.run_path(str(SCRIPTS / "predict_classifier.py"))["main"]
-    return found
+    return predict_classifier.main
 
 
 @pytest.fixture(scope="module")

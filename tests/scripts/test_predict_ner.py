@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import runpy
 import shutil
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from plainbert import checkpoint
 from plainbert.cli.run import run
 from plainbert.config import BertConfig
 from plainbert.model import load
+from plainbert.recipes import predict_ner
 from plainbert.tasks.ner import conll
 from plainbert.tasks.ner.tags import convert
 from tests.helpers import folders
@@ -34,8 +34,7 @@ TEXTS = ["The cat, ab!", "", "a cat and the cat b", "cat"]
 
 @pytest.fixture(scope="module")
 def main() -> Callable[[list[str]], dict[str, Any]]:
-    found: Callable[[list[str]], dict[str, Any]] = runpy.run_path(str(SCRIPT))["main"]
-    return found
+    return predict_ner.main
 
 
 @pytest.fixture(scope="module")

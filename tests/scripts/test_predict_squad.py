@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import runpy
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +16,7 @@ import torch
 import plainbert
 from plainbert import checkpoint
 from plainbert.errors import UsageError
+from plainbert.recipes import predict_squad
 from plainbert.tasks.squad import scores as metrics
 from plainbert.tasks.squad.files import read
 from tests.helpers import folders, questions
@@ -28,9 +28,8 @@ Main = Callable[[list[str]], dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
-def main() -> Main:
-    found: Main = runpy.run_path(str(SCRIPT))["main"]
-    return found
+def main() -> Callable[[list[str]], dict[str, Any]]:
+    return predict_squad.main
 
 
 @pytest.fixture(scope="module")

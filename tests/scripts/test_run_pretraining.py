@@ -6,7 +6,6 @@ import itertools
 import json
 import logging
 import re
-import runpy
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -23,23 +22,25 @@ from plainbert import checkpoint, model_zoo
 from plainbert.batching.batch import inference_batches
 from plainbert.errors import CheckpointError, DataError, FormatError, PlainBertError, UsageError
 from plainbert.model_zoo.convert import convert, open_any
+from plainbert.recipes import (
+    create_pretraining_data,
+    embedding,
+    finetune_classifier,
+    run_pretraining,
+)
 from plainbert.tasks.pretraining.features import Instances
 from plainbert.tasks.pretraining.raw_text import RawText
 from plainbert.tasks.pretraining.shards import Shards
 from plainbert.text.reader import read_tokenizer
 from tests.helpers import folders
 from tests.helpers.processes import HERE, Command, environment
+from tests.helpers.scripts import load
 
 SAMPLE = HERE / "data" / "pretrain" / "en_novels_sample.txt"
 Main = Callable[[list[str]], dict[str, Any]]
 
 
-def load(name: str) -> Main:
-    found: Main = runpy.run_path(str(HERE / "scripts" / "bert" / f"{name}.py"))["main"]
-    return found
-
-
-main = load("run_pretraining")
+main: Main = run_pretraining.main
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -48,7 +49,7 @@ def quick() -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("plainbert.recipes.shared.pretraining.matrix_rate", lambda *_: 1e12)
+        patch.setattr("plainbert.tasks.pretraining.evaluate.matrix_rate", lambda *_: 1e12)
         yield
     torch.set_num_threads(before)
 
@@ -66,7 +67,7 @@ def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def shards(text: Path) -> Path:
     """Four shards with a vocabulary of their own."""
-    create = load("create_pretraining_data")
+    create = create_pretraining_data.main
     create(
         [
             "--input_file",
@@ -180,8 +181,8 @@ def test_other_tools_open_the_result(
     with torch.no_grad():
         got = ours(batch.ids, batch.types, batch.layout)
         want = theirs(torch.tensor(row)[None].long(), token_type_ids=batch.types[None])
-    torch.testing.assert_close(got.words, want.prediction_logits[0], rtol=0, atol=1e-4)
-    torch.testing.assert_close(got.sentences, want.seq_relationship_logits, rtol=0, atol=1e-4)
+    torch.testing.assert_close(got.mlm, want.prediction_logits[0], rtol=0, atol=1e-4)
+    torch.testing.assert_close(got.nsp, want.seq_relationship_logits, rtol=0, atol=1e-4)
     tokenizer = transformers.AutoTokenizer.from_pretrained(last)
     sentence = SAMPLE.read_text("utf-8").splitlines()[7]
     assert tokenizer(sentence, add_special_tokens=False)["input_ids"] == read_tokenizer(last).ids(
@@ -189,13 +190,13 @@ def test_other_tools_open_the_result(
     )
 
     (tmp_path / "rows.tsv").write_text("text\tlabel\n" + "a b\tx\nc d\ty\n" * 8)
-    scores = load("finetune_classifier")([
+    scores = finetune_classifier.main([
         "--model_dir", str(last), "--train_file", str(tmp_path / "rows.tsv"), "--dev_file",
         str(tmp_path / "rows.tsv"), "--text_columns", "text", "--epochs", "1", "--dtype", "float32",
         "--output_dir", str(tmp_path / "run"), "--gpus", "",
     ])  # fmt: skip
     assert "accuracy" in scores["dev"]
-    found = load("embedding")(["--model_dir", str(last), "--sentences", "the abbey", "--gpus", ""])
+    found = embedding.main(["--model_dir", str(last), "--sentences", "the abbey", "--gpus", ""])
     [(words, vectors)] = found["words"]
     assert words == ["the", "abbey"]
     assert vectors[0].shape == (32,)
@@ -364,7 +365,7 @@ def test_a_second_phase_begins_where_the_first_ended(
     shards: Path, text: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "plainbert")
-    load("create_pretraining_data")(
+    create_pretraining_data.main(
         [
             "--input_file",
             str(text),
@@ -411,7 +412,9 @@ def test_speed_without_data_and_a_trace(shards: Path, tmp_path: Path) -> None:
 
 def test_the_old_name_is_the_same_script(shards: Path, tmp_path: Path) -> None:
     main(words_for(shards, tmp_path / "0", "--num_steps", "2"))
-    load("run_pretraining_hvd")(words_for(shards, tmp_path / "1", "--num_steps", "2"))
+    load(HERE / "scripts" / "bert" / "run_pretraining_hvd.py").main(
+        words_for(shards, tmp_path / "1", "--num_steps", "2")
+    )
     assert same(weights(tmp_path / "0"), weights(tmp_path / "1"))
 
 
@@ -543,13 +546,12 @@ def test_wrong_flags(words: list[str], said: str, capsys: pytest.CaptureFixture[
     [("device", "ddp"), ("horovod", "ddp"), ("nccl", "ddp"), ("dist_sync_device", "zero1")],
 )
 def test_gluonnlps_words_for_the_exchange_of_gradients(word: str, strategy: str) -> None:
-    script = runpy.run_path(str(HERE / "scripts" / "bert" / "run_pretraining.py"))
-    args = script["parse_args"](["--data", "a", "--comm_backend", word])
+    args = run_pretraining.parse_args(["--data", "a", "--comm_backend", word])
     assert args.dist_strategy == strategy
     assert f"--kvstore {word} is --dist_strategy {strategy} here" in " ".join(args.notes)
     named = ["--data", "a", "--kvstore", word, "--dist_strategy", "fsdp"]
     with pytest.raises(SystemExit):
-        script["parse_args"](named)
+        run_pretraining.parse_args(named)
 
 
 def test_two_processes_are_one_even_with_a_single_shard(shards: Path, tmp_path: Path) -> None:

@@ -28,8 +28,8 @@ GLOBAL = 12
 
 def stepper(model, ranks=ALONE, clip=0.1, dtype=torch.float64, name="sgd", objective=None):
     optimizer = Optimizer(name, model.named_parameters())
-    modules = ModuleState(model, dtype)
-    return Stepper(model, optimizer, modules, Scaler.of(dtype), clip, 3, ranks, objective)
+    modules = ModuleState(model, dtype, ranks)
+    return Stepper(modules, optimizer, Scaler.of(dtype), clip, 3, objective)
 
 
 def train(accumulate, ranks=ALONE, model=None, clip=0.1):

@@ -14,7 +14,6 @@ Only standard operators are used. The letters of the shape comments are explaine
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import logging
 import math
@@ -25,7 +24,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from plainbert import __version__
 from plainbert.errors import MissingDependencyError
@@ -33,6 +32,7 @@ from plainbert.export.names import INPUTS
 from plainbert.export.source import Source
 from plainbert.nn.bert import Bert, Output, SelfAttention
 from plainbert.nn.layout import Layout, Padded
+from plainbert.nn.leaves import with_leaves
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -113,13 +113,13 @@ def in_rows(source: Source) -> Source:
 
     It shares its weights with the original.
     """
-    shared: dict[int, Any] = {id(each): each for each in source.model.parameters()}
-    twin = copy.deepcopy(source.model, shared)
-    for part in twin.modules():
+
+    def replace(part: nn.Module) -> nn.Module | None:
         if isinstance(part, Bert):
-            part.__class__ = _Bert
-        elif isinstance(part, SelfAttention):
-            part.__class__ = _SelfAttention
+            return _BertInRows(part)
+        return _ThreeProducts(part) if isinstance(part, SelfAttention) else None
+
+    twin = with_leaves(source.model, replace)
     return dataclasses.replace(source, model=twin)
 
 
@@ -137,8 +137,13 @@ class _Rows(Padded):
         return hidden.unflatten(0, self.mask.shape)[:, 0]  # (B * L, D) -> (B, D)
 
 
-class _Bert(Bert):
+class _BertInRows(Bert):
     """The encoder over padded batches, computed in rows."""
+
+    def __init__(self, plain: Bert) -> None:
+        nn.Module.__init__(self)
+        self.config, self.embeddings = plain.config, plain.embeddings
+        self.encoder, self.pooler = plain.encoder, plain.pooler
 
     def forward(
         self,
@@ -167,12 +172,17 @@ class _Bert(Bert):
         return Output(hidden.unflatten(0, shape), pooled, layers)  # (B * L, D) -> (B, L, D)
 
 
-class _SelfAttention(SelfAttention):
+class _ThreeProducts(SelfAttention):
     """Self-attention with three products."""
+
+    def __init__(self, plain: SelfAttention) -> None:
+        nn.Module.__init__(self)
+        self.heads, self.dropout = plain.heads, 0.0
+        self.query, self.key, self.value = plain.query, plain.key, plain.value
 
     def forward(self, hidden: Tensor, layout: Layout) -> Tensor:
         maps = (self.query, self.key, self.value)
-        q, k, v = (each(hidden).unflatten(-1, self.heads) for each in maps)  # (B * L, N, H)
+        q, k, v = (part(hidden).unflatten(-1, self.heads) for part in maps)  # (B * L, N, H)
         return layout.attend(q, k, v).flatten(-2)
 
 

@@ -14,7 +14,6 @@ either kind that comes from someone you would not run a program of.
 
 from __future__ import annotations
 
-import copy
 import json
 import os
 import shutil
@@ -36,7 +35,8 @@ from plainbert.export.format import Format
 from plainbert.export.names import FORMATS, FormatInfo
 from plainbert.export.runner import Floats, Ids, Runner
 from plainbert.export.source import Source
-from plainbert.nn.bert import Attention, SelfAttention
+from plainbert.nn.bert import SelfAttention
+from plainbert.nn.leaves import with_leaves
 
 PORTABLE, COMPILED = "model.pt2", "compiled.pt2"
 
@@ -146,14 +146,11 @@ def joined(module: nn.Module) -> nn.Module:
 
     Other weights are shared with the original.
     """
-    shared: dict[int, Any] = {
-        id(each): nn.Parameter(each.detach(), requires_grad=False) for each in module.parameters()
-    }
-    ready = copy.deepcopy(module, memo=shared).eval()
-    for part in ready.modules():
-        if isinstance(part, Attention):
-            part.self = _JoinedAttention(part.self)
-    return ready
+
+    def replace(part: nn.Module) -> nn.Module | None:
+        return _JoinedAttention(part) if isinstance(part, SelfAttention) else None
+
+    return with_leaves(module, replace)
 
 
 def _find_compiler() -> None:

@@ -1,18 +1,18 @@
-"""What the fine-tune scripts share: one body around each script's own data and scores.
+"""What the fine-tune recipes share: one body around each recipe's own data and scores.
 
 ::
 
-    with session(args, __file__, argv) as run:
-        opened = run.open("classification", labels)
+    with session(settings, "finetune_ner") as session:
+        opened = session.open("token_classification", labels)
         features = ...
-        if run.trains:
-            model, chosen = run.train(opened, features, evaluation, about={"task": "MRPC"})
+        if session.trains:
+            model, folder = session.train(opened, features, evaluation, about={"task": "tagging"})
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
+import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,57 +23,70 @@ from plainbert.batching.features import Features
 from plainbert.distributed.group import Group
 from plainbert.infer.evaluation import Evaluation
 from plainbert.nn.headed import Headed
+from plainbert.recipes.shared.loop_settings import loop_settings
 from plainbert.recipes.shared.models import name_of, open_model
-from plainbert.recipes.shared.ranks import join, restarted
-from plainbert.recipes.shared.settings import settings_of
+from plainbert.recipes.shared.ranks import is_restarted, join
+from plainbert.recipes.shared.results import Trained
 from plainbert.recipes.shared.start import Run, start
+from plainbert.recipes.shared.training_settings import FineTuningFlags
 from plainbert.train.loop import fit
 from plainbert.train.parallel.choose import choose_strategy
 from plainbert.train.parallel.strategy import ParallelStrategy
 
 
 class Session:
-    """One run of a fine-tune script, as one of its ranks sees it.
+    """One run of a fine-tune recipe, as one of its ranks sees it.
 
     Args:
-        args: parsed flags.
+        settings: of the recipe.
         ready: device, number format, folder, log.
         group: the ranks.
 
     Attributes:
         trains: whether there is training to do.
         folder: the run folder.
-        first: whether this rank speaks and writes.
+        first: whether this rank writes.
         ranks: how the ranks share training steps.
         sharing: how they share the rows of a set to score, with a model that each holds whole.
     """
 
-    def __init__(self, args: argparse.Namespace, ready: Run, group: Group) -> None:
+    def __init__(self, settings: FineTuningFlags, ready: Run, group: Group) -> None:
         assert ready.folder is not None
-        self.args, self.ready, self.group, self.folder = args, ready, group, ready.folder
-        self.trains = not args.only_inference
+        self.settings, self.ready, self.group = settings, ready, group
+        self.folder: Path = ready.folder
+        self.trains = not settings.only_inference
         self.first = group.rank == 0
         self.ranks: ParallelStrategy = choose_strategy(
-            args.dist_strategy, group, args.grad_compression
+            settings.dist_strategy, group, settings.grad_compression
         )
         self.sharing: ParallelStrategy = choose_strategy("ddp", group)
 
-    def open(self, head: str, labels: Sequence[str] | None = None) -> model_zoo.LoadedModel:
+    def open(
+        self,
+        head: str,
+        labels: Sequence[str] | None = None,
+        untrained: Path | None = None,
+    ) -> model_zoo.LoadedModel:
         """The model that the flags name, on its device; fresh head weights where it may lack them.
 
         Args:
             head: a name of :data:`plainbert.nn.names.HEADS`.
             labels: of the classes.
+            untrained: folder of a model with random weights, in place of what the flags name.
         """
-        opened = open_model(self.args, head, labels, trained=not self.trains)
+        if untrained is not None:
+            self.settings = dataclasses.replace(
+                self.settings, model_dir=str(untrained), do_lower_case=None
+            )
+        opened = open_model(self.settings, head, labels, trained=not self.trains)
         opened.headed.to(self.ready.device)
         return opened
 
     def max_len(self, model: Headed) -> int:
         """Tokens of an input at most: what was typed, else the default, if the model has them."""
         most = model.config.max_position_embeddings
-        given: int = self.args.max_len
-        return given if "max_len" in self.args.given else min(given, most)
+        length = self.settings.max_len
+        return length if "max_len" in self.settings.typed else min(length, most)
 
     def train(
         self,
@@ -91,7 +104,7 @@ class Session:
             features: the training set, labelled.
             evaluation: scores that choose; without it the last model counts.
             about: for ``plainbert.json``; the model's name is added.
-            labels: as for :meth:`open`.
+            labels: of the classes, for the model that is opened at the end.
 
         Returns:
             the model, on its device, and its folder.
@@ -100,11 +113,11 @@ class Session:
             opened.headed,
             opened.tokenizer,
             Examples(features),
-            settings_of(self.args, self.ready.dtype),
+            loop_settings(self.settings, self.ready.dtype),
             evaluation=evaluation,
             folder=self.folder,
-            resume=self.args.resume,
-            about={**about, "base": name_of(self.args)},
+            resume=self.settings.resume,
+            about={**about, "base": name_of(self.settings)},
             ranks=self.ranks,
         )
         chosen = self.folder / ("best" if result.best is not None else "last")
@@ -114,33 +127,38 @@ class Session:
         again = model_zoo.open_folder(chosen, opened.headed.head, labels)
         return again.headed.to(self.ready.device), chosen
 
-    def next(self, chosen: Path, script: str, words: str) -> None:
-        """Export the model, if it is asked for; print where it is and the command that uses it."""
-        if self.args.export is not None:
+    def results(self, scores: dict[str, dict[str, float]], model: Path | None) -> Trained:
+        """What the recipe returns; the model is exported, if it is asked for.
+
+        Args:
+            scores: split to metric to score.
+            model: folder of the best model; None where nothing was trained.
+        """
+        export = None
+        if model is not None and self.settings.export is not None and self.first:
             from plainbert.recipes.shared.exporting import export_trained
 
-            place = self.folder / f"export-{self.args.export}"
-            export_trained(chosen, self.args.export, place)
-            print(f"export: {place}")
-        print(f"model: {chosen}")
-        print(f"next: python scripts/bert/{script} --model_dir {chosen} {words}")
+            export = self.folder / f"export-{self.settings.export}"
+            export_trained(model, self.settings.export, export)
+        return Trained(scores, model, export, self.group.rank)
 
 
 @contextlib.contextmanager
-def session(args: argparse.Namespace, script: str, argv: Sequence[str] | None) -> Iterator[Session]:
+def session(settings: FineTuningFlags, recipe: str) -> Iterator[Session]:
     """Join the ranks, prepare log and folder; what the block does ends with the ranks' good-bye.
 
     Args:
-        args: parsed; among them those of :func:`plainbert.recipes.shared.flags.add_training`.
-        script: path of the script.
-        argv: its words; ``sys.argv[1:]`` when None.
+        settings: of the recipe.
+        recipe: its name.
     """
-    with join(args, script, argv) as group:
-        restarted(args, group)
-        if args.export is not None:  # found out now, not after hours of training
+    with join(settings) as group:
+        assert settings.output_dir is not None
+        if is_restarted(group, settings.output_dir):
+            settings = dataclasses.replace(settings, resume=True, overwrite=False)
+        if settings.export is not None:  # now, not after hours of training
             from plainbert.export.formats import with_defaults
 
-            with_defaults(args.export).require()
-        trains = not args.only_inference
-        with start(args, new_run=trains, group=group, script=script) as ready:
-            yield Session(args, ready, group)
+            with_defaults(settings.export).require()
+        trains = not settings.only_inference
+        with start(settings, new_run=trains, group=group, recipe=recipe) as ready:
+            yield Session(settings, ready, group)

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 
 from plainbert.cli import values
 from plainbert.cli.parser import Flag
-from plainbert.tasks.classification import names as task_names
 
 
 def _optimizers() -> Iterable[str]:
@@ -65,7 +64,6 @@ _MODEL = (
 )  # fmt: skip
 
 _DATA = (
-    Flag("task_name", str, f"What to learn: {task_names.HELP}.", group="data", metavar="NAME"),
     Flag("data_dir", str, "Folder that holds the task's files; else $GLUE_DIR/TASK, then "
          "./glue_data/TASK.", group="data", metavar="DIR"),
     Flag("train_file", str, "Training rows: .tsv, .csv or .jsonl, with a header.", group="data",
@@ -81,10 +79,6 @@ _DATA = (
          metavar="TEXT"),
     Flag("text_columns", values.names, "Columns that hold the text (two for a pair), by name or "
          "number from 0, between commas.", group="data", metavar="A[,B]"),
-    Flag("label_column", str, "Column that holds the label, by name or number from 0.",
-         group="data", metavar="NAME"),
-    Flag("regression", None, "The labels of the files are quantities, not classes.",
-         group="data"),
     Flag("max_train_samples", values.positive_int, "Use only the first N training examples.",
          group="data", metavar="N"),
     Flag("max_eval_samples", values.positive_int, "Evaluate only the first N examples of a split.",
@@ -173,24 +167,11 @@ _OUTPUT = (
 )  # fmt: skip
 
 _VECTORS = (
-    Flag("oov_way", values.one_of("way", lambda: ("avg", "sum", "last")), "How the vectors of a "
-         "word's pieces become one: avg, sum or last.", group="vectors", metavar="WAY"),
     Flag("pooling_strategy", values.one_of("pooling", _poolings), "How token vectors become one "
          "sentence vector; the folder's own when not given.", group="vectors", metavar="NAME"),
-    Flag("pooling_layer", values.whole_numbers, "Layers to pool, -1 the last; several are joined "
-         "end to end.", group="vectors", metavar="N", nargs="+"),
-    Flag("mask_cls_sep", None, "Leave [CLS] and [SEP] out, of attention and of pooling.",
-         group="vectors"),
 )  # fmt: skip
 
-_PRETRAINING = (
-    Flag("short_seq_prob", values.probability, "Chance of a document to be cut into shorter "
-         "inputs, of a length drawn for it.", group="masking", metavar="X"),
-    Flag("masked_lm_prob", values.probability, "Share of the tokens of an input to predict.",
-         group="masking", metavar="X"),
-    Flag("max_predictions_per_seq", values.positive_int, "Tokens of one input to predict at most.",
-         group="masking", metavar="TOKENS"),
-    Flag("whole_word_mask", None, "Mask all sub-words of a word together.", group="masking"),
+_VOCABULARY = (
     Flag("cased", None, "Keep capitals and accents; for --sentencepiece, where nothing else says "
          "it.", group="model"),
     Flag("sp_nbest", values.any_int, "Draw the segmentation of each word: from the N best, from "
@@ -247,6 +228,6 @@ _DISTRIBUTED = (
 )  # fmt: skip
 
 _GROUPS = (
-    _MODEL, _DATA, _TRAINING, _OUTPUT, _VECTORS, _PRETRAINING, _DEVICE, _DISTRIBUTED,
+    _MODEL, _DATA, _TRAINING, _OUTPUT, _VECTORS, _VOCABULARY, _DEVICE, _DISTRIBUTED,
 )  # fmt: skip
 SHARED: dict[str, Flag] = {flag.name: flag for group in _GROUPS for flag in group}

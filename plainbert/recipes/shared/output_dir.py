@@ -6,7 +6,6 @@ Nothing is touched before everything is checked, only one run at a time writes, 
 
 from __future__ import annotations
 
-import argparse
 import glob
 import json
 import logging
@@ -19,6 +18,7 @@ from plainbert.cli import run
 from plainbert.errors import FormatError, UsageError
 from plainbert.infer.evaluation import RESULTS_FILE
 from plainbert.recipes.shared.lock import LOCK_FILE, Lock
+from plainbert.recipes.shared.settings import FolderFlags, RunFlags
 from plainbert.train import background, earlier, run_folder
 from plainbert.train.run_folder import ARGS_FILE
 
@@ -26,7 +26,6 @@ log = logging.getLogger(__name__)
 
 # Flags that a resumed run may have otherwise.
 _FREE = {"resume", "overwrite", "verbose", "start_step"}
-_NO_FLAGS = {"given", "notes"}  # what a parsed command line has beside its flags
 _OUTPUTS = {"output_dir", "save_checkpoint_prefix"}
 
 
@@ -65,19 +64,18 @@ class Claim:
         self._lock.release()
 
 
-def claim(folder: Path, args: argparse.Namespace, script: str | None) -> Claim:
+def claim(folder: Path, settings: FolderFlags, recipe: str | None) -> Claim:
     """Make the folder of a run that trains, or decide what happens to the run that is in it.
 
     Args:
         folder: of ``--output_dir``.
-        args: parsed flags; ``resume`` and ``overwrite`` count as not given where a script lacks
-            them.
-        script: path of the script; None where there is none.
+        settings: of the recipe; only those that are ``RunFlags`` can go on with a run.
+        recipe: its name; ``--overwrite`` and ``--resume`` spare the runs of others.
 
     Raises:
         UsageError: the folder is in use, or holds what the flags do not go with; it is as it was.
     """
-    resume, overwrite = (getattr(args, name, False) for name in ("resume", "overwrite"))
+    resume, overwrite = isinstance(settings, RunFlags) and settings.resume, settings.overwrite
     _check_folder(folder)
     if resume and not folder.exists():
         raise _no_run(folder)
@@ -89,11 +87,11 @@ def claim(folder: Path, args: argparse.Namespace, script: str | None) -> Claim:
         else:
             _put_back(folder)
         if resume:
-            _check_resumed(folder, script)
+            _check_resumed(folder, recipe)
         elif overwrite:
-            _check_overwritten(folder, args, script)
+            _check_overwritten(folder, settings, recipe)
         else:
-            _check_new(folder, args)
+            _check_new(folder, settings)
         if overwrite and (folder / ARGS_FILE).exists():
             earlier.remove(folder)
             earlier.set_aside(folder)
@@ -128,10 +126,10 @@ def beside(folder: Path) -> None:
         lock.release()
 
 
-def differences(folder: Path, args: argparse.Namespace) -> list[str]:
+def differences(folder: Path, settings: FolderFlags) -> list[str]:
     """Flags whose values are not those that the run in a folder was started with."""
     before = (_args_of(folder) or {}).get("flags", {})
-    now = json.loads(json.dumps(vars(args)))  # tuples become lists, as in the file
+    now = json.loads(json.dumps(settings.values()))  # tuples become lists, as in the file
     return [
         f"--{name} was {before[name]}, is {now[name]}"
         for name in sorted(before.keys() & now.keys() - _FREE)
@@ -139,8 +137,8 @@ def differences(folder: Path, args: argparse.Namespace) -> list[str]:
     ]
 
 
-def kind_of(script: str) -> str:
-    """The name of a script in ``args.json``; run_pretraining.py has two, for the same runs."""
+def recipe_of(script: str) -> str:
+    """The recipe behind a script's path; run_pretraining.py has two names, for the same runs."""
     return Path(script).stem.removesuffix("_hvd")
 
 
@@ -170,12 +168,12 @@ def _put_back(folder: Path) -> None:
     )
 
 
-def _check_new(folder: Path, args: argparse.Namespace) -> None:
+def _check_new(folder: Path, settings: FolderFlags) -> None:
     """Refuse to begin a run where there is one, or what a run would replace."""
     if (folder / ARGS_FILE).exists():
         if _args_of(folder) is None:
             raise _not_ours(folder)
-        go_on = "--resume to go on with it, " if hasattr(args, "resume") else ""
+        go_on = "--resume to go on with it, " if isinstance(settings, RunFlags) else ""
         raise UsageError(
             f"--output_dir {folder} holds a run. Add {go_on}--overwrite to start anew there, or "
             "name another folder."
@@ -186,21 +184,21 @@ def _check_new(folder: Path, args: argparse.Namespace) -> None:
     )
 
 
-def _check_resumed(folder: Path, script: str | None) -> None:
+def _check_resumed(folder: Path, recipe: str | None) -> None:
     """Refuse to go on with no run, or with that of another script."""
     if not (folder / ARGS_FILE).exists():
         raise _no_run(folder)
     values = _args_of(folder)
     if values is None:
         raise _not_ours(folder)
-    if script is not None and values.get("script", kind_of(script)) != kind_of(script):
+    if recipe is not None and values.get("script", recipe) != recipe:
         raise UsageError(
             f"--resume: {folder} holds a run of {values['script']}.py, and this is "
-            f"{kind_of(script)}.py. Name the folder of one of its own runs with --output_dir."
+            f"{recipe}.py. Name the folder of one of its own runs with --output_dir."
         )
 
 
-def _check_overwritten(folder: Path, args: argparse.Namespace, script: str | None) -> None:
+def _check_overwritten(folder: Path, settings: FolderFlags, recipe: str | None) -> None:
     """Refuse to overwrite anything but an earlier run of the same script."""
     if not (folder / ARGS_FILE).exists():
         names = sorted(path.name for path in folder.iterdir() if path.name != LOCK_FILE)
@@ -214,7 +212,7 @@ def _check_overwritten(folder: Path, args: argparse.Namespace, script: str | Non
     values = _args_of(folder)
     if values is None:
         raise _not_ours(folder)
-    if not _is_same_script(values, args, script):
+    if not _is_same_script(values, settings, recipe):
         command = values.get("script") or Path([*values.get("command", []), "?"][0]).stem
         raise UsageError(
             f"--overwrite: {folder} holds a run of another script ({command}): only an earlier run "
@@ -222,7 +220,7 @@ def _check_overwritten(folder: Path, args: argparse.Namespace, script: str | Non
         )
     _refuse_in_the_way(run_folder.in_the_way(folder))
     places = [Path(os.path.realpath(path)) for path in run_folder.written(folder)]
-    for name, path in _paths_in(args):
+    for name, path in _paths_in(settings):
         if any(path == place or place in path.parents for place in places):
             raise UsageError(
                 f"--{name} is {path}, part of the run in {folder} that --overwrite would remove. "
@@ -230,27 +228,28 @@ def _check_overwritten(folder: Path, args: argparse.Namespace, script: str | Non
             )
 
 
-def _paths_in(args: argparse.Namespace) -> list[tuple[str, Path]]:
+def _paths_in(settings: FolderFlags) -> list[tuple[str, Path]]:
     """Every flag that may name a path to read, and where that leads to."""
     paths = []
-    for name in vars(args).keys() - _NO_FLAGS - _OUTPUTS:
-        value = getattr(args, name)
+    for name, value in settings.values().items():
+        if name in _OUTPUTS:
+            continue
         for text in value if isinstance(value, list | tuple) else [value]:
             if isinstance(text, str):
                 text = os.path.expanduser(text)
-                paths += [(name, Path(os.path.realpath(each))) for each in [text, *glob.glob(text)]]
+                paths += [(name, Path(os.path.realpath(path))) for path in [text, *glob.glob(text)]]
     return paths
 
 
-def _is_same_script(values: dict[str, Any], args: argparse.Namespace, script: str | None) -> bool:
+def _is_same_script(values: dict[str, Any], settings: FolderFlags, recipe: str | None) -> bool:
     """Whether the script that wrote ``args.json`` is this one."""
-    if script is not None and "script" in values:
-        return bool(values["script"] == kind_of(script))
+    if recipe is not None and "script" in values:
+        return bool(values["script"] == recipe)
     # Written before scripts left their name: by its command, or else by the flags it knew.
     command = values.get("command")
-    if script is not None and command and kind_of(str(command[0])) == kind_of(script):
+    if recipe is not None and command and recipe_of(str(command[0])) == recipe:
         return True
-    before, now = set(values["flags"]), vars(args).keys() - _NO_FLAGS
+    before, now = set(values["flags"]), settings.values().keys()
     return before <= now or now <= before
 
 

@@ -1,9 +1,7 @@
-"""What every script does first: log, seed, threads, device, number format, run folder."""
+"""What every recipe does first: log, seed, threads, device, number format, run folder."""
 
 from __future__ import annotations
 
-import argparse
-import contextlib
 import logging
 import os
 import platform
@@ -23,27 +21,37 @@ from plainbert import files
 from plainbert.cli import run
 from plainbert.distributed.group import Group
 from plainbert.infer import devices
-from plainbert.recipes.shared import output_dir
+from plainbert.infer.precision import FLOAT32, Precision, choose_precision
+from plainbert.recipes.shared import console, output_dir
 from plainbert.recipes.shared.output_dir import Claim
+from plainbert.recipes.shared.settings import (
+    CommonFlags,
+    DeviceFlags,
+    FolderFlags,
+    RunFlags,
+    SeedFlags,
+    ThreadsFlags,
+)
 from plainbert.train.run_folder import ARGS_FILE, LOG_FILE
 
+CPU = torch.device("cpu")
 _PACKAGES = ("torch", "numpy", "tokenizers", "safetensors", "sentencepiece", "huggingface_hub")
 
 
 @dataclass(frozen=True)
 class Run:
-    """What a script knows after :func:`start`; a run that trains is over at the end of its block.
+    """What a recipe knows after :func:`start`; a run that trains is over at the end of its block.
 
     ::
 
-        with start(args, group=group, script=__file__) as ready:
+        with start(settings, group=group, recipe="finetune_ner") as ready:
             ...
 
     Attributes:
         device: where to compute.
-        dtype: of the matrix products.
-        folder: the run folder, None for a script that has none.
-        log: the logger of the project; warnings and progress go there, results to standard output.
+        precision: of the matrix products.
+        folder: the run folder, None for a recipe that has none.
+        log: the logger of the project.
         threads: CPU threads that torch uses.
         rank: this process among ``ranks``.
         ranks: processes that work together.
@@ -52,13 +60,18 @@ class Run:
     """
 
     device: torch.device
-    dtype: torch.dtype
+    precision: Precision
     folder: Path | None
     log: logging.Logger
     threads: int
     rank: int = 0
     ranks: int = 1
     claim: Claim | None = None
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Number format of the matrix products."""
+        return self.precision.dtype
 
     def __enter__(self) -> Run:
         return self
@@ -74,19 +87,23 @@ class Run:
 
 
 def start(
-    args: argparse.Namespace,
+    settings: CommonFlags,
     new_run: bool = True,
     group: Group | None = None,
-    script: str | None = None,
+    recipe: str | None = None,
+    device: torch.device | None = None,
 ) -> Run:
-    """Prepare the process for a script's work and log what was decided.
+    """Prepare the process for a recipe's work and log what was decided.
 
     Args:
-        args: parsed flags; those a script lacks (``gpu``, ``output_dir`` ...) count as not given.
-        new_run: the script trains in ``--output_dir``, alone. False (``--only_inference``) writes
+        settings: of the recipe. Those that are ``DeviceFlags`` say where to compute, others compute
+            on the CPU in float32; those that are ``FolderFlags`` name the run folder, for others
+            there is none.
+        new_run: the recipe trains in ``--output_dir``, alone. False (``--only_inference``) writes
             results beside what is there, even beside a run that is under way, and removes nothing.
         group: the ranks of the run, of which only rank 0 writes and, but for warnings, speaks.
-        script: path of the script; ``--overwrite`` spares the runs of others.
+        recipe: its name; ``--overwrite`` spares the runs of others.
+        device: where to compute, whatever the flags say.
 
     Raises:
         UsageError: ``--output_dir`` is in use; or it holds a run and neither ``--resume`` nor
@@ -94,28 +111,34 @@ def start(
         DeviceError: the GPU that was asked for is not there.
     """
     rank, ranks = (0, 1) if group is None else (group.rank, group.size)
-    log = _console(verbose=getattr(args, "verbose", False), quiet=rank > 0)
-    threads = getattr(args, "threads", None)
+    log = logging.getLogger("plainbert")
+    console.end_log_file()
+    level = logging.DEBUG if settings.verbose else logging.INFO
+    log.setLevel(logging.WARNING if rank > 0 else level)
+    threads = settings.threads if isinstance(settings, ThreadsFlags) else None
     if threads is None and group is not None and "OMP_NUM_THREADS" not in os.environ:
         threads = max(1, torch.get_num_threads() // group.local_size)  # mpirun gives all to each
     if threads is not None:
         torch.set_num_threads(threads)
     # Before the folder is touched: a wrong flag must not leave one behind.
-    device = _device(args, group)
-    dtype = devices.pick_dtype(getattr(args, "dtype", "float32"), device)
-    seed = getattr(args, "seed", None)
-    if seed is not None:
-        seed_everything(seed)
-    folder = None if getattr(args, "output_dir", None) is None else Path(args.output_dir)
-    claim = None
-    if folder is not None and rank == 0:
-        if new_run:
-            claim = output_dir.claim(folder, args, script)
-        else:
+    precision = FLOAT32
+    if device is None:
+        device = CPU
+        if isinstance(settings, DeviceFlags):
+            device = _device(settings, group)
+            precision = choose_precision(settings.dtype, device)
+    if isinstance(settings, SeedFlags):
+        seed_everything(settings.seed)
+    folder, claim = None, None
+    if isinstance(settings, FolderFlags) and settings.output_dir is not None:
+        folder = Path(settings.output_dir)
+        if rank == 0 and new_run:
+            claim = output_dir.claim(folder, settings, recipe)
+        elif rank == 0:
             output_dir.beside(folder)
-    ready = Run(device, dtype, folder, log, torch.get_num_threads(), rank, ranks, claim)
+    ready = Run(device, precision, folder, log, torch.get_num_threads(), rank, ranks, claim)
     try:
-        _begin(args, ready, new_run, group, script)
+        _begin(settings, ready, new_run, group, recipe)
     except BaseException as error:
         ready.__exit__(type(error), error, error.__traceback__)
         raise
@@ -123,18 +146,19 @@ def start(
 
 
 def _begin(
-    args: argparse.Namespace, ready: Run, new_run: bool, group: Group | None, script: str | None
+    settings: CommonFlags, ready: Run, new_run: bool, group: Group | None, recipe: str | None
 ) -> None:
     """Note in the folder, and say, what the run is."""
-    log, folder, seed = ready.log, ready.folder, getattr(args, "seed", None)
+    log, folder = ready.log, ready.folder
     if folder is not None and ready.rank == 0:
+        assert isinstance(settings, FolderFlags)
         changed = []
-        if new_run and getattr(args, "resume", False):
-            changed = output_dir.differences(folder, args)
+        if new_run and isinstance(settings, RunFlags) and settings.resume:
+            changed = output_dir.differences(folder, settings)
         if new_run or not (folder / ARGS_FILE).exists():
             launch = "" if group is None else group.world.launch
-            files.write_json(folder / ARGS_FILE, describe(args, ready, script, launch))
-        _log_file(log, folder / LOG_FILE)
+            files.write_json(folder / ARGS_FILE, describe(settings, ready, recipe, launch))
+        console.log_to_file(console.LogFile(folder / LOG_FILE, encoding="utf-8"))
         for line in changed:
             log.warning("resuming with another flag: %s", line)
     if group is not None:
@@ -145,19 +169,19 @@ def _begin(
         plainbert.__version__,
         torch.__version__,
         devices.describe(ready.device),
-        str(ready.dtype).removeprefix("torch."),
-        "" if seed is None else f", seed {seed}",
+        str(ready.precision),
+        f", seed {settings.seed}" if isinstance(settings, SeedFlags) else "",
         "" if ready.ranks == 1 else f", {ready.ranks} ranks",
     )
     if ready.dtype is torch.float16 and ready.device.type == "cpu":
         log.warning("--dtype float16 is slow on a CPU; bfloat16 or float32 is meant for it.")
-    for note in getattr(args, "notes", ()):
+    for note in settings.notes:
         log.info("%s", note)
 
 
-def _device(args: argparse.Namespace, group: Group | None) -> torch.device:
+def _device(settings: DeviceFlags, group: Group | None) -> torch.device:
     """The device that the flags ask for; of several ranks on a host, each has its own GPU."""
-    gpu, gpus = getattr(args, "gpu", None), getattr(args, "gpus", None)
+    gpu, gpus = settings.gpu, settings.gpus
     if group is None or group.size == 1:
         return devices.pick_device(gpu, gpus)
     if gpus == () or not torch.cuda.is_available():
@@ -172,71 +196,23 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def describe(
-    args: argparse.Namespace, ready: Run, script: str | None, launch: str
-) -> dict[str, Any]:
+def describe(settings: CommonFlags, ready: Run, recipe: str | None, launch: str) -> dict[str, Any]:
     """The content of ``args.json``: how to repeat a run, and on what it ran."""
-    values = {key: value for key, value in vars(args).items() if key not in ("given", "notes")}
     return {
         "command": sys.argv,
-        **({} if script is None else {"script": output_dir.kind_of(script)}),
-        "flags": values,
-        "given": list(getattr(args, "given", ())),
+        **({} if recipe is None else {"script": recipe}),
+        "flags": settings.values(),
+        "given": sorted(settings.typed),
         "versions": {"plainbert": plainbert.__version__, "python": platform.python_version()}
         | {name: version for name in _PACKAGES if (version := _version(name))},
         "system": platform.platform(),
         "device": devices.describe(ready.device),
-        "dtype": str(ready.dtype).removeprefix("torch."),
+        "dtype": str(ready.precision),
         "cores": os.cpu_count(),
         "threads": ready.threads,
         "ranks": ready.ranks,
         **({"launch": launch} if launch else {}),
     }
-
-
-class _Console(logging.Handler):
-    """Writes to standard error, above a progress bar if one is drawn."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        from tqdm import tqdm
-
-        try:
-            tqdm.write(self.format(record), file=sys.stderr)
-        except Exception:
-            self.handleError(record)
-
-
-class _LogFile(logging.FileHandler):
-    """``log.txt``; a line that cannot be written (full disk) is lost without a word.
-
-    What matters, a checkpoint, fails loudly by itself; a traceback per line would bury that.
-    """
-
-    def handleError(self, record: logging.LogRecord) -> None:
-        return
-
-
-def _console(verbose: bool, quiet: bool) -> logging.Logger:
-    log = logging.getLogger("plainbert")
-    for handler in list(log.handlers):  # of an earlier start in this process
-        if getattr(handler, "of_plainbert", False):
-            log.removeHandler(handler)
-            with contextlib.suppress(OSError):  # a full disk: what is lost has been shown
-                handler.close()
-    level = logging.DEBUG if verbose else logging.INFO
-    log.setLevel(logging.WARNING if quiet else level)
-    _add(log, _Console(), "%(message)s")
-    return log
-
-
-def _log_file(log: logging.Logger, path: Path) -> None:
-    _add(log, _LogFile(path, encoding="utf-8"), "%(asctime)s %(levelname)s %(message)s")
-
-
-def _add(log: logging.Logger, handler: logging.Handler, form: str) -> None:
-    handler.setFormatter(logging.Formatter(form))
-    handler.of_plainbert = True  # type: ignore[attr-defined]
-    log.addHandler(handler)
 
 
 def _version(package: str) -> str | None:

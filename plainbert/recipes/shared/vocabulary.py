@@ -1,12 +1,12 @@
-"""From the vocabulary flags of a command line to a tokenizer."""
+"""From the vocabulary flags of a recipe to a tokenizer."""
 
 from __future__ import annotations
 
-import argparse
 import logging
 from pathlib import Path
 
 from plainbert.errors import UsageError
+from plainbert.recipes.shared.settings import VocabularyFlags
 from plainbert.text.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
@@ -15,17 +15,7 @@ FLAGS = ("vocab", "sentencepiece", "model_dir", "bert_dataset")
 BESIDE = ("tokenizer_config.json", "tokenizer.json")  # files that say whether to lower-case
 
 
-def casing(args: argparse.Namespace) -> bool | None:
-    """Whether to lower-case, as far as the flags say it."""
-    lower: bool | None = getattr(args, "do_lower_case", None)
-    if getattr(args, "cased", False):
-        if lower:
-            raise UsageError("--cased and --do_lower_case true exclude each other: give one.")
-        return False
-    return lower
-
-
-def tokenizer_of(args: argparse.Namespace) -> Tokenizer | None:
+def tokenizer_of(settings: VocabularyFlags) -> Tokenizer | None:
     """The tokenizer that the flags ask for; None where they ask for none.
 
     ``--sentencepiece`` wins over ``--vocab`` (a file, or a folder with the files of a tokenizer),
@@ -36,38 +26,38 @@ def tokenizer_of(args: argparse.Namespace) -> Tokenizer | None:
         CheckpointError: there is no vocabulary, or its files disagree.
         DownloadError: a published vocabulary could not be had.
     """
-    lower = casing(args)
-    if args.sentencepiece is not None:
-        if "bert_dataset" in args.given:
+    lower = settings.lower
+    if settings.sentencepiece is not None:
+        if "bert_dataset" in settings.typed:
             log.warning("--sentencepiece is used; --dataset_name is not.")
-        return _sentencepiece(args, args.sentencepiece, lower is not False)
-    if args.vocab is not None:
-        return _of_path(args, Path(args.vocab).expanduser(), lower)
-    if getattr(args, "model_dir", None) is not None:
-        return _of_model(args.model_dir, lower)
-    if args.bert_dataset is None:
+        return _sentencepiece(settings, settings.sentencepiece, lower is not False)
+    if settings.vocab is not None:
+        return _of_path(settings, Path(settings.vocab).expanduser(), lower)
+    if settings.model_dir is not None:
+        return _of_model(settings.model_dir, lower)
+    if settings.bert_dataset is None:
         return None
 
     from plainbert.hub import records
     from plainbert.model_zoo.stored import vocabulary_of
 
-    tokenizer = vocabulary_of(records.trained_on(args.bert_dataset))
+    tokenizer = vocabulary_of(records.trained_on(settings.bert_dataset))
     if lower is not None and lower != tokenizer.lower:
         kind = "uncased" if tokenizer.lower else "cased"
         raise UsageError(
-            f"--dataset_name {args.bert_dataset} is {kind}; leave the flag for the casing out."
+            f"--dataset_name {settings.bert_dataset} is {kind}; leave the flag for the casing out."
         )
     return tokenizer
 
 
-def _sentencepiece(args: argparse.Namespace, path: str | Path, lower: bool) -> Tokenizer:
+def _sentencepiece(settings: VocabularyFlags, path: str | Path, lower: bool) -> Tokenizer:
     from plainbert.text.sentencepiece import SentencePiece
 
-    nbest, alpha = getattr(args, "sp_nbest", 0), getattr(args, "sp_alpha", 1.0)
-    return SentencePiece(Path(path).expanduser(), lower, nbest, alpha, getattr(args, "seed", 0))
+    nbest, alpha, seed = settings.sampling
+    return SentencePiece(Path(path).expanduser(), lower, nbest, alpha, seed)
 
 
-def _of_path(args: argparse.Namespace, path: Path, lower: bool | None) -> Tokenizer:
+def _of_path(settings: VocabularyFlags, path: Path, lower: bool | None) -> Tokenizer:
     from plainbert.text.reader import SENTENCEPIECE_NAMES, read_tokenizer
     from plainbert.text.sentencepiece_model import looks_like
     from plainbert.text.vocab import Vocab
@@ -76,11 +66,11 @@ def _of_path(args: argparse.Namespace, path: Path, lower: bool | None) -> Tokeni
     if path.is_dir():
         model = next((path / n for n in SENTENCEPIECE_NAMES if (path / n).is_file()), None)
         tokenizer = read_tokenizer(path, lower)
-        if model is not None and getattr(args, "sp_nbest", 0) not in (0, 1):
-            return _sentencepiece(args, model, tokenizer.lower)
+        if model is not None and settings.sampling[0] not in (0, 1):
+            return _sentencepiece(settings, model, tokenizer.lower)
         return tokenizer
     if path.is_file() and looks_like(path.read_bytes()):
-        return _sentencepiece(args, path, lower is not False)
+        return _sentencepiece(settings, path, lower is not False)
     if lower is None and any((path.parent / name).is_file() for name in BESIDE):
         tokenizer = read_tokenizer(path.parent)
         if tokenizer.vocab.tokens == Vocab.read(path).tokens:
@@ -102,7 +92,7 @@ def _of_model(name: str, lower: bool | None) -> Tokenizer:
 
     path = resolve(name, weights=False)
     record = None if Path(name).expanduser().exists() else record_of(name)
-    if path.is_dir() and any((path / each).is_file() for each in records.VOCABULARY_FILES):
+    if path.is_dir() and any((path / name).is_file() for name in records.VOCABULARY_FILES):
         if lower is None and record is not None and record.vocab_size:
             try:
                 return read_tokenizer(path)

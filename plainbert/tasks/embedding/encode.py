@@ -19,7 +19,8 @@ from plainbert.batching.features import Features, tokenized
 from plainbert.checkpoint import Checkpoint
 from plainbert.errors import UsageError
 from plainbert.infer import threads
-from plainbert.infer.prepare import is_narrow
+from plainbert.infer.precision import FLOAT32
+from plainbert.infer.prepare import precision_of
 from plainbert.nn.bert import Bert
 from plainbert.nn.heads import Embedding
 from plainbert.nn.names import POOLINGS, kind_of
@@ -166,7 +167,7 @@ def _run(
         vectors = model(batch.ids, batch.types if pair else None, batch.layout)
         keep(batch, vectors.float().cpu().numpy())
 
-    threads.run(work, features, device, tokens_per_batch, bar, is_narrow(model))
+    threads.run(work, features, device, tokens_per_batch, bar, precision_of(model) or FLOAT32)
 
 
 def _specials(tokenizer: Tokenizer) -> tuple[int, ...]:

@@ -15,7 +15,8 @@ from plainbert import model_zoo
 from plainbert.batching.batch import TOKENS_PER_BATCH
 from plainbert.batching.features import tokenized
 from plainbert.errors import UnknownNameError, UsageError
-from plainbert.infer.devices import pick_device, pick_dtype
+from plainbert.infer.devices import pick_device
+from plainbert.infer.precision import choose_precision
 from plainbert.infer.prepare import prepare
 from plainbert.nn.bert import Bert
 from plainbert.tasks.embedding.encode import Vectors, encode_tokens
@@ -93,7 +94,7 @@ class BertEmbedding:
             raise UsageError(
                 f"the tokenizer has {len(self.vocab)} tokens, the model {body.config.vocab_size}."
             )
-        self.bert: Bert = prepare(body, pick_dtype(dtype, self.device), self.device)
+        self.bert: Bert = prepare(body, choose_precision(dtype, self.device), self.device)
 
     @property
     def vocab(self) -> Vocab:

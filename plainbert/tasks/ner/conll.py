@@ -25,7 +25,7 @@ DOCUMENT = "-DOCSTART-"
 NO_WORD = "no word before the tag; left out"
 BLANK_INSIDE = "a word that holds a blank; kept as one word"
 
-LogFormatter = tuple[int, str]  # number from 1, text
+NumberedLine = tuple[int, str]  # number from 1, text
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ def read(path: str | Path, form: str | None = None, tagged: bool = True) -> Sent
     return Sentences(sentences, path, form, problems)
 
 
-def _form(lines: list[LogFormatter], path: Path, given: str | None) -> str:
+def _form(lines: list[NumberedLine], path: Path, stated: str | None) -> str:
     """How a file looks: only rows have blanks between their labels."""
     tabs = False
     for _, line in lines:
@@ -116,19 +116,19 @@ def _form(lines: list[LogFormatter], path: Path, given: str | None) -> str:
         tabs = tabs or bool(tab)
     if tabs:
         return "columns"
-    if given is not None:
-        return given
+    if stated is not None:
+        return stated
     suffixes = [suffix.lower() for suffix in path.suffixes if suffix not in (".gz", ".xz")]
     sentences = any(" " in line.strip(" ") for _, line in lines)
     return "rows" if suffixes[-1:] == [".tsv"] and sentences else "columns"
 
 
-def _rows(lines: Iterable[LogFormatter], path: Path) -> Iterator[Sentence]:
+def _rows(lines: Iterable[NumberedLine], path: Path) -> Iterator[Sentence]:
     """Sentences of a file with one a line."""
     for number, line in lines:
         left, *right = line.rstrip(" \t").split("\t")
         words, tags = left.split(" "), " ".join(right).split(" ")
-        words, tags = [each for each in words if each], [each for each in tags if each]
+        words, tags = [word for word in words if word], [tag for tag in tags if tag]
         if not words and not tags:
             continue
         if len(right) > 1 or (right and len(words) != len(tags)):
@@ -143,7 +143,7 @@ def _rows(lines: Iterable[LogFormatter], path: Path) -> Iterator[Sentence]:
 
 
 def _columns(
-    lines: Iterable[LogFormatter], path: Path, problems: dict[str, list[str]]
+    lines: Iterable[NumberedLine], path: Path, problems: dict[str, list[str]]
 ) -> Iterator[Sentence]:
     """Sentences of a file with one word a line."""
     split = [(number, line, *_fields(line)) for number, line in lines]

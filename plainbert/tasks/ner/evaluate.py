@@ -1,4 +1,4 @@
-"""From files of words and tags to features, and from a trained tagger to scores and predictions."""
+"""From files of words and tags to features, and from a trained tagger to scores and files."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from pathlib import Path
 import torch
 
 from plainbert import files
-from plainbert.errors import UnknownNameError, UsageError
+from plainbert.batching.features import check_positions
+from plainbert.errors import UnknownNameError
 from plainbert.infer.evaluation import RESULTS_FILE, Evaluation, Scores, logits
 from plainbert.infer.logits import ComputesLogits
 from plainbert.tasks.ner import conll, scores
 from plainbert.tasks.ner.conll import Sentences
-from plainbert.tasks.ner.decode import decide
-from plainbert.tasks.ner.features import WordFeatures, featurize_words
+from plainbert.tasks.ner.decode import decode_tags
+from plainbert.tasks.ner.features import WordFeatures, prepare
 from plainbert.tasks.ner.result_files import comparable, report, score, table
 from plainbert.tasks.ner.tags import TagSet, faults, marks_entities, scheme_of
 from plainbert.tasks.reports import format_report
@@ -30,12 +31,12 @@ REPORT_FILE = "report.json"  # in the run folder: scores by type or label
 
 
 @dataclass(frozen=True)
-class Data:
+class TaggedSplit:
     """One split, tokenised.
 
     Attributes:
         sentences: in the order of the file.
-        words: the same, as features; labelled if every word has a tag.
+        words: their words as features; labelled if every word has a tag.
     """
 
     sentences: Sentences
@@ -50,16 +51,16 @@ class Data:
 def read(
     path: str | Path, limit: int | None = None, form: str | None = None, tagged: bool = True
 ) -> Sentences:
-    """Read a file.
+    """Read the first sentences of a file; see :func:`plainbert.tasks.ner.conll.read`.
 
     Args:
-        path: see :func:`plainbert.tasks.ner.conll.read`.
-        limit: use only so many sentences, the first ones.
-        form: as for that function.
+        path: UTF-8 text, .gz and .xz too; ``-`` is standard input.
+        limit: use only so many sentences; all of them when None.
+        form: one of ``conll.FORMS``, for a file without a tab; None: the file's name decides.
         tagged: whether every word must have a tag.
     """
-    data = conll.read(path, form, tagged)
-    return replace(data, sentences=data.sentences[:limit])
+    sentences = conll.read(path, form, tagged)
+    return replace(sentences, sentences=sentences.sentences[:limit])
 
 
 def describe(data: Sentences) -> None:
@@ -69,10 +70,10 @@ def describe(data: Sentences) -> None:
     for reason, lines in data.problems.items():
         log.warning("%d line(s) with %s. First: %s", len(lines), reason, lines[0])
     tags = [sentence.tags for sentence in data.sentences if sentence.tags is not None]
-    counts = Counter(tag for each in tags for tag in each)
+    counts = Counter(tag for sentence in tags for tag in sentence)
     if not marks_entities(counts):
-        shown = ", ".join(f"{tag} {count}" for tag, count in counts.most_common(20))
-        log.info("%s: %s", data.path, f"plain labels: {shown}" if tags else "no tags")
+        labels = ", ".join(f"{tag} {count}" for tag, count in counts.most_common(20))
+        log.info("%s: %s", data.path, f"plain labels: {labels}" if tags else "no tags")
         return
     scheme, _ = scheme_of(tags)
     log.info("%s: the tags mark entities in %s", data.path, scheme.upper())
@@ -86,59 +87,57 @@ def describe(data: Sentences) -> None:
         )
 
 
-def load(
-    data: Sentences,
-    split: str,
-    model: ComputesLogits,
+def prepare_split(
+    sentences: Sentences,
+    name: str,
     tokenizer: Tokenizer,
     tags: TagSet,
     max_len: int,
-) -> Data:
+    positions: int,
+) -> TaggedSplit:
     """Tokenise one split, and report the tags that the model does not have.
 
     Args:
-        data: from :func:`read`.
-        split: its name, for the log.
-        model: its positions limit ``max_len``.
-        tokenizer: of the model.
-        tags: of the model.
+        sentences: from :func:`read`.
+        name: the name of the split, for the log.
+        tokenizer: that of the model's folder.
+        tags: the tags that the model learned, or will learn.
         max_len: tokens that the model sees at a time.
+        positions: tokens that the model can take at most.
 
     Raises:
-        UsageError: ``max_len`` is more than the model has positions.
+        UsageError: ``max_len`` is more than ``positions``.
     """
-    most = model.config.max_position_embeddings
-    if max_len > most:
-        raise UsageError(f"max_len={max_len}: this model has {most} positions; give at most that.")
-    words = [sentence.words for sentence in data.sentences]
+    check_positions(max_len, positions)
     labels = None
-    if data.tagged:
-        labels = [tags.ids(sentence.tags or ()) for sentence in data.sentences]
-        if unknown := tags.unknown(data):
-            shown = ", ".join(f"{tag} ({count})" for tag, count in sorted(unknown.items()))
+    if sentences.tagged:
+        labels = [tags.ids(sentence.tags or ()) for sentence in sentences.sentences]
+        if unknown := tags.unknown(sentences):
+            line = ", ".join(f"{tag} ({count})" for tag, count in sorted(unknown.items()))
             log.warning(
                 "%s has tags that the model was not trained for and can never predict, with the "
                 "number of words: %s",
-                split,
-                shown,
+                name,
+                line,
             )
-    made = featurize_words(tokenizer, words, max_len, labels)
+    words = [sentence.words for sentence in sentences.sentences]
+    features = prepare(tokenizer, words, max_len, labels)
     log.info(
         "%s: %d sentences, %d words, %d tokens",
-        split,
-        len(made),
-        len(made.first),
-        len(made.features.ids),
+        name,
+        len(features),
+        len(features.first),
+        len(features.features.ids),
     )
-    return Data(data, made)
+    return TaggedSplit(sentences, features)
 
 
-class Tags(Evaluation):
+class TagEvaluation(Evaluation):
     """Entity F1, or the scores of plain labels, on tagged sets.
 
     Args:
         sets: by the name of the split; at least one, all tagged.
-        tags: of the model.
+        tags: the tags that the model learned.
         dtype: of the matrix products.
         ranks: they share the rows.
         metric: the score that chooses; f1 of entities, macro_f1 of labels when not given.
@@ -151,7 +150,7 @@ class Tags(Evaluation):
 
     def __init__(
         self,
-        sets: Mapping[str, Data],
+        sets: Mapping[str, TaggedSplit],
         tags: TagSet,
         dtype: torch.dtype,
         ranks: ParallelStrategy = ALONE,
@@ -166,16 +165,16 @@ class Tags(Evaluation):
 
     def __call__(self, model: ComputesLogits) -> Scores:
         return {
-            split: score(
-                predict(model, data, self.tags, self.dtype, self.ranks), data.gold, self.tags
+            name: score(
+                predict(model, split, self.tags, self.dtype, self.ranks), split.gold, self.tags
             )
-            for split, data in self.sets.items()
+            for name, split in self.sets.items()
         }
 
 
 def predict(
     model: ComputesLogits,
-    data: Data,
+    split: TaggedSplit,
     tags: TagSet,
     dtype: torch.dtype = torch.float32,
     ranks: ParallelStrategy = ALONE,
@@ -185,19 +184,19 @@ def predict(
 
     Args:
         model: where it computes.
-        data: the set.
-        tags: of the model.
+        split: the sentences and their features.
+        tags: the tags that the model learned.
         dtype: of the matrix products.
         ranks: they share the rows; every one gets all tags.
         bar: show progress.
     """
-    found = decide(logits(model, data.words.features, dtype, ranks, bar), data.words, tags)
-    return [comparable(each, tags) for each, _ in found]
+    token_logits = logits(model, split.words.features, dtype, ranks, bar)
+    return [comparable(names, tags) for names, _ in decode_tags(token_logits, split.words, tags)]
 
 
-def judge(
+def evaluate_splits(
     model: ComputesLogits,
-    data: Mapping[str, Data],
+    sets: Mapping[str, TaggedSplit],
     tags: TagSet,
     dtype: torch.dtype,
     folder: Path,
@@ -207,8 +206,8 @@ def judge(
 
     Args:
         model: with its best weights, where it computes.
-        data: splits to run, by name.
-        tags: of the model.
+        sets: the splits to run, by name.
+        tags: the tags that the model learned.
         dtype: of the matrix products.
         folder: gets ``eval_results.json``, ``report.json`` and ``SPLIT_predictions.conll`` (or
             ``.tsv``, where the split has a sentence a line).
@@ -217,23 +216,23 @@ def judge(
     Returns:
         split to metric to score.
     """
-    found: Scores = {}
+    results: Scores = {}
     reports: dict[str, scores.Report] = {}
-    for split, part in data.items():
-        predicted = predict(model, part, tags, dtype, ranks, bar=ranks.rank == 0)
-        if part.sentences.tagged:
-            found[split] = score(predicted, part.gold, tags)
-            reports[split] = report(predicted, part.gold, tags)
-            shown = ", ".join(f"{name} {value:.4f}" for name, value in found[split].items())
-            log.info("%s (%d sentences): %s", split, len(predicted), shown)
-            if reports[split]:
-                log.info("%s:\n%s", split, format_report(reports[split]))
+    for name, split in sets.items():
+        predicted = predict(model, split, tags, dtype, ranks, bar=ranks.rank == 0)
+        if split.sentences.tagged:
+            results[name] = score(predicted, split.gold, tags)
+            reports[name] = report(predicted, split.gold, tags)
+            line = ", ".join(f"{metric} {value:.4f}" for metric, value in results[name].items())
+            log.info("%s (%d sentences): %s", name, len(predicted), line)
+            if reports[name]:
+                log.info("%s:\n%s", name, format_report(reports[name]))
         if ranks.rank == 0:
-            suffix = ".conll" if part.sentences.form == "columns" else ".tsv"
-            path = folder / f"{split}_predictions{suffix}"
-            files.write_text(path, table(part.sentences.sentences, predicted, suffix, tags))
-            log.info("predictions of %s: %s", split, path)
+            suffix = ".conll" if split.sentences.form == "columns" else ".tsv"
+            path = folder / f"{name}_predictions{suffix}"
+            files.write_text(path, table(split.sentences.sentences, predicted, suffix, tags))
+            log.info("predictions of %s: %s", name, path)
     if ranks.rank == 0:
-        files.write_json(folder / RESULTS_FILE, found)
+        files.write_json(folder / RESULTS_FILE, results)
         files.write_json(folder / REPORT_FILE, reports)
-    return found
+    return results

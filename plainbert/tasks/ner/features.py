@@ -15,6 +15,7 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
+from plainbert import ragged
 from plainbert.batching.features import Features
 from plainbert.errors import UsageError
 from plainbert.nn.names import IGNORE
@@ -24,7 +25,7 @@ log = logging.getLogger(__name__)
 
 OVERLAP = 1 / 3  # of a window, with the next one of the same sentence
 
-Numbers = NDArray[np.int64]
+Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -40,15 +41,15 @@ class WordFeatures:
     """
 
     features: Features
-    offsets: Numbers
-    first: Numbers
+    offsets: Ints
+    first: Ints
     windowed: int
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
 
-def featurize_words(
+def prepare(
     tokenizer: Tokenizer,
     sentences: Sequence[Sequence[str]],
     max_len: int,
@@ -73,7 +74,7 @@ def featurize_words(
     if max_len < 3:
         raise UsageError(f"max_len={max_len} is too short: [CLS], a token and [SEP] are 3 tokens.")
     specials = (tokenizer.vocab.cls_id, tokenizer.vocab.sep_id)
-    offsets = _offsets(np.fromiter(map(len, sentences), np.int64, len(sentences)))
+    offsets = ragged.offsets([len(sentence) for sentence in sentences])
     rows: dict[str, int] = {}
     kinds = np.fromiter(
         (rows.setdefault(word, len(rows)) for word in chain.from_iterable(sentences)),
@@ -81,7 +82,7 @@ def featurize_words(
         int(offsets[-1]),
     )
     pieces = tokenizer.ids_many(rows)
-    full = np.fromiter(map(len, pieces), np.int64, len(pieces))
+    full = np.array([len(ids) for ids in pieces], np.int64)
     sizes = np.minimum(full, max_len - 2)[kinds]  # pieces of each word: (W,)
     begin, end = _windows(offsets, sizes, max_len - 2)
     ids, starts, first = _rows(begin, end, kinds, sizes, pieces, specials)
@@ -90,103 +91,97 @@ def featurize_words(
     per_sentence = np.bincount(
         np.searchsorted(offsets, begin, "right") - 1, minlength=len(sentences)
     )
-    made = WordFeatures(
+    features = WordFeatures(
         Features(ids, starts, np.zeros(len(ids), np.uint8), column, cut, per_token=True),
         offsets,
         first,
         int((per_sentence > 1).sum()),
     )
-    _report(made, max_len)
-    return made
+    _report(features, max_len)
+    return features
 
 
-def _windows(offsets: Numbers, sizes: Numbers, budget: int) -> tuple[Numbers, Numbers]:
+def _windows(offsets: Ints, sizes: Ints, budget: int) -> tuple[Ints, Ints]:
     """First word of each window, and the word after its last one."""
-    before = _offsets(sizes)  # pieces before each word: (W + 1,)
+    before = ragged.offsets(sizes)  # pieces before each word: (W + 1,)
     begin, end = offsets[:-1], offsets[1:]
     long = before[end] - before[begin] > budget
     firsts, lasts = [begin[~long & (end > begin)]], [end[~long & (end > begin)]]
     for start, stop in zip(begin[long].tolist(), end[long].tolist(), strict=True):
         part = before[start : stop + 1]
-        found = []
+        bounds = []
         here = 0
         while part[-1] - part[here] > budget:
             there = int(np.searchsorted(part, part[here] + budget, "right")) - 1
-            found.append((here, there))
-            # As much in common as wanted, if the next word finds room then.
+            bounds.append((here, there))
+            # A third of a window in common; less where the next word, which the next window must
+            # show so that it shows something new, would find no room then.
             least = max(part[there] - int(budget * OVERLAP), part[there + 1] - budget)
             here = int(np.searchsorted(part, least))
-        # The last window reaches back as far as it can.
-        found.append((int(np.searchsorted(part, part[-1] - budget)), stop - start))
-        firsts.append(np.array([start + first for first, _ in found]))
-        lasts.append(np.array([start + last for _, last in found]))
+        # The last window reaches back as far as it can: more context costs nothing there.
+        bounds.append((int(np.searchsorted(part, part[-1] - budget)), stop - start))
+        firsts.append(np.array([start + first for first, _ in bounds]))
+        lasts.append(np.array([start + last for _, last in bounds]))
     joined = np.concatenate(firsts)
+    # Short sentences stand in front of long ones by now; rows go in the order of the sentences.
     order = np.argsort(joined, kind="stable")
     return joined[order], np.concatenate(lasts)[order]
 
 
 def _rows(
-    begin: Numbers,
-    end: Numbers,
-    kinds: Numbers,
-    sizes: Numbers,
+    begin: Ints,
+    end: Ints,
+    kinds: Ints,
+    sizes: Ints,
     pieces: Sequence[Sequence[int]],
     specials: tuple[int, int],
-) -> tuple[NDArray[np.int32], Numbers, Numbers]:
+) -> tuple[NDArray[np.int32], Ints, Ints]:
     """Ids of all windows, their offsets, and the place of each word's first piece."""
-    before = _offsets(sizes)
-    words = _ranges(begin, end - begin)  # of all windows, end to end: (P,)
-    window = np.repeat(np.arange(len(begin)), end - begin)
-    starts = _offsets(before[end] - before[begin] + 2)
+    before = ragged.offsets(sizes)
+    words = ragged.ranges(begin, end - begin)  # of all windows, end to end: (P,)
+    window = ragged.rows(end - begin)
+    starts = ragged.offsets(before[end] - before[begin] + 2)
     ids = np.empty(starts[-1], np.int32)
     ids[starts[:-1]], ids[starts[1:] - 1] = specials
     inside = np.ones(len(ids), bool)
     inside[starts[:-1]] = inside[starts[1:] - 1] = False
     stored = np.fromiter(chain.from_iterable(pieces), np.int32)
-    lies = _offsets(np.fromiter(map(len, pieces), np.int64, len(pieces)))
-    ids[inside] = stored[_ranges(lies[kinds[words]], sizes[words])]
+    stored_offsets = ragged.offsets([len(row) for row in pieces])
+    ids[inside] = stored[ragged.ranges(stored_offsets[kinds[words]], sizes[words])]
 
     left = before[words] - before[begin[window]]  # pieces before the word in its window: (P,)
     right = before[end[window]] - before[words + 1]
     place = np.where(sizes[words] > 0, starts[window] + 1 + left, -1)
+    # A word counts in the window where its shorter side is longest, of equal ones in the first.
     order = np.lexsort((window, -np.minimum(left, right), words))
     _, chosen = np.unique(words[order], return_index=True)  # the first of each word is its best
     return ids, starts, place[order[chosen]]
 
 
-def _labels(labels: Sequence[Sequence[int]], first: Numbers, tokens: int) -> Numbers:
-    given = np.fromiter(chain.from_iterable(labels), np.int64)
-    if len(given) != len(first):
-        raise UsageError(f"{len(given)} labels for {len(first)} words; one each is expected.")
+def _labels(labels: Sequence[Sequence[int]], first: Ints, tokens: int) -> Ints:
+    flat = np.fromiter(chain.from_iterable(labels), np.int64)
+    if len(flat) != len(first):
+        raise UsageError(f"{len(flat)} labels for {len(first)} words; one each is expected.")
     column = np.full(tokens, IGNORE, np.int64)
-    column[first[first >= 0]] = given[first >= 0]
+    column[first[first >= 0]] = flat[first >= 0]
     return column
 
 
-def _report(made: WordFeatures, max_len: int) -> None:
-    if made.windowed:
+def _report(features: WordFeatures, max_len: int) -> None:
+    if features.windowed:
         log.info(
             "%d of %d sentences are longer than %d tokens and were read in overlapping windows.",
-            made.windowed,
-            len(made),
+            features.windowed,
+            len(features),
             max_len,
         )
-    if made.features.cut:
+    if features.features.cut:
         log.warning(
-            "%d words alone are longer than %d tokens and were cut.", made.features.cut, max_len
+            "%d words alone are longer than %d tokens and were cut.", features.features.cut, max_len
         )
-    if silent := int((made.first < 0).sum()):
+    if silent := int((features.first < 0).sum()):
         log.warning(
-            "%d of %d words leave no token: the model does not see them.", silent, len(made.first)
+            "%d of %d words leave no token: the model does not see them.",
+            silent,
+            len(features.first),
         )
-
-
-def _offsets(sizes: Numbers) -> Numbers:
-    return np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes, dtype=np.int64)])
-
-
-def _ranges(starts: Numbers, sizes: Numbers) -> Numbers:
-    """``range(start, start + size)`` of every pair, end to end."""
-    ends = sizes.cumsum()
-    total = int(ends[-1]) if len(ends) else 0
-    return np.arange(total) + np.repeat(starts - ends + sizes, sizes)

@@ -47,7 +47,7 @@ _SHORT = frozenset(
 
 
 @dataclass(frozen=True)
-class Summary:
+class PunctuationSummary:
     """What was written.
 
     Attributes:
@@ -71,22 +71,22 @@ def labelled(line: str) -> list[tuple[str, str]]:
         >>> labelled('"Well," said Mr. Lee, "is it 3.5?" -- "No!"')[:4]
         [('well', 'C'), ('said', 'O'), ('mr', 'O'), ('lee', 'C')]
     """
-    found: list[tuple[str, str]] = []
+    words: list[tuple[str, str]] = []
     tokens = list(_TOKEN.finditer(line))
     for place, token in enumerate(tokens):
         if token["word"]:
-            found.append((token["word"].lower().replace("’", "'"), NONE))
+            words.append((token["word"].lower().replace("’", "'"), NONE))
             continue
-        if not found or found[-1][1] != NONE:
+        if not words or words[-1][1] != NONE:
             continue
-        word = found[-1][0]
+        word = words[-1][0]
         label = _LABELS.get(token["mark"], COMMA)
-        after = next((each["word"] for each in tokens[place:] if each["word"]), None)
+        after = next((other["word"] for other in tokens[place:] if other["word"]), None)
         if token["mark"] == "." and after is not None:
             short = word in _SHORT or "." in word or (len(word) == 1 and word.isascii())
             label = NONE if short or after[0].islower() else label
-        found[-1] = (word, label)
-    return found
+        words[-1] = (word, label)
+    return words
 
 
 def rows_of(lines: Iterable[str], size: int) -> Iterator[list[tuple[str, str]]]:
@@ -131,7 +131,7 @@ def write(
     dev_share: float = 0.05,
     test_share: float = 0.05,
     seed: int = 0,
-) -> Summary:
+) -> PunctuationSummary:
     """Write ``train.tsv``, ``dev.tsv`` and ``test.tsv``: words, a tab, labels.
 
     They appear together; older ones go, also one that a share of 0 leaves out.
@@ -140,8 +140,8 @@ def write(
         paths: a sentence or a paragraph a line, a blank line between documents.
         folder: created if need be.
         size: words of a row.
-        dev_share: share of the documents, in [0, 1).
-        test_share: likewise.
+        dev_share: share of the documents that are for choosing a model, in [0, 1).
+        test_share: share of the documents that are for testing it, in [0, 1).
         seed: of the order of the rows, so that the first ones are a sample of all.
 
     Raises:
@@ -152,7 +152,7 @@ def write(
         raise UsageError(
             f"dev_share {dev_share} and test_share {test_share} leave nothing to train on."
         )
-    made: dict[str, list[str]] = {split: [] for split in SPLITS}
+    rows: dict[str, list[str]] = {split: [] for split in SPLITS}
     labels: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
     count = 0
     lines = (line for piece in documents.pieces(paths) for line in documents.lines_of(piece))
@@ -164,21 +164,21 @@ def write(
         split = split_of(document, dev_share, test_share)
         for row in rows_of(document, size):
             words, tags = zip(*row, strict=True)
-            made[split].append(f"{' '.join(words)}\t{' '.join(tags)}\n")
+            rows[split].append(f"{' '.join(words)}\t{' '.join(tags)}\n")
             labels[split].update(tags)
-    wanted = {"train": 1.0, "dev": dev_share, "test": test_share}
-    if empty := [split for split in SPLITS if wanted[split] and not made[split]]:
+    shares = {"train": 1.0, "dev": dev_share, "test": test_share}
+    if empty := [split for split in SPLITS if shares[split] and not rows[split]]:
         raise UsageError(
             f"{' and '.join(empty)} got none of the {count} document(s). A blank line ends a "
             "document; give more text, or a share of 0."
         )
     with folders.published(folder, NAMES) as work:
         for split in SPLITS:
-            random.Random(f"{seed} {split}").shuffle(made[split])
-            if made[split]:
-                files.write_text(work / f"{split}.tsv", "".join(made[split]))
-    return Summary(
+            random.Random(f"{seed} {split}").shuffle(rows[split])
+            if rows[split]:
+                files.write_text(work / f"{split}.tsv", "".join(rows[split]))
+    return PunctuationSummary(
         count,
-        {split: len(made[split]) for split in SPLITS},
+        {split: len(rows[split]) for split in SPLITS},
         {split: dict(labels[split].most_common()) for split in SPLITS},
     )

@@ -12,9 +12,9 @@ from plainbert.tasks.ner.decode import Tagging
 from plainbert.tasks.ner.tags import TagSet, convert
 
 
-def comparable(given: Sequence[str], tags: TagSet) -> list[str]:
+def comparable(names: Sequence[str], tags: TagSet) -> list[str]:
     """Tags in the one scheme in which they are compared and written: IOB2, or plain labels."""
-    return convert(given, "iob2") if tags.entities else list(given)
+    return convert(names, "iob2") if tags.entities else list(names)
 
 
 def score(
@@ -25,18 +25,24 @@ def score(
     Args:
         predicted: tags of each sentence, in any scheme.
         gold: the right ones, in any scheme.
-        tags: of the model.
+        tags: the tags that the model learned.
     """
     count = scores.score if tags.entities else scores.score_labels
-    return count(*([comparable(each, tags) for each in side] for side in (predicted, gold)))
+    return count(*([comparable(names, tags) for names in side] for side in (predicted, gold)))
 
 
 def report(
     predicted: Sequence[Sequence[str]], gold: Sequence[Sequence[str]], tags: TagSet
 ) -> scores.Report:
-    """Scores by type of entity, or by label; arguments as for :func:`score`."""
+    """Scores by type of entity, or by label.
+
+    Args:
+        predicted: tags of each sentence, in any scheme.
+        gold: the right ones, in any scheme.
+        tags: the tags that the model learned.
+    """
     count = scores.report if tags.entities else scores.report_labels
-    return count(*([comparable(each, tags) for each in side] for side in (predicted, gold)))
+    return count(*([comparable(names, tags) for names in side] for side in (predicted, gold)))
 
 
 def table(
@@ -49,11 +55,11 @@ def table(
         predicted: the tags of each.
         suffix: ".tsv": words, a tab, predicted tags; else columns: word, the sentence's own tag
             where it has one, predicted tag, as conlleval takes them.
-        tags: of the model.
+        tags: the tags that the model learned.
     """
     parts = []
-    for sentence, said in zip(sentences, predicted, strict=True):
-        labels = comparable(said, tags)
+    for sentence, names in zip(sentences, predicted, strict=True):
+        labels = comparable(names, tags)
         if suffix == ".tsv":
             parts.append(f"{' '.join(sentence.words)}\t{' '.join(labels)}\n")
             continue
@@ -65,12 +71,12 @@ def table(
     return "".join(parts)
 
 
-def record(found: Tagging, tags: TagSet) -> dict[str, Any]:
+def record(tagging: Tagging, tags: TagSet) -> dict[str, Any]:
     """One line of JSON Lines: the text and its entities, or its words where tags are plain."""
     if tags.entities:
         return {
-            "text": found.text,
-            "entities": [dataclasses.asdict(entity) for entity in found.entities],
+            "text": tagging.text,
+            "entities": [dataclasses.asdict(entity) for entity in tagging.entities],
         }
     words = [
         {
@@ -80,6 +86,6 @@ def record(found: Tagging, tags: TagSet) -> dict[str, Any]:
             "label": word.tag,
             "score": word.score,
         }
-        for word in found.words
+        for word in tagging.words
     ]
-    return {"text": found.text, "words": words}
+    return {"text": tagging.text, "words": words}

@@ -27,7 +27,7 @@ def score(predicted: Tags, gold: Tags) -> dict[str, float]:
 
     Args:
         predicted: tags of every sentence.
-        gold: the same.
+        gold: the right tags of every sentence.
 
     Returns:
         the names of ``ENTITY_METRICS`` to numbers; 0 where there is no entity to count.
@@ -53,8 +53,8 @@ def report(predicted: Tags, gold: Tags) -> Report:
     """Precision, recall, F1 and number of entities of every type, and over all of them.
 
     Args:
-        predicted: as for :func:`score`.
-        gold: the same.
+        predicted: tags of every sentence, in IOB1, IOB2 or BIOES.
+        gold: the right tags of every sentence.
 
     Returns:
         types in alphabetical order, then "all"; nothing where neither side has an entity.
@@ -76,7 +76,7 @@ def score_labels(predicted: Tags, gold: Tags) -> dict[str, float]:
 
     Args:
         predicted: labels of every sentence.
-        gold: the same.
+        gold: the right labels of every sentence.
 
     Returns:
         the names of ``LABEL_METRICS`` to numbers; 0 where there is no label but "O".
@@ -104,8 +104,8 @@ def report_labels(predicted: Tags, gold: Tags) -> Report:
     """Precision, recall, F1 and number of words of every label, "O" included.
 
     Args:
-        predicted: as for :func:`score_labels`.
-        gold: the same.
+        predicted: labels of every sentence.
+        gold: the right labels of every sentence.
     """
     from sklearn.metrics import precision_recall_fscore_support
 
@@ -136,9 +136,9 @@ def _counted(predicted: Tags, gold: Tags, average: str | None) -> tuple[Any, Any
         raise MissingDependencyError("seqeval", "seqeval", "scoring entities") from None
     _flat(predicted, gold)
     sides = (list(map(list, gold)), list(map(list, predicted)))
-    found: tuple[Any, Any, Any, Any]
-    found = precision_recall_fscore_support(*sides, average=average, zero_division=0)
-    return found
+    counts: tuple[Any, Any, Any, Any]
+    counts = precision_recall_fscore_support(*sides, average=average, zero_division=0)
+    return counts
 
 
 def _flat(predicted: Tags, gold: Tags) -> tuple[list[str], list[str]]:
@@ -151,4 +151,4 @@ def _flat(predicted: Tags, gold: Tags) -> tuple[list[str], list[str]]:
         )
     if not sum(lengths[1]):
         raise DataError("there are no words to score.")
-    return [tag for each in predicted for tag in each], [tag for each in gold for tag in each]
+    return [tag for row in predicted for tag in row], [tag for row in gold for tag in row]

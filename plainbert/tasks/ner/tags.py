@@ -26,7 +26,7 @@ TRAINED = ("bioes", "iob2", PLAIN)  # what a model may learn
 _LETTERS = {"B": "B", "I": "I", "E": "E", "S": "S", "M": "I", "L": "E", "U": "S", "W": "S"}
 
 
-class Span(NamedTuple):
+class EntitySpan(NamedTuple):
     """An entity: its type, its first word, and the word after its last one."""
 
     type: str
@@ -49,32 +49,32 @@ def parse(tag: str) -> tuple[str, str]:
     return _LETTERS.get(tag, OUTSIDE), ""
 
 
-def spans(tags: Iterable[str]) -> list[Span]:
+def spans(tags: Iterable[str]) -> list[EntitySpan]:
     """Entities of a sentence, in order, whatever the scheme.
 
     One begins at B and S, after O, E and S, and where the type changes.
 
     Example:
         >>> spans(["I-PER", "I-PER", "B-PER", "O", "I-LOC", "I-ORG"])[1:3]
-        [Span(type='PER', start=2, end=3), Span(type='LOC', start=4, end=5)]
+        [EntitySpan(type='PER', start=2, end=3), EntitySpan(type='LOC', start=4, end=5)]
 
     Source:
         conlleval.pl of the CoNLL-2000 shared task, startOfChunk and endOfChunk; S as in seqeval.
     """
-    found: list[Span] = []
+    entities: list[EntitySpan] = []
     before = (OUTSIDE, "")
     for place, tag in enumerate(tags):
         now = parse(tag)
         if now[0] != OUTSIDE:
             if now[0] in "BS" or before[0] in "OES" or now[1] != before[1]:
-                found.append(Span(now[1], place, place + 1))
+                entities.append(EntitySpan(now[1], place, place + 1))
             else:
-                found[-1] = found[-1]._replace(end=place + 1)
+                entities[-1] = entities[-1]._replace(end=place + 1)
         before = now
-    return found
+    return entities
 
 
-def encode(entities: Iterable[Span], length: int, scheme: str) -> list[str]:
+def encode(entities: Iterable[EntitySpan], length: int, scheme: str) -> list[str]:
     """Tags of a sentence of so many words, from its entities in order.
 
     Args:
@@ -83,11 +83,11 @@ def encode(entities: Iterable[Span], length: int, scheme: str) -> list[str]:
         scheme: one of ``SCHEMES``.
 
     Example:
-        >>> encode([Span("PER", 0, 2), Span("PER", 2, 3)], 4, "bioes")
+        >>> encode([EntitySpan("PER", 0, 2), EntitySpan("PER", 2, 3)], 4, "bioes")
         ['B-PER', 'E-PER', 'S-PER', 'O']
     """
     tags = [OUTSIDE] * length
-    last: Span | None = None
+    last: EntitySpan | None = None
     for span in entities:
         touches = last is not None and (last.type, last.end) == (span.type, span.start)
         letters = ["I"] * (span.end - span.start)
@@ -137,8 +137,8 @@ def scheme_of(sentences: Iterable[Sequence[str]]) -> tuple[str, int]:
         entities = spans(tags)
         now = [parse(tag) for tag in tags]
         for scheme in broken:
-            wanted = map(parse, encode(entities, len(tags), scheme))
-            broken[scheme] += sum(a != b for a, b in zip(now, wanted, strict=True))
+            right = map(parse, encode(entities, len(tags), scheme))
+            broken[scheme] += sum(a != b for a, b in zip(now, right, strict=True))
     scheme = min(broken, key=lambda name: broken[name])
     return scheme, broken[scheme]
 
@@ -150,15 +150,15 @@ def faults(data: Sentences, scheme: str) -> list[str]:
         data: their tags mark entities.
         scheme: one of ``SCHEMES``.
     """
-    found = []
+    lines = []
     for sentence in data.sentences:
         tags = sentence.tags or ()
-        wanted = encode(spans(tags), len(tags), scheme)
-        for tag, right, line in zip(tags, wanted, sentence.lines, strict=True):
+        rights = encode(spans(tags), len(tags), scheme)
+        for tag, right, line in zip(tags, rights, sentence.lines, strict=True):
             known = tag == OUTSIDE or tag[:1] in _LETTERS and tag[1:2] in ("-", "")
             if not known or parse(tag) != parse(right):
-                found.append(f"{data.path}:{line}: {tag!r} is read as {right!r} of {scheme}")
-    return found
+                lines.append(f"{data.path}:{line}: {tag!r} is read as {right!r} of {scheme}")
+    return lines
 
 
 @dataclass(frozen=True)
@@ -188,17 +188,17 @@ class TagSet:
         if scheme not in TRAINED:
             raise UnknownNameError("scheme of tags", scheme, TRAINED)
         tags = [sentence.tags or () for sentence in data.sentences]
-        if not marks_entities(tag for each in tags for tag in each):
+        if not marks_entities(tag for row in tags for tag in row):
             scheme = PLAIN
-        found = {tag for each in tags for tag in convert(each, scheme)}
-        if len(found) < 2:
+        labels = {tag for row in tags for tag in convert(row, scheme)}
+        if len(labels) < 2:
             raise DataError(
-                f"every word has the tag {''.join(found)!r}; two are needed.", data.path
+                f"every word has the tag {''.join(labels)!r}; two are needed.", data.path
             )
-        by_type = {tag: (tag != OUTSIDE, parse(tag)[1], tag) for tag in found}
-        plain = {tag: (tag != OUTSIDE, tag, tag) for tag in found}
+        by_type = {tag: (tag != OUTSIDE, parse(tag)[1], tag) for tag in labels}
+        plain = {tag: (tag != OUTSIDE, tag, tag) for tag in labels}
         order = plain if scheme == PLAIN else by_type
-        return cls(tuple(sorted(found, key=lambda tag: order[tag])), scheme)
+        return cls(tuple(sorted(labels, key=lambda tag: order[tag])), scheme)
 
     @classmethod
     def trained(cls, labels: Sequence[str], scheme: str | None = None) -> TagSet:
@@ -229,4 +229,4 @@ class TagSet:
         """Tags of a set that the model does not have, and how many words have them."""
         known = set(self.labels)
         tags = (convert(sentence.tags or (), self.scheme) for sentence in data.sentences)
-        return Counter(tag for each in tags for tag in each if tag not in known)
+        return Counter(tag for row in tags for tag in row if tag not in known)

@@ -24,14 +24,22 @@ from plainbert import files
 from plainbert.batching.features import Features
 from plainbert.distributed.group import Group
 from plainbert.tasks.squad.data import Question
-from plainbert.tasks.squad.windows import Limits, Windows, build
+from plainbert.tasks.squad.windows import Limits, Windows, prepare
 from plainbert.text.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
 
-FORM = 1  # of the files; a change of what `build` makes is a new one
+FORM = 1  # of the files; a change of what `prepare` makes is a new one
 _FEATURES = ("ids", "offsets", "types", "labels")
-_COLUMNS = ("question", "first", "piece", "kept", "start", "end")
+# Name in the file -> attribute of Windows. The names in files stay, so that caches do.
+_COLUMNS = {
+    "question": "question",
+    "first": "first",
+    "piece": "first_row",
+    "kept": "max_context",
+    "start": "start",
+    "end": "end",
+}
 _DAMAGE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
@@ -40,37 +48,40 @@ def windows(
     tokenizer: Tokenizer,
     questions: Sequence[Question],
     limits: Limits,
+    *,
     labelled: bool = False,
     num_workers: int = 0,
     bar: bool = False,
     group: Group | None = None,
 ) -> Windows:
-    """What :func:`plainbert.tasks.squad.windows.build` makes, read from the disk if it is there.
+    """What :func:`plainbert.tasks.squad.windows.prepare` makes, read from the disk if it is there.
 
     Args:
         folder: of the caches; None: neither read nor write one.
-        tokenizer: as for ``build``; so are the next five.
+        tokenizer: cuts texts into tokens; its files are part of the fingerprint.
         questions: at least one.
         limits: how windows are cut.
-        labelled: point at the answers.
-        num_workers: processes that tokenise.
-        bar: show progress.
+        labelled: point at the answers, for training.
+        num_workers: processes that tokenise; 0 does it in this one.
+        bar: show progress, on a terminal.
         group: the ranks of the run: rank 0 makes the windows, the others read them.
     """
 
     def make() -> Windows:
-        return build(tokenizer, questions, limits, labelled, num_workers, bar)
+        return prepare(
+            tokenizer, questions, limits, labelled=labelled, num_workers=num_workers, bar=bar
+        )
 
     if folder is None:
         return make()
     key = fingerprint(tokenizer, questions, limits, labelled)
     path = Path(folder) / f"windows-{key[:16]}.npz"
     first = group is None or group.rank == 0
-    found = _load_or_make(path, key, make, keep=True) if first else None
+    cut = _load_or_make(path, key, make, keep=True) if first else None
     if group is not None:
         group.barrier()
     # On another machine than rank 0's the file may not be there.
-    return _load_or_make(path, key, make, keep=False) if found is None else found
+    return _load_or_make(path, key, make, keep=False) if cut is None else cut
 
 
 def fingerprint(
@@ -78,14 +89,14 @@ def fingerprint(
 ) -> str:
     """SHA-256 of everything that decides how windows come out."""
     rows: dict[str, int] = {}
-    asked: list[Any] = []
+    entries: list[Any] = []
     for question in questions:
         target = question.target
         bounds = None if target is None else (target.start, target.end)
         row = rows.setdefault(question.context, len(rows))
-        asked.append((question.question, row, bounds, question.impossible))
+        entries.append((question.question, row, bounds, question.impossible))
     settings = {"form": FORM, "limits": asdict(limits), "labelled": labelled}
-    digest = hashlib.sha256(json.dumps([settings, list(rows), asked]).encode())
+    digest = hashlib.sha256(json.dumps([settings, list(rows), entries]).encode())
     with tempfile.TemporaryDirectory() as scratch:
         tokenizer.save(scratch)
         for path in sorted(Path(scratch).iterdir()):
@@ -94,13 +105,13 @@ def fingerprint(
     return digest.hexdigest()
 
 
-def save(path: str | Path, key: str, made: Windows) -> None:
+def save(path: str | Path, key: str, windows: Windows) -> None:
     """Write windows; the file appears under its name once it is complete."""
-    features = made.features
+    features = windows.features
     columns: dict[str, Any] = {
         "key": np.array(key),
-        "counts": np.array([features.cut, made.unreached]),
-        **{name: getattr(made, name) for name in _COLUMNS},
+        "counts": np.array([features.cut, windows.unreached]),
+        **{name: getattr(windows, field) for name, field in _COLUMNS.items()},
         **{name: getattr(features, name) for name in _FEATURES[:3]},
     }
     if features.labels is not None:
@@ -128,26 +139,27 @@ def load(path: str | Path, key: str) -> Windows | None:
         cut, unreached = columns["counts"].tolist()
         arrays: dict[str, Any] = {name: columns.get(name) for name in _FEATURES}
         features = Features(**arrays, cut=cut)
-        found = Windows(features, **{name: columns[name] for name in _COLUMNS}, unreached=unreached)
+        fields = {field: columns[name] for name, field in _COLUMNS.items()}
+        windows = Windows(features, **fields, unreached=unreached)
     except _DAMAGE as error:
         log.warning("%s is damaged (%s); it is made anew.", path, error)
         return None
-    log.info("%d windows from %s", len(found), path)
-    return found
+    log.info("%d windows from %s", len(windows), path)
+    return windows
 
 
 def _load_or_make(path: Path, key: str, make: Callable[[], Windows], keep: bool) -> Windows:
-    found = load(path, key)
-    if found is None:
-        found = make()
+    windows = load(path, key)
+    if windows is None:
+        windows = make()
         if keep:
-            _try_save(path, key, found)
-    return found
+            _try_save(path, key, windows)
+    return windows
 
 
-def _try_save(path: Path, key: str, made: Windows) -> None:
+def _try_save(path: Path, key: str, windows: Windows) -> None:
     try:
-        save(path, key, made)
+        save(path, key, windows)
     except OSError as error:  # a full disk: training may go on all the same
         log.warning(
             "%s could not be written (%s); the next run cuts the questions again.", path, error
@@ -155,4 +167,4 @@ def _try_save(path: Path, key: str, made: Windows) -> None:
         with contextlib.suppress(OSError):
             path.unlink(missing_ok=True)
         return
-    log.info("%d windows in %s", len(made), path)
+    log.info("%d windows in %s", len(windows), path)

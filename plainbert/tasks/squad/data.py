@@ -27,7 +27,7 @@ UNKNOWN = "questions whose answer is not told"
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class GoldAnswer:
     """A right answer.
 
     Args:
@@ -60,12 +60,12 @@ class Question:
     id: str
     question: str
     context: str
-    answers: tuple[Answer, ...] = ()
+    answers: tuple[GoldAnswer, ...] = ()
     impossible: bool = False
     title: str = ""
 
     @property
-    def target(self) -> Answer | None:
+    def target(self) -> GoldAnswer | None:
         """The first answer that lies in the context: what training points at."""
         return next((answer for answer in self.answers if answer.start != NOWHERE), None)
 
@@ -94,10 +94,10 @@ class Squad:
     def report(self) -> None:
         """Log one line that counts the questions and what is wrong with them, and examples."""
         impossible = sum(question.impossible for question in self.questions)
-        said = f", {impossible} of them without an answer" if impossible else ""
-        said += "".join(f"; {len(lines)} {kind}" for kind, lines in self.problems.items())
+        notes = f", {impossible} of them without an answer" if impossible else ""
+        notes += "".join(f"; {len(lines)} {kind}" for kind, lines in self.problems.items())
         contexts = len({question.context for question in self.questions})
-        log.info("%s: %d questions about %d contexts%s", self.name, len(self), contexts, said)
+        log.info("%s: %d questions about %d contexts%s", self.name, len(self), contexts, notes)
         for kind, lines in self.problems.items():
             log.warning("%s, first: %s", kind, lines[0])
 
@@ -130,14 +130,14 @@ class Squad:
 
 
 def gather(
-    found: Iterable[tuple[Question, list[tuple[str, str]]]], name: str, training: bool = False
+    entries: Iterable[tuple[Question, list[tuple[str, str]]]], name: str, training: bool = False
 ) -> Squad:
     """Make a set of questions.
 
     Args:
-        found: questions, each with its problems as (kind, what).
+        entries: questions, each with its problems as (kind, what).
         name: the file, for messages.
-        training: see :func:`plainbert.tasks.squad.files.read`.
+        training: an id may occur twice, because nothing is written by id.
 
     Raises:
         DataError: there is no question, or an id occurs twice and predictions are written by it.
@@ -145,7 +145,7 @@ def gather(
     questions: list[Question] = []
     problems: dict[str, list[str]] = {}
     seen: set[str] = set()
-    for question, wrong in found:
+    for question, wrong in entries:
         if question.id in seen:
             if not training:
                 raise DataError(
@@ -188,20 +188,20 @@ def question_of(
     if not text.strip():
         wrong.append((EMPTY_QUESTION, f"the question is {text!r}"))
     answers = []
-    given = _answers(place, values.get("answers"))
-    for answer, start in given:
+    stated = _answers(place, values.get("answers"))
+    for answer, start in stated:
         where = locate(context, answer, start)
         if where == NOWHERE:
             wrong.append((LOST, f"the answer {answer[:60]!r} is not in the context"))
         elif where != start:
             wrong.append((MOVED, f"the answer {answer[:60]!r} is at {where}, not at {start}"))
-        answers.append(Answer(answer, where))
+        answers.append(GoldAnswer(answer, where))
     impossible = values.get("is_impossible")
     if impossible is None:
-        impossible = isinstance(values.get("answers"), list | dict) and not given
+        impossible = isinstance(values.get("answers"), list | dict) and not stated
     if not isinstance(impossible, bool):
         raise DataError(f"{place}: is_impossible is {impossible!r}; true or false is expected.")
-    if not given and not impossible:
+    if not stated and not impossible:
         wrong.append((UNKNOWN, "its answer is not told"))
     return Question(identity, text, context, tuple(answers), impossible, title), wrong
 
@@ -217,8 +217,8 @@ def locate(context: str, answer: str, start: int) -> int:
     if start >= 0 and context.startswith(answer, start):
         return start
     if not 0 <= start < len(context):
-        found = context.find(answer)
-        return found if found == context.rfind(answer) else NOWHERE
+        first = context.find(answer)
+        return first if first == context.rfind(answer) else NOWHERE
     before = context.rfind(answer, 0, start + len(answer))
     after = context.find(answer, start)
     if before == NOWHERE or after == NOWHERE:
@@ -239,14 +239,14 @@ def _answers(place: str, value: Any) -> list[tuple[str, int]]:
         ]
     if not isinstance(value, list):
         raise DataError(f"{place}: 'answers' is a {type(value).__name__}; a list is expected.")
-    found = []
+    answers = []
     for answer in value:
         text = text_of(f"{place}, answers", answer, "text")
         start = answer.get("answer_start", NOWHERE)
         if not isinstance(start, int) or isinstance(start, bool):
             raise DataError(f"{place}: 'answer_start' is {start!r}; a whole number is expected.")
-        found.append((text, start))
-    return found
+        answers.append((text, start))
+    return answers
 
 
 def text_of(place: str, values: Any, key: str) -> str:

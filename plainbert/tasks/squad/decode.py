@@ -17,7 +17,7 @@ from plainbert.errors import DataError, UsageError
 from plainbert.tasks.squad.data import Question
 from plainbert.tasks.squad.windows import Windows
 
-PAIRS = 400_000  # of starts and ends that are looked at at a time
+PAIRS = 400_000  # of starts and ends that are in memory at a time
 # Score difference of a question without any candidate: far above all logits, and JSON has a word.
 HOPELESS = 1e4
 
@@ -77,7 +77,7 @@ class Answer:
 
     @classmethod
     def of(cls, values: dict[str, Any]) -> Answer:
-        """An answer again, from what ``dataclasses.asdict`` made of it."""
+        """The answer that ``dataclasses.asdict`` took apart."""
         best = values["best"]
         spans = {
             "nbest": tuple(Span(**span) for span in values["nbest"]),
@@ -108,7 +108,7 @@ class Search:
                 raise UsageError(f"{name}={getattr(self, name)}: at least 1 is expected.")
 
 
-def answers(
+def decode(
     logits: NDArray[np.floating], windows: Windows, questions: Sequence[Question], search: Search
 ) -> list[Answer]:
     """The answer to every question, in order.
@@ -120,9 +120,9 @@ def answers(
 
     Args:
         logits: of the start and of the end, by token; (S, 2).
-        windows: of the questions.
+        windows: the windows of the questions, in order.
         questions: Q of them.
-        search: how to look.
+        search: how answers are looked for.
 
     Raises:
         DataError: logits are not finite numbers.
@@ -136,72 +136,101 @@ def answers(
             f"{bad} of {logits.size} logits are not finite numbers: the training of the model "
             "diverged. Lower the learning rate."
         )
-    found: list[Answer] = []
-    together = max(1, PAIRS // search.n_best**2)
+    answers: list[Answer] = []
+    together = max(1, PAIRS // search.n_best**2)  # windows
     bounds = np.searchsorted(windows.question, np.arange(len(questions) + 1))
     begin = 0
     while begin < len(questions):
         # As many whole questions as fit; one with more windows goes by itself.
         stop = int(np.searchsorted(bounds, bounds[begin] + together, "right")) - 1
         stop = max(begin + 1, stop)
-        part = range(int(bounds[begin]), int(bounds[stop]))
-        found += _some(logits, windows, questions, range(begin, stop), part, search)
+        part = slice(int(bounds[begin]), int(bounds[stop]))
+        answers += _answer_some(logits, windows, questions, range(begin, stop), part, search)
         begin = stop
-    return found
+    return answers
 
 
-def _some(
+def _answer_some(
     logits: NDArray[np.floating],
     windows: Windows,
     questions: Sequence[Question],
     rows: range,
-    part: range,
+    part: slice,
     search: Search,
 ) -> Iterator[Answer]:
     """Answers to the questions ``rows``, which have the windows ``part``."""
-    features = windows.features
-    offsets = features.offsets[part.start : part.stop + 1]
-    values = logits[offsets[0] : offsets[-1]].astype(np.float64)
+    start, end, null = _allowed(logits, windows, part)
+    window, firsts, lasts = _candidates(start, end, search)
+    start_logits, end_logits = start[window, firsts], end[window, lasts]
+    owner = windows.question[part] - rows.start  # of each window
+    question = owner[window]  # of each candidate
+    # Stable: of candidates with equal scores the one that was tried first comes first.
+    order = np.lexsort((-(start_logits + end_logits), question))
+    shift = windows.first_row[part] - windows.first[part]  # place in a window -> token row
+    begin_chars = windows.start[shift[window] + firsts]
+    end_chars = windows.end[shift[window] + lasts]
+    columns = [
+        column[order].tolist() for column in (begin_chars, end_chars, start_logits, end_logits)
+    ]
+    cuts = np.searchsorted(question[order], np.arange(len(rows) + 1)).tolist()
+    lowest = _lowest_null(null, owner, len(rows)).tolist()
+    for number, row in enumerate(rows):
+        # Plain lists only from here on: most questions take few candidates before they have
+        # enough different texts.
+        ranked = zip(*(column[cuts[number] : cuts[number + 1]] for column in columns), strict=True)
+        spans = _different(questions[row].context, ranked, search.n_best)
+        none = (lowest[number][0], lowest[number][1]) if search.null else None
+        yield _answer(questions[row].id, spans, none, search)
+
+
+def _allowed(
+    logits: NDArray[np.floating], windows: Windows, part: slice
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Logits of the windows ``part`` as pad rows, -inf where no answer may start or end.
+
+    Returns:
+        of the start, (N, L), of the end, (N, L), and both of [CLS], "no answer", (N, 2).
+    """
+    offsets = windows.features.offsets[part.start : part.stop + 1]
     lengths = np.diff(offsets)
     places = np.arange(int(lengths.max()))
-    real = places < lengths[:, None]  # (N, L)
+    real = places < lengths[:, None]
     start, end = (np.full(real.shape, -np.inf) for _ in range(2))
-    start[real], end[real] = values[:, 0], values[:, 1]
+    # float64 before any two are added: probabilities are then those of Google's script.
+    packed = logits[offsets[0] : offsets[-1]].astype(np.float64)
+    start[real], end[real] = packed[:, 0], packed[:, 1]
     null = np.stack([start[:, 0], end[:, 0]], 1)
-    own = slice(part.start, part.stop)
-    first, kept = windows.first[own, None], windows.kept[own]
-    start[(places < kept[:, :1]) | (places >= kept[:, 1:])] = -np.inf
+    first, max_context = windows.first[part, None], windows.max_context[part]
+    # A token that several windows show is a start only where it has most context around, so that
+    # no span is tried twice; its end may lie anywhere behind, up to the last [SEP].
+    start[(places < max_context[:, :1]) | (places >= max_context[:, 1:])] = -np.inf
     end[(places < first) | (places >= lengths[:, None] - 1)] = -np.inf
-    window, begins, ends = _candidates(start, end, search)
-    begin_logit, end_logit = start[window, begins], end[window, ends]
-    score = begin_logit + end_logit
-    question = windows.question[own][window] - rows.start
-    order = np.lexsort((-score, question))  # stable: of equal ones the first tried comes first
-    shift = windows.piece[own] - windows.first[own]
-    begin_char = windows.start[shift[window] + begins]
-    end_char = windows.end[shift[window] + ends]
-    columns = [column[order].tolist() for column in (begin_char, end_char, begin_logit, end_logit)]
-    cuts = np.searchsorted(question[order], np.arange(len(rows) + 1)).tolist()
-    asked = windows.question[own] - rows.start
-    nulls = np.lexsort((np.arange(len(asked)), null.sum(1), asked))
-    nulls = nulls[np.searchsorted(asked[nulls], np.arange(len(rows)))]  # the lowest of each
-    for number, row in enumerate(rows):
-        tried = zip(*(column[cuts[number] : cuts[number + 1]] for column in columns), strict=True)
-        context = questions[row].context
-        spans = _different(context, tried, search.n_best)
-        none = tuple(null[nulls[number]].tolist()) if search.null else None
-        yield _answer(questions[row].id, spans, none, search)
+    return start, end, null
+
+
+def _lowest_null(
+    null: NDArray[np.float64], owner: NDArray[np.int64], count: int
+) -> NDArray[np.float64]:
+    """Logits of "no answer" of each question: those of its window with the lowest sum; (Q, 2).
+
+    A window without the answer says "no answer" with good reason, so the window that says it least
+    speaks for the question; of equal ones the first.
+    """
+    order = np.lexsort((np.arange(len(owner)), null.sum(1), owner))
+    return null[order[np.searchsorted(owner[order], np.arange(count))]]
 
 
 def _candidates(
     start: NDArray[np.float64], end: NDArray[np.float64], search: Search
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Window, first and last token of every candidate, in the order in which Google tries them."""
+    # Stable: of equal logits the token that comes first in the window counts as better.
     starts, ends = (
         np.argsort(-logits, axis=1, kind="stable")[:, : search.n_best] for logits in (start, end)
     )
     firsts, lasts = starts[:, :, None], ends[:, None, :]  # (N, n, 1), (N, 1, n)
     rows = np.arange(len(start))[:, None]
+    # The best n may reach into what is not allowed, where a window has few tokens of the context.
     possible = np.isfinite(start[rows, starts])[:, :, None] & np.isfinite(end[rows, ends])[:, None]
     possible &= (lasts >= firsts) & (lasts < firsts + search.max_answer_length)
     window, which_start, which_end = possible.nonzero()
@@ -209,17 +238,17 @@ def _candidates(
 
 
 def _different(
-    context: str, tried: Iterator[tuple[int, int, float, float]], most: int
+    context: str, ranked: Iterator[tuple[int, int, float, float]], count: int
 ) -> list[tuple[str, int, int, float, float]]:
-    """The first candidates with different texts."""
+    """The first ``count`` candidates with different texts."""
     seen: set[str] = set()
     kept = []
-    for start, end, start_logit, end_logit in tried:
+    for start, end, start_logit, end_logit in ranked:
         text = context[start:end]
         if text and text not in seen:
             seen.add(text)
             kept.append((text, start, end, start_logit, end_logit))
-            if len(kept) == most:
+            if len(kept) == count:
                 break
     return kept
 
@@ -236,6 +265,7 @@ def _answer(
         place = sum(span[3] + span[4] >= score for span in spans)
         spans = [*spans[:place], ("", 0, 0, *none), *spans[place:]]
     scores = [span[3] + span[4] for span in spans]
+    # The first is the highest: no power above 1, none overflows.
     powers = [math.exp(score - scores[0]) for score in scores]
     total = sum(powers)
     nbest = tuple(
@@ -252,9 +282,17 @@ def _answer(
         empty = next(span for span in nbest if not span.text)
         chosen = empty if odds > search.null_threshold else best
     if chosen is None:
-        return Answer(name, "", 0, 0, 0.0, nbest, best, odds, na_prob)
+        chosen = Span("", 0, 0, 0.0, 0.0, 0.0)  # the context has no token
     return Answer(
-        name, chosen.text, chosen.start, chosen.end, chosen.probability, nbest, best, odds, na_prob
+        id=name,
+        text=chosen.text,
+        start=chosen.start,
+        end=chosen.end,
+        probability=chosen.probability,
+        nbest=nbest,
+        best=best,
+        null_odds=odds,
+        na_prob=na_prob,
     )
 
 

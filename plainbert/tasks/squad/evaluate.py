@@ -1,4 +1,4 @@
-"""From questions to features, and from a trained model to answers, scores and files."""
+"""From a trained model to answers, scores and files of whole sets of questions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from plainbert.infer.evaluation import RESULTS_FILE, Evaluation, Scores, logits
 from plainbert.infer.logits import ComputesLogits
 from plainbert.tasks.squad import scores as metrics
 from plainbert.tasks.squad.data import Squad
-from plainbert.tasks.squad.decode import Answer, Search, answers
+from plainbert.tasks.squad.decode import Answer, Search, decode
 from plainbert.tasks.squad.predict import THRESHOLD
 from plainbert.tasks.squad.result_files import write_folder
 from plainbert.tasks.squad.windows import Windows
@@ -24,12 +24,12 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Asked:
+class SquadSplit:
     """A set of questions, cut into windows.
 
     Attributes:
         squad: the questions.
-        windows: the same, for the model.
+        windows: the windows of these questions.
         scoring: ``metrics.WORDS`` or ``metrics.CHARACTERS``.
     """
 
@@ -38,7 +38,7 @@ class Asked:
     scoring: str = metrics.WORDS
 
     @classmethod
-    def of(cls, squad: Squad, windows: Windows, scoring: str = "auto") -> Asked:
+    def of(cls, squad: Squad, windows: Windows, scoring: str = "auto") -> SquadSplit:
         """Choose the scoring by the answers, if it is "auto", and log it."""
         return cls(squad, windows, scoring_of(squad, scoring))
 
@@ -47,7 +47,7 @@ class Asked:
         return bool(gold_of(self.squad, null))
 
 
-class Answers(Evaluation):
+class SquadEvaluation(Evaluation):
     """Exact match and F1 of answers.
 
     With SQuAD 2.0 the best F1 over all thresholds chooses, as that threshold is the one to use.
@@ -63,7 +63,7 @@ class Answers(Evaluation):
 
     def __init__(
         self,
-        sets: Mapping[str, Asked],
+        sets: Mapping[str, SquadSplit],
         search: Search,
         dtype: torch.dtype,
         ranks: ParallelStrategy = ALONE,
@@ -72,24 +72,24 @@ class Answers(Evaluation):
         self.chooses = "best_f1" if search.null else "f1"
 
     def __call__(self, model: ComputesLogits) -> Scores:
-        found = {}
-        for split, asked in self.sets.items():
-            said = predict(model, asked, self.search, self.dtype, self.ranks)
-            found[split] = score(asked.squad, said, self.search, asked.scoring)
-        return found
+        scores = {}
+        for name, split in self.sets.items():
+            answers = predict(model, split, self.search, self.dtype, self.ranks)
+            scores[name] = score(split.squad, answers, self.search, split.scoring)
+        return scores
 
 
 def predict(
     model: ComputesLogits,
-    asked: Asked,
+    split: SquadSplit,
     search: Search,
     dtype: torch.dtype,
     ranks: ParallelStrategy = ALONE,
     bar: bool = False,
 ) -> list[Answer]:
     """The answer to every question, on every rank; each window is computed by one of them."""
-    found = logits(model, asked.windows.features, dtype, ranks, bar)
-    return answers(found, asked.windows, asked.squad.questions, search)
+    token_logits = logits(model, split.windows.features, dtype, ranks, bar)
+    return decode(token_logits, split.windows, split.squad.questions, search)
 
 
 def gold_of(squad: Squad, null: bool) -> dict[str, list[str]]:
@@ -100,9 +100,9 @@ def gold_of(squad: Squad, null: bool) -> dict[str, list[str]]:
         null: whether "no answer" is one; else questions without an answer are left out, too.
     """
     return {
-        each.id: [answer.text for answer in each.answers]
-        for each in squad.questions
-        if each.answers or (null and each.impossible)
+        question.id: [answer.text for answer in question.answers]
+        for question in squad.questions
+        if question.answers or (null and question.impossible)
     }
 
 
@@ -111,31 +111,32 @@ def scoring_of(squad: Squad, scoring: str = "auto") -> str:
     gold = gold_of(squad, null=False)
     chosen = metrics.scoring_of(gold, scoring)
     if gold:
-        said = "CMRC 2018's, by characters" if chosen == metrics.CHARACTERS else "SQuAD's, by words"
-        log.info("%s: the scores are %s", squad.name, said)
+        name = "CMRC 2018's, by characters" if chosen == metrics.CHARACTERS else "SQuAD's, by words"
+        log.info("%s: the scores are %s", squad.name, name)
     return chosen
 
 
-def score(squad: Squad, found: list[Answer], search: Search, scoring: str) -> dict[str, float]:
+def score(squad: Squad, answers: list[Answer], search: Search, scoring: str) -> dict[str, float]:
     """Official scores in percent; none where no answer is told.
 
     With SQuAD 2.0, thresholds are score differences, as in ``null_odds.json``.
 
     Args:
         squad: the questions.
-        found: an answer to each.
-        search: how they were looked for.
+        answers: an answer to each question, in order.
+        search: how answers were looked for.
         scoring: ``metrics.WORDS`` or ``metrics.CHARACTERS``.
     """
     gold = gold_of(squad, search.null)
     if not gold:
         return {}
     if not search.null:
-        said = {each.id: each.text for each in found}
+        texts = {answer.id: answer.text for answer in answers}
         by_words = scoring == metrics.WORDS
-        return (metrics.squad_v1 if by_words else metrics.by_characters)(gold, said)
-    best = {each.id: each.best.text if each.best else "" for each in found if each.id in gold}
-    odds = {each.id: each.null_odds or 0.0 for each in found if each.id in gold}
+        return (metrics.squad_v1 if by_words else metrics.by_characters)(gold, texts)
+    scored = [answer for answer in answers if answer.id in gold]
+    best = {answer.id: answer.best.text if answer.best else "" for answer in scored}
+    odds = {answer.id: answer.null_odds or 0.0 for answer in scored}
     return metrics.squad_v2(
         gold,
         best,
@@ -146,9 +147,9 @@ def score(squad: Squad, found: list[Answer], search: Search, scoring: str) -> di
     )
 
 
-def judge(
+def evaluate_splits(
     model: ComputesLogits,
-    sets: Mapping[str, Asked],
+    sets: Mapping[str, SquadSplit],
     search: Search,
     dtype: torch.dtype,
     folder: Path,
@@ -172,32 +173,27 @@ def judge(
         split to metric to score.
     """
     scores: Scores = {}
-    said: list[Answer] = []
-    for split, asked in sets.items():
-        said = predict(model, asked, search, dtype, ranks, bar=ranks.rank == 0)
-        found = score(asked.squad, said, search, asked.scoring)
-        if found:
-            scores[split] = found
-            shown = ", ".join(f"{name} {value:.4f}" for name, value in found.items())
-            log.info("%s (%d questions): %s", split, len(asked.squad), shown)
-        if search.null and "best_f1_thresh" in found:
-            log.info(
-                "%s: the best F1, %.4f, is at --%s %.4f",
-                split,
-                found["best_f1"],
-                THRESHOLD,
-                found["best_f1_thresh"],
-            )
+    answers: list[Answer] = []
+    for name, split in sets.items():
+        answers = predict(model, split, search, dtype, ranks, bar=ranks.rank == 0)
+        values = score(split.squad, answers, search, split.scoring)
+        if values:
+            scores[name] = values
+            line = ", ".join(f"{metric} {value:.4f}" for metric, value in values.items())
+            log.info("%s (%d questions): %s", name, len(split.squad), line)
+        if search.null and "best_f1_thresh" in values:
+            best, threshold = values["best_f1"], values["best_f1_thresh"]
+            log.info("%s: the best F1, %.4f, is at --%s %.4f", name, best, THRESHOLD, threshold)
             if tune:
-                search = replace(search, null_threshold=found["best_f1_thresh"])
+                search = replace(search, null_threshold=threshold)
     if ranks.rank == 0:
         files.write_json(folder / RESULTS_FILE, scores)
         if sets:
-            write_folder(folder, said)
+            write_folder(folder, answers)
     return scores
 
 
-def remember(folder: Path, threshold: float) -> None:
+def store_threshold(folder: Path, threshold: float) -> None:
     """Write the best threshold beside a model, where prediction looks for it."""
     path = folder.resolve() / "plainbert.json"
     about = files.read_json(path)

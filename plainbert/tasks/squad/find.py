@@ -27,9 +27,9 @@ def folders(data_dir: str | Path | None = None) -> list[Path]:
     """
     if data_dir is not None:
         return [Path(data_dir).expanduser()]
-    found = [Path(os.environ[SQUAD_DIR])] if os.environ.get(SQUAD_DIR) else []
+    first = [Path(os.environ[SQUAD_DIR])] if os.environ.get(SQUAD_DIR) else []
     home = Path(os.environ.get("MXNET_HOME") or Path.home() / ".mxnet")
-    return [*found, Path("squad"), home.expanduser() / "datasets" / "squad"]
+    return [*first, Path("squad"), home.expanduser() / "datasets" / "squad"]
 
 
 def file_of(split: str, version: str, data_dir: str | Path | None = None) -> Path | None:
@@ -75,14 +75,14 @@ def _questions(rows: Any, name: str) -> Iterator[tuple[Question, list[tuple[str,
 def _rows(split: str, version: str, saved: Path | None, data_dir: str | Path | None) -> Any:
     """A split as a ``datasets.Dataset``."""
     looked = ", ".join(str(place) for place in folders(data_dir))
-    wanted = f"{split}-v{version}.json"
+    name = f"{split}-v{version}.json"
     try:
         import datasets
     except ImportError:
         raise MissingDependencyError(
             "datasets",
             "'.[datasets]'",
-            f"reading SQuAD {version} without its files ({wanted}, not in {looked})",
+            f"reading SQuAD {version} without its files ({name}, not in {looked})",
         ) from None
     if saved is not None:
         stored = datasets.load_from_disk(str(saved))
@@ -94,7 +94,7 @@ def _rows(split: str, version: str, saved: Path | None, data_dir: str | Path | N
     except Exception as error:  # every network layer below has its own kind
         first = str(error).splitlines()[0] if str(error) else "no details"
         raise DownloadError(
-            f"SQuAD {version}: no {wanted} in {looked}, and the hub's data set {HUB[version]} "
+            f"SQuAD {version}: no {name} in {looked}, and the hub's data set {HUB[version]} "
             f"could not be read: {type(error).__name__}: {first}\n"
             f"Give the file with --train_file and --predict_file, or put it into ${SQUAD_DIR} "
             "or ./squad."

@@ -1,4 +1,4 @@
-"""Questions asked of a model that was fine-tuned to answer them."""
+"""Questions asked of a model that was fine-tuned to answer them: prepare, run, decode."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
-import torch
-
+from plainbert.batching.features import check_positions
 from plainbert.errors import UnknownNameError, UsageError
-from plainbert.infer import logits as scores
+from plainbert.infer.logits import ComputesLogits, run_tokens
 from plainbert.nn.bert import Bert
 from plainbert.tasks.squad.data import Question
-from plainbert.tasks.squad.decode import Answer, Search, answers
-from plainbert.tasks.squad.windows import Limits, build
+from plainbert.tasks.squad.decode import Answer, Search, decode
+from plainbert.tasks.squad.windows import Limits, prepare
 from plainbert.text.tokenizer import Tokenizer
 
 Texts = str | list[str]  # one, or several
@@ -21,7 +20,7 @@ Texts = str | list[str]  # one, or several
 # What a folder says about how its model was trained, by our names.
 LIMITS = tuple(field.name for field in fields(Limits))
 SEARCH = tuple(field.name for field in fields(Search))
-WAYS = ("num_workers", "bar")
+RUN = ("num_workers", "bar")
 THRESHOLD = "null_score_diff_threshold"
 
 
@@ -35,35 +34,33 @@ def paired(question: Texts, context: Texts) -> list[Question]:
     Raises:
         UsageError: there are not as many contexts as questions.
     """
-    asked = [question] if isinstance(question, str) else question
-    contexts = [context] * len(asked) if isinstance(context, str) else context
-    if len(contexts) != len(asked):
+    queries = [question] if isinstance(question, str) else question
+    contexts = [context] * len(queries) if isinstance(context, str) else context
+    if len(contexts) != len(queries):
         raise UsageError(
-            f"{len(contexts)} contexts for {len(asked)} questions: one each is expected, or one "
+            f"{len(contexts)} contexts for {len(queries)} questions: one each is expected, or one "
             "for all."
         )
-    pairs = enumerate(zip(asked, contexts, strict=True))
-    return [Question(str(row), each, text) for row, (each, text) in pairs]
+    pairs = enumerate(zip(queries, contexts, strict=True))
+    return [Question(str(row), query, text) for row, (query, text) in pairs]
 
 
 def ask_with(
-    model: Bert | scores.ComputesLogits,
+    model: Bert | ComputesLogits,
     tokenizer: Tokenizer,
     questions: Sequence[Question],
     about: Mapping[str, Any],
-    most: int,
-    device: torch.device | str = "cpu",
+    max_len: int,
     **options: Any,
 ) -> list[Answer]:
-    """Answer questions as the folder of a model says, where nothing else is asked for.
+    """Answer questions as the folder of a model says, where the options do not say otherwise.
 
     Args:
         model: prepared, with a span head.
-        tokenizer: the model's.
+        tokenizer: that of the model's folder.
         questions: with their contexts, of any length.
-        about: of the model's folder.
-        most: tokens of a window, where nothing else is said.
-        device: where the model is.
+        about: what the model's folder says about its training.
+        max_len: tokens of a window at most, where neither the options nor the folder say.
         options: "max_len", "doc_stride", "max_query_length" (tokens, see :class:`Limits`),
             "n_best", "max_answer_length", "null", "null_threshold" (see :class:`Search`), and
             "num_workers" and "bar" (see :func:`ask`); None is as good as not given.
@@ -71,55 +68,54 @@ def ask_with(
     Raises:
         UsageError: the model has no span head, or there is no such option.
     """
-    known = (*LIMITS, *SEARCH, *WAYS)
+    known = (*LIMITS, *SEARCH, *RUN)
     for name in options:
         if name not in known:
             raise UnknownNameError("option", name, known)
-    limits = limits_of(about, most, **_part(options, LIMITS))
+    limits = limits_of(about, max_len, **_part(options, LIMITS))
     search = search_of(about, **_part(options, SEARCH))
-    ways = {key: value for key, value in _part(options, WAYS).items() if value is not None}
-    return ask(model, tokenizer, questions, limits, search, device=device, **ways)
+    settings = {key: value for key, value in _part(options, RUN).items() if value is not None}
+    return ask(model, tokenizer, questions, limits, search, **settings)
 
 
-def limits_of(about: Mapping[str, Any], most: int, **given: int | None) -> Limits:
-    """How windows are cut: as given, else as in training, else as published.
+def limits_of(about: Mapping[str, Any], most: int, **options: int | None) -> Limits:
+    """How windows are cut: as the options say, else as in training, else as published.
 
     Args:
-        about: of the model's folder.
-        most: tokens of a window, where nothing else is given.
-        given: fields of :class:`Limits`; None: not given.
+        about: what the model's folder says about its training.
+        most: tokens of a window at most, where neither the options nor the folder say.
+        options: fields of :class:`Limits`; None is as good as not given.
     """
     usual = Limits()
-    max_len = given.get("max_len") or about.get("max_length") or min(usual.max_len, most)
+    max_len = options.get("max_len") or about.get("max_length") or min(usual.max_len, most)
     # A small model's windows must hold more than the question.
     query = min(about.get("max_query_length", usual.max_query_length), max_len // 2)
     stride = about.get("doc_stride", usual.doc_stride)
     return Limits(
-        max_len, given.get("doc_stride") or stride, given.get("max_query_length") or query
+        max_len, options.get("doc_stride") or stride, options.get("max_query_length") or query
     )
 
 
-def search_of(about: Mapping[str, Any], **given: int | float | None) -> Search:
-    """How answers are looked for: as given, else as in training.
+def search_of(about: Mapping[str, Any], **options: int | float | None) -> Search:
+    """How answers are looked for: as the options say, else as in training.
 
     Args:
-        about: of the model's folder: whether questions may have no answer, and the threshold.
-        given: fields of :class:`Search`; None: not given.
+        about: what the model's folder says: whether questions may have no answer, the threshold.
+        options: fields of :class:`Search`; None is as good as not given.
     """
-    typed = {name: value for name, value in given.items() if value is not None}
+    typed = {name: value for name, value in options.items() if value is not None}
     null = bool(about.get("version_2")) or "null_threshold" in typed
     trained = Search(null=null, null_threshold=float(about.get(THRESHOLD, 0.0)))
     return replace(trained, **typed)  # type: ignore[arg-type]
 
 
 def ask(
-    model: Bert | scores.ComputesLogits,
+    model: Bert | ComputesLogits,
     tokenizer: Tokenizer,
     questions: Sequence[Question],
     limits: Limits,
     search: Search,
     *,
-    device: torch.device | str = "cpu",
     num_workers: int = 0,
     bar: bool = False,
 ) -> list[Answer]:
@@ -127,12 +123,11 @@ def ask(
 
     Args:
         model: prepared, with a span head.
-        tokenizer: the model's.
+        tokenizer: that of the model's folder.
         questions: with their contexts, of any length.
-        limits: how long contexts are cut.
+        limits: how contexts are cut into windows.
         search: how answers are looked for.
-        device: where the model is.
-        num_workers: processes that tokenise.
+        num_workers: processes that tokenise; 0 does it in this one.
         bar: show progress.
 
     Raises:
@@ -144,26 +139,13 @@ def ask(
             f"the model has {has}; answering needs a span head. Fine-tune one with "
             "scripts/bert/finetune_squad.py."
         )
-    check_positions(limits, model)
+    check_positions(limits.max_len, model.config.max_position_embeddings)
     if not questions:
         return []
-    windows = build(tokenizer, questions, limits, num_workers=num_workers, bar=bar)
+    windows = prepare(tokenizer, questions, limits, num_workers=num_workers, bar=bar)
     windows.report("questions")
-    logits = scores.run_tokens(model, windows.features, bar=bar)
-    return answers(logits, windows, questions, search)
-
-
-def check_positions(limits: Limits, model: scores.ComputesLogits) -> None:
-    """Refuse windows that are longer than what the model has positions for.
-
-    Raises:
-        UsageError: they are.
-    """
-    most = model.config.max_position_embeddings
-    if limits.max_len > most:
-        raise UsageError(
-            f"max_len={limits.max_len}: this model has {most} positions; give at most that."
-        )
+    logits = run_tokens(model, windows.features, bar=bar)
+    return decode(logits, windows, questions, search)
 
 
 def _part(options: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:

@@ -94,7 +94,7 @@ def squad_v2(
         predictions: "" says that there is no answer. Ids that lack are left out, as officially.
         na_probs: how likely each question is to have no answer; any number that grows with it.
         na_threshold: questions above it are taken as "no answer".
-        lowest: see :func:`best_threshold`.
+        lowest: the threshold that stands for "never answer".
         scores: how a prediction compares with an answer: exact match, F1.
 
     Returns:
@@ -111,10 +111,10 @@ def squad_v2(
     if na_probs is not None:
         above = {key for key in known if na_probs[key] > na_threshold}
         kept = [
-            {key: float(not answerable[key]) if key in above else each[key] for key in known}
-            for each in raw
+            {key: float(not answerable[key]) if key in above else values[key] for key in known}
+            for values in raw
         ]
-    found: dict[str, float] = {}
+    metrics: dict[str, float] = {}
     parts = {
         "": known,
         "HasAns_": [key for key in known if answerable[key]],
@@ -122,14 +122,14 @@ def squad_v2(
     }
     for prefix, keys in parts.items():
         if keys:
-            for name, each in zip(("exact", "f1"), kept, strict=True):
-                found[f"{prefix}{name}"] = 100.0 * sum(each[key] for key in keys) / len(keys)
-            found[f"{prefix}total"] = len(keys)
+            for name, values in zip(("exact", "f1"), kept, strict=True):
+                metrics[f"{prefix}{name}"] = 100.0 * sum(values[key] for key in keys) / len(keys)
+            metrics[f"{prefix}total"] = len(keys)
     if na_probs is not None and known:
-        for name, each in zip(("exact", "f1"), raw, strict=True):
-            score, threshold = best_threshold(each, predictions, na_probs, answerable, lowest)
-            found[f"best_{name}"], found[f"best_{name}_thresh"] = score, threshold
-    return found
+        for name, values in zip(("exact", "f1"), raw, strict=True):
+            score, threshold = best_threshold(values, predictions, na_probs, answerable, lowest)
+            metrics[f"best_{name}"], metrics[f"best_{name}_thresh"] = score, threshold
+    return metrics
 
 
 def best_threshold(
@@ -144,7 +144,7 @@ def best_threshold(
     Args:
         scores: of the predictions, by id.
         predictions: what is answered below the threshold.
-        na_probs: see :func:`squad_v2`.
+        na_probs: how likely each question is to have no answer; any number that grows with it.
         answerable: whether a question has an answer.
         lowest: the threshold that stands for "never answer".
 
@@ -154,7 +154,7 @@ def best_threshold(
     Source:
         Rajpurkar et al. 2018, evaluate-v2.0.py, ``find_best_thresh``.
     """
-    current = best = float(sum(not each for each in answerable.values()))
+    current = best = float(sum(not answer for answer in answerable.values()))
     threshold = lowest
     for key in sorted(na_probs, key=lambda key: na_probs[key]):
         if key not in scores:
@@ -239,16 +239,18 @@ def _best(score: Score, prediction: str, answers: Iterable[str]) -> float:
 def _means(
     gold: Gold, predictions: Mapping[str, str], exact_score: Score, f1_score: Score
 ) -> dict[str, float]:
-    asked = {key: answers for key, answers in gold.items() if answers}
-    missing = sum(key not in predictions for key in asked)
+    scored = {key: answers for key, answers in gold.items() if answers}
+    missing = sum(key not in predictions for key in scored)
     if missing:
         log.warning("%d questions have no prediction and score 0.", missing)
-    if len(asked) < len(gold):
-        log.warning("%d questions have no right answer and are not scored.", len(gold) - len(asked))
+    if len(scored) < len(gold):
+        log.warning(
+            "%d questions have no right answer and are not scored.", len(gold) - len(scored)
+        )
     sums = [0.0, 0.0]
-    for key, answers in asked.items():
+    for key, answers in scored.items():
         if key in predictions:
             for place, score in enumerate((exact_score, f1_score)):
                 sums[place] += _best(score, predictions[key], answers)
-    count = max(1, len(asked))
+    count = max(1, len(scored))
     return {"exact_match": 100.0 * sums[0] / count, "f1": 100.0 * sums[1] / count}

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-import argparse
+import dataclasses
 import re
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from plainbert.cli import values
+from plainbert.cli.parser import Flag, Parser
 from plainbert.recipes.shared import flags
-from plainbert.recipes.shared.flags import SHARED, Flag, Parser
+from plainbert.recipes.shared.flag_tables import SHARED
+from plainbert.recipes.shared.settings import DeviceFlags, StrategyFlags
+from plainbert.tasks.classification.flags import TaskFlags
+from plainbert.tasks.embedding.flags import VectorFlags
 
 # One member of every fixed set of names.
 NAMED = {
@@ -19,32 +24,34 @@ NAMED = {
     "grad_compression": "bf16", "export": "onnx",
 }  # fmt: skip
 
-Parse = Callable[..., argparse.Namespace]
+Parse = Callable[..., Any]
 
 
 @pytest.fixture
 def parse() -> Parse:
     """Parse words with a parser that has every shared flag of a script that is one process."""
 
-    def run(*argv: str) -> argparse.Namespace:
-        parser = everything()
-        return flags.parse(parser, argv)
+    def run(*argv: str) -> Any:
+        return flags.parse(everything(), DOC, argv, flags.refuse_quantization)
 
     return run
 
 
-def everything(**defaults: object) -> Parser:
-    parser = flags.parser("Does a thing.\n\n    python scripts/x.py --lr 1e-5\n")
-    several = {"dist_strategy", "dist_backend", "dist_timeout", "grad_compression"}
-    several |= {"async_checkpoints", "max_restarts"}
-    shared = {name: flag for name, flag in SHARED.items() if name not in several}
-    switches = {name: False for name, flag in shared.items() if flag.type is None}
-    device = {"gpu", "gpus", "dtype", "threads", "num_local_ranks", "local_rank"}
-    rest = {name: None for name in shared if name not in switches and name not in device}
-    flags.add(parser, **{**rest, **switches, **defaults})
-    flags.add_device(parser, dtype="auto")
-    flags.refuse_quantization(parser)
-    return parser
+DOC = "Does a thing.\n\n    python scripts/x.py --lr 1e-5\n"
+
+
+def everything(base: type[DeviceFlags] = DeviceFlags, **defaults: object) -> type[Any]:
+    """Settings with every shared flag, of a recipe that is one process unless ``base`` says so."""
+    several = {field.name for field in dataclasses.fields(StrategyFlags)}
+    switches = {name: False for name, flag in SHARED.items() if flag.type is None}
+    values = {**dict.fromkeys(SHARED), **switches, **defaults}
+    fields: list[Any] = [
+        (name, Any, dataclasses.field(default=default))
+        for name, default in values.items()
+        if name not in several
+    ]
+    bases = (base, TaskFlags, VectorFlags)
+    return dataclasses.make_dataclass("All", fields, bases=bases, frozen=True, kw_only=True)
 
 
 def refusal(capsys: pytest.CaptureFixture[str], parse: Parse, *argv: str) -> str:
@@ -84,7 +91,7 @@ def test_every_spelling_sets_the_one_attribute(flag: Flag) -> None:
             args = parser.parse_args([option, text])
             expected = text
         assert getattr(args, flag.name) == expected, option
-        assert args.given == [flag.name]
+        assert args.given == [flag.name]  # of the parser, a list
 
 
 def test_no_spelling_is_used_twice() -> None:
@@ -132,16 +139,16 @@ def test_command_lines_as_people_type_them(
 
 
 def test_given_tells_typed_flags_from_defaults() -> None:
-    args = flags.parse(everything(epochs=3, lr=5e-5), ["--epochs", "3"])
+    args = flags.parse(everything(epochs=3, lr=5e-5), DOC, ["--epochs", "3"])
 
     assert args.epochs == 3
     assert args.lr == 5e-5
-    assert args.given == ["epochs"]  # even when the value is the default
-    assert flags.parse(everything(), []).given == []
+    assert args.typed == {"epochs"}  # even when the value is the default
+    assert flags.parse(everything(), DOC, []).typed == frozenset()
 
 
 def test_flags_without_effect_leave_a_note(parse: Parse) -> None:
-    assert parse("--batch_size", "2").notes == []
+    assert parse("--batch_size", "2").notes == ()
     (note,) = parse("--pad").notes
     assert note.startswith("--pad changes nothing: ")
 
@@ -193,23 +200,29 @@ def test_wrong_flags(
 
 
 def test_required_and_dependent_flags(capsys: pytest.CaptureFixture[str]) -> None:
-    def run(*argv: str) -> argparse.Namespace:
-        parser = everything(task_name=flags.REQUIRED)
-        args = flags.parse(parser, argv)
-        parser.needs(args, "label_column", "train_file", "dev_file")
-        return args
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Settings(TaskFlags):
+        model_dir: str
+        train_file: str | None = None
+        dev_file: str | None = None
 
-    assert run("--task_name", "X", "--label_column", "y", "--dev_file", "f").label_column == "y"
-    assert "missing: --task_name" in refusal(capsys, run)
-    message = refusal(capsys, run, "--task_name", "X", "--label_column", "y")
+        def checked(self) -> Settings:
+            self.needs("label_column", "train_file", "dev_file")
+            return self
+
+    def run(*argv: str) -> Settings:
+        return flags.parse(Settings, DOC, argv)
+
+    assert run("--model_dir", "X", "--label_column", "y", "--dev_file", "f").label_column == "y"
+    assert "missing: --model_dir" in refusal(capsys, run)
+    message = refusal(capsys, run, "--model_dir", "X", "--label_column", "y")
     assert "--label_column needs --train_file or --dev_file beside it" in message
 
 
 def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
-    parser = everything(epochs=3, task_name=flags.REQUIRED)
-    flags.add_distributed(parser)
+    kind = everything(StrategyFlags, epochs=3, model_dir=dataclasses.MISSING)
     with pytest.raises(SystemExit) as caught:
-        flags.parse(parser, ["--help"])
+        flags.parse(kind, DOC, ["--help"], flags.refuse_quantization)
     assert caught.value.code == 0
     text = capsys.readouterr().out
 

@@ -8,40 +8,25 @@ After a wanted change:
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import subprocess
 import sys
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from plainbert.cli.parser import Parser
+from plainbert.cli.settings import Flags
 from plainbert.recipes.shared import flags
+from tests.helpers.scripts import HERE, SCRIPTS, parse_args_of
 
-HERE = Path(__file__).resolve().parents[3]
 GOLDEN = HERE / "tests" / "golden" / "flags"
-SCRIPTS = sorted(
-    path
-    for path in (HERE / "scripts").rglob("*.py")
-    if "\ndef parse_args(" in path.read_text("utf-8")
-)
 OLD = [
     line.split("\t")
     for line in (GOLDEN / "gluonnlp.tsv").read_text("utf-8").splitlines()
     if line and not line.startswith("#")
 ]
-
-
-def parse_args_of(path: Path) -> Callable[[list[str]], argparse.Namespace]:
-    spec = importlib.util.spec_from_file_location(f"flags_of_{path.stem}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    parse: Callable[[list[str]], argparse.Namespace] = module.parse_args
-    return parse
 
 
 class Caught(Exception):
@@ -133,7 +118,7 @@ def test_gluonnlp_flags(
         return
     name, _, value = outcome.partition("=")
     assert repr(getattr(args, name)) == value
-    assert name in args.given
+    assert name in args.typed
 
 
 def help_of(path: Path) -> str:
@@ -157,8 +142,15 @@ def test_help_needs_nothing_heavy(path: Path) -> None:
 
 
 def test_the_table_shows_every_kind() -> None:
-    parser = flags.parser(None)
-    flags.add(parser, epochs=3, task_name=flags.REQUIRED, pad=False, sentences=None, gpu=None)
+    @dataclass(frozen=True, kw_only=True)
+    class Settings(Flags):
+        model_dir: str
+        epochs: int = 3
+        pad: bool = False
+        sentences: tuple[str, ...] | None = None
+        gpu: int | None = None
+
+    parser = flags.parser(Settings, None)
     parser.refuse("--deploy", reason="use export.")
 
     rows = [line.split("\t") for line in table(parser).splitlines()]
@@ -167,7 +159,7 @@ def test_the_table_shows_every_kind() -> None:
         ["deploy", "refused", "use export.", "--deploy"],
         ["epochs", "positive_int", "3", "--epochs --num_epochs --num-epochs --epoch"],
         ["gpu", "whole_number or nothing", "None", "--gpu"],
+        ["model_dir", "str", "required", "--model_dir --model-dir"],
         ["pad", "no effect (switch)", "False", "--pad"],
         ["sentences", "str ...", "None", "--sentences"],
-        ["task_name", "str", "required", "--task_name --task-name"],
     ]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import json
 import socket
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,8 @@ import pytest
 from plainbert import files
 from plainbert.cli.run import kept
 from plainbert.errors import UsageError
-from plainbert.recipes.shared import flags, lock
+from plainbert.recipes.shared import flags, lock, output_dir
+from plainbert.recipes.shared.settings import DeviceFlags, RunFlags
 from plainbert.recipes.shared.start import Run, start
 from plainbert.train import earlier, run_folder
 from tests.helpers import kills
@@ -22,9 +23,19 @@ from tests.recipes.shared.test_lock import another_process
 from tests.train.test_earlier import Tree, tree
 from tests.train.test_run_folder import COPIES, HIDDEN, OLD, a_checkpoint, a_run
 
-OURS, HVD, OTHER = (
-    f"scripts/bert/{name}.py" for name in ("run_pretraining", "run_pretraining_hvd", "finetune_ner")
-)
+OURS, OTHER = "run_pretraining", "finetune_ner"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(DeviceFlags, RunFlags):
+    """Of a recipe that trains."""
+
+    output_dir: str | None = None
+    lr: float = 5e-5
+    model_dir: str | None = None
+    vocab: str | None = None
+    train_file: str | None = None
+    labels: tuple[str, ...] = ("a", "b")
 
 
 @pytest.fixture(autouse=True)
@@ -32,21 +43,17 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lock, "PATIENCE_S", 0.05)
 
 
-def parsed(folder: Path, *argv: str) -> argparse.Namespace:
-    parser = flags.parser(None)
-    flags.add(parser, lr=5e-5, model_dir=None, vocab=None, train_file=None, pooling_layer=(-2,))
-    flags.add_run(parser, output_dir=None, seed=2)
-    flags.add_device(parser, dtype="float32")
-    return flags.parse(parser, ["--output_dir", str(folder), "--gpus=", *argv])
+def parsed(folder: Path, *argv: str) -> Settings:
+    return flags.parse(Settings, None, ["--output_dir", str(folder), "--gpus=", *argv])
 
 
-def begin(folder: Path, *argv: str, new_run: bool = True, script: str | None = OURS) -> Run:
-    return start(parsed(folder, *argv), new_run, script=script)
+def begin(folder: Path, *argv: str, new_run: bool = True, recipe: str | None = OURS) -> Run:
+    return start(parsed(folder, *argv), new_run, recipe=recipe)
 
 
-def trained(folder: Path, *steps: int, script: str | None = OURS) -> Path:
+def trained(folder: Path, *steps: int, recipe: str | None = OURS) -> Path:
     """A run that has ended, with what its user put beside it."""
-    with begin(folder, script=script):
+    with begin(folder, recipe=recipe):
         values = (folder / "args.json").read_text()
         a_run(folder, *steps or (100, 200))
         (folder / "args.json").write_text(values)
@@ -103,8 +110,8 @@ def test_a_refused_start_leaves_even_our_leftovers(tmp_path: Path) -> None:
     (tmp_path / ".best.plainbert.tmp").symlink_to("step-0000100")
     before = tree(tmp_path)
     untouched(tmp_path, before, "holds a run. Add --resume .* --overwrite")
-    untouched(tmp_path, before, "holds a run of another script", "--overwrite", script=OTHER)
-    untouched(tmp_path, before, "holds a run of run_pretraining.py", "--resume", script=OTHER)
+    untouched(tmp_path, before, "holds a run of another script", "--overwrite", recipe=OTHER)
+    untouched(tmp_path, before, "holds a run of run_pretraining.py", "--resume", recipe=OTHER)
 
 
 @pytest.mark.parametrize("name", ["best", "last", "step-0000100", "log.txt", "notes.txt"])
@@ -251,13 +258,9 @@ def test_a_run_that_fails_later_has_replaced_the_old_one(tmp_path: Path) -> None
     assert not (tmp_path / earlier.ASIDE).exists()
 
 
-def test_a_script_goes_on_under_both_its_names(tmp_path: Path) -> None:
-    trained(tmp_path)
-    with begin(tmp_path, "--overwrite", script=HVD):
-        save(tmp_path)
-    with begin(tmp_path, "--resume", script=OURS):
-        pass
-    assert [path.name for path in run_folder.checkpoints(tmp_path)] == ["step-0000010"]
+def test_both_scripts_of_pretraining_have_one_recipe() -> None:
+    names = ("scripts/bert/run_pretraining.py", "run_pretraining_hvd.py")
+    assert {output_dir.recipe_of(name) for name in names} == {OURS}
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import random
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,15 +14,28 @@ import torch
 import plainbert
 from plainbert.errors import DeviceError, UsageError
 from plainbert.recipes.shared import flags
+from plainbert.recipes.shared.console import log_to_console
+from plainbert.recipes.shared.settings import CommonFlags, DeviceFlags, RunFlags
 from plainbert.recipes.shared.start import Run, start
 
 
-def parsed(*argv: str) -> argparse.Namespace:
-    parser = flags.parser(None)
-    flags.add(parser, lr=5e-5, pooling_layer=(-2,), pad=False)
-    flags.add_run(parser, output_dir=None, seed=2)
-    flags.add_device(parser, dtype="float32")
-    return flags.parse(parser, argv)
+@dataclass(frozen=True, kw_only=True)
+class Settings(DeviceFlags, RunFlags):
+    """Of a recipe that trains."""
+
+    output_dir: str | None = None
+    lr: float = 5e-5
+    text_columns: tuple[str, ...] = ("a",)
+    pad: bool = False
+
+
+@pytest.fixture(autouse=True)
+def console() -> None:
+    log_to_console()
+
+
+def parsed(*argv: str) -> Settings:
+    return flags.parse(Settings, None, argv)
 
 
 def begin(folder: Path, *argv: str, new_run: bool = True) -> Run:
@@ -38,7 +51,8 @@ def test_a_run_folder(tmp_path: Path) -> None:
     assert torch.get_num_threads() == ready.threads == 1
     written = json.loads((ready.folder / "args.json").read_text())
     assert written["flags"]["lr"] == 3e-5
-    assert written["flags"]["pooling_layer"] == [-2]
+    assert written["flags"]["text_columns"] == ["a"]
+    assert written["flags"].keys().isdisjoint({"given", "notes"})
     assert written["given"] == ["gpus", "lr", "output_dir", "threads"]
     assert written["versions"]["torch"] == torch.__version__
     assert written["versions"]["plainbert"] == plainbert.__version__
@@ -144,7 +158,7 @@ def test_a_missing_gpu_leaves_no_folder(tmp_path: Path) -> None:
 
 
 def test_a_script_without_a_folder() -> None:
-    ready = start(argparse.Namespace())
+    ready = start(CommonFlags())
 
     assert ready.folder is None
     assert ready.dtype is torch.float32

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import pytest
 
 from plainbert.recipes.shared import flags, texts
+from plainbert.recipes.shared.settings import OutputFlags, TextsFlags
 
 
 @pytest.mark.parametrize(
@@ -24,12 +27,18 @@ def test_split_and_join(line: str, row: tuple[str, ...]) -> None:
     assert texts.join(row) == line
 
 
+@dataclass(frozen=True, kw_only=True)
+class Settings(OutputFlags, TextsFlags):
+    """Of a recipe that reads texts."""
+
+    def checked(self) -> Self:
+        self.check_texts()
+        self.check_output((".tsv",))
+        return self
+
+
 def parse(*words: str) -> tuple[tuple[str, ...], ...]:
-    parser = flags.parser(None)
-    flags.add(parser, file=None, sentences=None, text_columns=None, output=None, overwrite=False)
-    args = flags.parse(parser, words)
-    texts.check(parser, args, (".tsv",))
-    return tuple(texts.read(args))
+    return tuple(texts.read(flags.parse(Settings, None, words)))
 
 
 def test_sentences_lines_and_columns(tmp_path: Path) -> None:

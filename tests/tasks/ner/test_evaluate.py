@@ -33,9 +33,9 @@ def model() -> Any:
 
 
 @pytest.fixture
-def data(model: Any, tmp_path: Path) -> evaluate.Data:
+def data(tmp_path: Path) -> evaluate.TaggedSplit:
     (tmp_path / "dev.conll").write_text(TEXT)
-    return evaluate.load(evaluate.read(tmp_path / "dev.conll"), "dev", model, TINY, TAGS, 16)
+    return evaluate.prepare_split(evaluate.read(tmp_path / "dev.conll"), "dev", TINY, TAGS, 16, 32)
 
 
 def slow(model: Any, words: tuple[str, ...]) -> list[str]:
@@ -50,8 +50,8 @@ def slow(model: Any, words: tuple[str, ...]) -> list[str]:
     return ["O" if first is None else LABELS[int(logits[first].argmax())] for first in firsts]
 
 
-def test_predictions_and_scores(model: Any, data: evaluate.Data, tmp_path: Path) -> None:
-    evaluation = evaluate.Tags({"dev": data}, TAGS, torch.float32)
+def test_predictions_and_scores(model: Any, data: evaluate.TaggedSplit, tmp_path: Path) -> None:
+    evaluation = evaluate.TagEvaluation({"dev": data}, TAGS, torch.float32)
     model.train()
 
     found = evaluation(model)
@@ -66,15 +66,15 @@ def test_predictions_and_scores(model: Any, data: evaluate.Data, tmp_path: Path)
     gold = [list(each) for each in data.gold]
     assert found["dev"]["f1"] == seqeval.metrics.f1_score(gold, predicted)
     assert (evaluation.chooses, evaluation.better) == ("f1", 1)
-    scores = evaluate.judge(model, {"dev": data}, TAGS, torch.float32, tmp_path / "run")
+    scores = evaluate.evaluate_splits(model, {"dev": data}, TAGS, torch.float32, tmp_path / "run")
     assert scores == found == json.loads((tmp_path / "run/eval_results.json").read_text())
     rows = (tmp_path / "run/dev_predictions.conll").read_text().splitlines()
     assert [row.split(" ")[0] for row in rows] == [line.split(" ")[0] for line in TEXT.splitlines()]
 
 
-def test_what_chooses(data: evaluate.Data) -> None:
+def test_what_chooses(data: evaluate.TaggedSplit) -> None:
     def chooses(tags: TagSet, metric: str | None = None) -> str:
-        return evaluate.Tags({"dev": data}, tags, torch.float32, metric=metric).chooses
+        return evaluate.TagEvaluation({"dev": data}, tags, torch.float32, metric=metric).chooses
 
     plain = TagSet(("O", "C"), "plain")
     assert chooses(TAGS) == "f1"
@@ -87,7 +87,7 @@ def test_what_chooses(data: evaluate.Data) -> None:
         chooses(plain, "f1")
 
 
-def test_labels_of_the_features(data: evaluate.Data) -> None:
+def test_labels_of_the_features(data: evaluate.TaggedSplit) -> None:
     column = data.words.features.labels
     assert column is not None
     seen = data.words.first >= 0
@@ -100,14 +100,14 @@ def test_labels_of_the_features(data: evaluate.Data) -> None:
     assert ids.count(-100) == 4
 
 
-def test_what_the_log_says(model: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_the_log_says(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "dev.conll"
     path.write_text("a B-PER\nb I-PER\nc LOC\n\nthe I-LOC\ncat B-ORG\n")
 
     with caplog.at_level(logging.INFO):
         data = evaluate.read(path)
         evaluate.describe(data)
-        evaluate.load(data, "dev", model, TINY, TAGS, 16)
+        evaluate.prepare_split(data, "dev", TINY, TAGS, 16, 32)
 
     assert f"{path}: 2 sentences, 5 words" in caplog.text
     assert "the tags mark entities in IOB2" in caplog.text
@@ -124,11 +124,11 @@ def test_what_the_log_says(model: Any, tmp_path: Path, caplog: pytest.LogCapture
     assert "plain labels: C 1, O 1" in caplog.text
 
 
-def test_mistakes(model: Any, tmp_path: Path) -> None:
+def test_mistakes(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("a\nb\n")
     with pytest.raises(DataError, match="without a tag"):
         evaluate.read(tmp_path / "a.txt")
     words = evaluate.read(tmp_path / "a.txt", tagged=False)
-    assert evaluate.load(words, "test", model, TINY, TAGS, 16).words.features.labels is None
+    assert evaluate.prepare_split(words, "test", TINY, TAGS, 16, 32).words.features.labels is None
     with pytest.raises(UsageError, match="max_len=33: this model has 32 positions"):
-        evaluate.load(words, "test", model, TINY, TAGS, 33)
+        evaluate.prepare_split(words, "test", TINY, TAGS, 33, 32)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from plainbert.errors import UsageError
 from plainbert.nn.names import IGNORE
 from plainbert.tasks.ner import conll
-from plainbert.tasks.ner.features import WordFeatures, featurize_words
+from plainbert.tasks.ner.features import WordFeatures, prepare
 from plainbert.tasks.ner.tags import TagSet
 from plainbert.text.vocab import Vocab
 from plainbert.text.wordpiece import WordPiece
@@ -46,7 +46,7 @@ def test_every_word_counts_once_where_it_has_most_context(
         for text in sizes
     ]
     flat = [word for text in texts for word in text]
-    made = featurize_words(NUMBERED, texts, max_len, [list(range(len(text))) for text in texts])
+    made = prepare(NUMBERED, texts, max_len, [list(range(len(text))) for text in texts])
     pieces = [NUMBERED.ids(word)[: max_len - 2] for word in flat]
     owner = {word[0]: number for number, word in enumerate(pieces) if word}
     rows = windows_of(made)
@@ -89,7 +89,7 @@ def test_every_word_counts_once_where_it_has_most_context(
 
 def test_the_window_with_most_context_by_hand() -> None:
     """Fourteen words of one piece, windows of six that share two."""
-    made = featurize_words(TINY, [["a", "b", "c", "the", "cat"] * 2 + ["a", "b", "c", "the"]], 8)
+    made = prepare(TINY, [["a", "b", "c", "the", "cat"] * 2 + ["a", "b", "c", "the"]], 8)
 
     words = windows_of(made)
     names = [[TINY.vocab.tokens[piece] for piece in row[1:-1]] for row in words]
@@ -114,7 +114,7 @@ def test_as_the_recipe_of_transformers() -> None:
     labels = [chosen.ids(sentence.tags or ()) for sentence in data.sentences]
     words = [list(sentence.words) for sentence in data.sentences]
 
-    made = featurize_words(ours, words, 512, labels)
+    made = prepare(ours, words, 512, labels)
 
     got = theirs(words, is_split_into_words=True)
     assert windows_of(made) == got["input_ids"]
@@ -131,7 +131,7 @@ def test_as_the_recipe_of_transformers() -> None:
 
 def test_what_the_log_says(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
-        made = featurize_words(TINY, [["\u200b", "abababab"], [], ["a"] * 9], 8)
+        made = prepare(TINY, [["\u200b", "abababab"], [], ["a"] * 9], 8)
 
     assert "1 of 3 sentences are longer than 8 tokens" in caplog.text
     assert "1 words alone are longer than 8 tokens and were cut" in caplog.text
@@ -141,14 +141,14 @@ def test_what_the_log_says(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_nothing_at_all() -> None:
-    made = featurize_words(TINY, [[]], 8)
+    made = prepare(TINY, [[]], 8)
 
     assert (len(made), len(made.features), len(made.first)) == (1, 0, 0)
-    assert len(featurize_words(TINY, [], 8, [])) == 0
+    assert len(prepare(TINY, [], 8, [])) == 0
 
 
 def test_what_does_not_fit() -> None:
     with pytest.raises(UsageError, match="max_len=2 is too short"):
-        featurize_words(TINY, [["a"]], 2)
+        prepare(TINY, [["a"]], 2)
     with pytest.raises(UsageError, match="2 labels for 1 words"):
-        featurize_words(TINY, [["a"]], 8, [[1, 2]])
+        prepare(TINY, [["a"]], 8, [[1, 2]])

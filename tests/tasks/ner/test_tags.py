@@ -15,7 +15,7 @@ from plainbert.errors import DataError, UnknownNameError
 from plainbert.nn.names import IGNORE
 from plainbert.tasks.ner import conll, tags
 from plainbert.tasks.ner.conll import Sentence, Sentences
-from plainbert.tasks.ner.tags import Span, TagSet
+from plainbert.tasks.ner.tags import EntitySpan, TagSet
 
 NER = Path(__file__).parents[2] / "fixtures" / "ner"
 ANY = st.lists(
@@ -25,13 +25,13 @@ STRICT = {"iob1": IOB1, "iob2": IOB2, "bioes": IOBES}
 
 
 @st.composite
-def texts(draw: st.DrawFn) -> tuple[list[Span], int]:
+def texts(draw: st.DrawFn) -> tuple[list[EntitySpan], int]:
     """Entities and the length of their sentence."""
     place, found = 0, []
     for kind in draw(st.lists(st.sampled_from(["PER", "LOC", "A-B"]), max_size=6)):
         start = place + draw(st.integers(0, 2))
         place = start + draw(st.integers(1, 3))
-        found.append(Span(kind, start, place))
+        found.append(EntitySpan(kind, start, place))
     return found, place + draw(st.integers(0, 2))
 
 
@@ -48,7 +48,7 @@ def data(*sentences: str) -> Sentences:
 
 @given(ANY)
 def test_entities_are_those_of_seqeval_however_broken_the_tags(words: list[str]) -> None:
-    theirs = [Span(kind, start, end + 1) for kind, start, end in get_entities(words)]
+    theirs = [EntitySpan(kind, start, end + 1) for kind, start, end in get_entities(words)]
 
     assert tags.spans(words) == theirs
 
@@ -56,14 +56,14 @@ def test_entities_are_those_of_seqeval_however_broken_the_tags(words: list[str])
 @pytest.mark.parametrize("scheme", tags.SCHEMES)
 @given(text=texts())
 def test_schemes_are_as_seqeval_reads_them_strictly(
-    scheme: str, text: tuple[list[Span], int]
+    scheme: str, text: tuple[list[EntitySpan], int]
 ) -> None:
     entities, length = text
 
     made = tags.encode(entities, length, scheme)
 
     strict = Entities([made], STRICT[scheme]).entities[0]
-    assert [Span(each.tag, each.start, each.end) for each in strict] == entities
+    assert [EntitySpan(each.tag, each.start, each.end) for each in strict] == entities
     assert tags.spans(made) == entities
     for other in tags.SCHEMES:
         assert tags.convert(tags.convert(made, other), scheme) == made

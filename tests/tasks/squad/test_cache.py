@@ -11,17 +11,17 @@ import numpy as np
 import pytest
 
 from plainbert.tasks.squad import cache
-from plainbert.tasks.squad.data import NOWHERE, Answer, Question
-from plainbert.tasks.squad.windows import Limits, Windows, build
+from plainbert.tasks.squad.data import NOWHERE, GoldAnswer, Question
+from plainbert.tasks.squad.windows import Limits, Windows, prepare
 from plainbert.text.vocab import Vocab
 from plainbert.text.wordpiece import WordPiece
 
 TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "a", "b", "c", "d"]
 TOKENIZER = WordPiece(Vocab.from_tokens(TOKENS))
 QUESTIONS = [
-    Question("x", "a b", "c d a b c", (Answer("d a", 2),)),
+    Question("x", "a b", "c d a b c", (GoldAnswer("d a", 2),)),
     Question("y", "b", "c d a b c", impossible=True),
-    Question("z", "a", "d \ud83d c", (Answer("q", NOWHERE), Answer("c", 4))),
+    Question("z", "a", "d \ud83d c", (GoldAnswer("q", NOWHERE), GoldAnswer("c", 4))),
 ]
 LIMITS = Limits(12, 2, 4)
 
@@ -38,8 +38,8 @@ def equal(first: Windows, second: Windows) -> bool:
             features.labels,
             made.question,
             made.first,
-            made.piece,
-            made.kept,
+            made.first_row,
+            made.max_context,
             made.start,
             made.end,
         ]
@@ -52,16 +52,16 @@ def equal(first: Windows, second: Windows) -> bool:
 
 
 def made(folder: Path, labelled: bool = True) -> Windows:
-    return cache.windows(folder, TOKENIZER, QUESTIONS, LIMITS, labelled)
+    return cache.windows(folder, TOKENIZER, QUESTIONS, LIMITS, labelled=labelled)
 
 
 @pytest.mark.parametrize("labelled", [True, False])
 def test_the_second_time_nothing_is_cut(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, labelled: bool
 ) -> None:
-    right = build(TOKENIZER, QUESTIONS, LIMITS, labelled)
+    right = prepare(TOKENIZER, QUESTIONS, LIMITS, labelled=labelled)
     assert equal(made(tmp_path / "new", labelled), right)
-    monkeypatch.setattr(cache, "build", None)
+    monkeypatch.setattr(cache, "prepare", None)
 
     assert equal(made(tmp_path / "new", labelled), right)
     assert [path.suffix for path in (tmp_path / "new").iterdir()] == [".npz"]
@@ -86,7 +86,7 @@ def test_the_fingerprint_follows_everything_that_matters() -> None:
             (TOKENIZER, [replace(QUESTIONS[0], **change), *QUESTIONS[1:]], *base[2:])
             for change in (
                 {"question": "a"}, {"context": "c d a b"}, {"answers": ()}, {"impossible": True},
-                {"answers": (Answer("c", 0),)}, {"answers": (Answer("d ", 2),)},
+                {"answers": (GoldAnswer("c", 0),)}, {"answers": (GoldAnswer("d ", 2),)},
             )
         ),
         *((TOKENIZER, QUESTIONS, limits, True)
@@ -97,10 +97,10 @@ def test_the_fingerprint_follows_everything_that_matters() -> None:
 
     assert len(set(keys)) == len(keys)
     again = (WordPiece(Vocab.from_tokens(TOKENS)), [replace(each) for each in QUESTIONS])
-    assert cache.fingerprint(*again, LIMITS, True) == keys[0]
+    assert cache.fingerprint(*again, LIMITS, labelled=True) == keys[0]
     # Ids and titles are not in the windows.
     named = [replace(each, id="n" + each.id, title="t") for each in QUESTIONS]
-    assert cache.fingerprint(TOKENIZER, named, LIMITS, True) == keys[0]
+    assert cache.fingerprint(TOKENIZER, named, LIMITS, labelled=True) == keys[0]
 
 
 def test_a_damaged_file_is_made_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -135,7 +135,7 @@ def test_a_file_without_columns_or_with_objects(
 def test_a_foreign_file_is_made_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     right = made(tmp_path)
     (path,) = tmp_path.iterdir()
-    cache.save(path, "another", build(TOKENIZER, QUESTIONS[:1], LIMITS, True))
+    cache.save(path, "another", prepare(TOKENIZER, QUESTIONS[:1], LIMITS, labelled=True))
 
     assert equal(made(tmp_path), right)
     assert "made of other data" in caplog.text
@@ -146,5 +146,5 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path, caplog: pytest.LogCaptu
     with caplog.at_level(logging.WARNING):
         found = made(tmp_path / "file")
 
-    assert equal(found, build(TOKENIZER, QUESTIONS, LIMITS, True))
+    assert equal(found, prepare(TOKENIZER, QUESTIONS, LIMITS, labelled=True))
     assert "could not be written" in caplog.text

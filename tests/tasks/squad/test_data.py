@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from plainbert.errors import DataError
 from plainbert.tasks.squad import data as squad
-from plainbert.tasks.squad.data import NOWHERE, Answer, Question, Squad, locate
+from plainbert.tasks.squad.data import NOWHERE, GoldAnswer, Question, Squad, locate
 from plainbert.tasks.squad.files import read
 
 HERE = Path(__file__).resolve().parents[2]
@@ -131,8 +131,8 @@ def test_other_shapes_of_answers(tmp_path: Path) -> None:
         )
     ).questions
 
-    assert found[0].answers == (Answer("cat", 4), Answer("the cat", 0))
-    assert (found[1].id, found[1].answers) == ("7", (Answer("sat", 8),))
+    assert found[0].answers == (GoldAnswer("cat", 4), GoldAnswer("the cat", 0))
+    assert (found[1].id, found[1].answers) == ("7", (GoldAnswer("sat", 8),))
     assert [each.impossible for each in found] == [False, False, True, True, False]
     assert found[4].target is None
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from plainbert.errors import DataError, UsageError
 from plainbert.tasks.squad import decode as module
 from plainbert.tasks.squad.data import Question
-from plainbert.tasks.squad.decode import HOPELESS, Answer, Search, answers
-from plainbert.tasks.squad.windows import Limits, Windows, build
+from plainbert.tasks.squad.decode import HOPELESS, Answer, Search, decode
+from plainbert.tasks.squad.windows import Limits, Windows, prepare
 from plainbert.text.vocab import Vocab
 from plainbert.text.wordpiece import WordPiece
 
@@ -39,7 +39,7 @@ def google(
         start, end = logits[begin:stop, 0].tolist(), logits[begin:stop, 1].tolist()
         first = int(windows.first[window])
         inside = range(first, int(stop - begin) - 1)
-        best = range(*windows.kept[window].tolist())
+        best = range(*windows.max_context[window].tolist())
         lowest = min(lowest, start[0] + end[0])
 
         def top(values: list[float], allowed: range) -> list[int]:
@@ -53,7 +53,7 @@ def google(
                     continue
                 if other < one or other - one + 1 > search.max_answer_length:
                     continue
-                piece = int(windows.piece[window]) - first
+                piece = int(windows.first_row[window]) - first
                 tried.append(
                     (
                         int(windows.start[piece + one]),
@@ -94,14 +94,14 @@ def case(draw: st.DrawFn) -> tuple[list[Question], Search, int, bool]:
 @given(case())
 def test_answers_are_googles(drawn: tuple[list[Question], Search, int, bool]) -> None:
     questions, search, seed, ties = drawn
-    windows = build(TOKENIZER, questions, LIMITS)
+    windows = prepare(TOKENIZER, questions, LIMITS)
     generator = np.random.default_rng(seed)
     shape = (len(windows.features.ids), 2)
     logits = generator.normal(0, 3, shape).astype(np.float32)
     if ties:
         logits = logits.round()
 
-    found = answers(logits, windows, questions, search)
+    found = decode(logits, windows, questions, search)
 
     assert [each.id for each in found] == [each.id for each in questions]
     for row, (question, answer) in enumerate(zip(questions, found, strict=True)):
@@ -155,50 +155,50 @@ def check_choice(answer: Answer, search: Search) -> None:
 
 def two_questions() -> tuple[list[Question], Windows, Any]:
     questions = [Question("x", "a", "b c d. " * 6), Question("y", "a b", "d c")]
-    windows = build(TOKENIZER, questions, LIMITS)
+    windows = prepare(TOKENIZER, questions, LIMITS)
     logits = np.random.default_rng(0).normal(size=(len(windows.features.ids), 2))
     return questions, windows, logits
 
 
 def test_the_threshold_decides() -> None:
     questions, windows, logits = two_questions()
-    odds = [each.null_odds for each in answers(logits, windows, questions, Search(null=True))]
+    odds = [each.null_odds for each in decode(logits, windows, questions, Search(null=True))]
     for row in (0, 1):
         threshold = odds[row]
         assert threshold is not None
         for shift, empty in ((0.01, False), (-0.01, True)):
             search = Search(null=True, null_threshold=threshold + shift)
-            assert (answers(logits, windows, questions, search)[row].text == "") is empty
+            assert (decode(logits, windows, questions, search)[row].text == "") is empty
 
 
 def test_no_answer_is_possible() -> None:
     """Google's script (and GluonNLP's) ends with an error here."""
     questions = [Question("x", "a", ""), Question("y", "a", " \u200b ")]
-    windows = build(TOKENIZER, questions, LIMITS)
+    windows = prepare(TOKENIZER, questions, LIMITS)
     logits = np.zeros((len(windows.features.ids), 2), np.float32)
 
-    for each in answers(logits, windows, questions, Search()):
+    for each in decode(logits, windows, questions, Search()):
         assert (each.text, each.nbest, each.best) == ("", (), None)
-    for each in answers(logits, windows, questions, Search(null=True)):
+    for each in decode(logits, windows, questions, Search(null=True)):
         assert (each.text, each.probability, each.null_odds, each.na_prob) == ("", 1, HOPELESS, 1)
 
 
 def test_few_windows_at_a_time_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     questions, windows, logits = two_questions()
     questions = questions * 5
-    windows = build(TOKENIZER, questions, LIMITS)
+    windows = prepare(TOKENIZER, questions, LIMITS)
     logits = np.random.default_rng(1).normal(size=(len(windows.features.ids), 2))
-    whole = answers(logits, windows, questions, Search(null=True))
+    whole = decode(logits, windows, questions, Search(null=True))
     monkeypatch.setattr(module, "PAIRS", 1)
 
-    assert answers(logits, windows, questions, Search(null=True)) == whole
+    assert decode(logits, windows, questions, Search(null=True)) == whole
 
 
 def test_a_model_that_diverged() -> None:
     questions, windows, logits = two_questions()
     logits[3, 1] = np.nan
     with pytest.raises(DataError, match="1 of .* diverged"):
-        answers(logits, windows, questions, Search())
+        decode(logits, windows, questions, Search())
 
 
 def test_searches_that_cannot_be() -> None:

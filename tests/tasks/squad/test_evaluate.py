@@ -15,16 +15,16 @@ from plainbert.tasks.squad import scores as metrics
 from plainbert.tasks.squad.data import NOWHERE, Question, Squad
 from plainbert.tasks.squad.decode import Answer, Search, Span
 from plainbert.tasks.squad.evaluate import (
-    Answers,
-    Asked,
+    SquadEvaluation,
+    SquadSplit,
+    evaluate_splits,
     gold_of,
-    judge,
     predict,
-    remember,
     score,
     scoring_of,
+    store_threshold,
 )
-from plainbert.tasks.squad.windows import Limits, build
+from plainbert.tasks.squad.windows import Limits, prepare
 from tests.helpers import folders
 
 
@@ -34,7 +34,7 @@ def said(name: str, text: str, odds: float | None = None) -> Answer:
 
 
 def asked(name: str, *right: str, impossible: bool = False) -> Question:
-    answers = tuple(data.Answer(text, NOWHERE) for text in right)
+    answers = tuple(data.GoldAnswer(text, NOWHERE) for text in right)
     return Question(name, "?", "the cat sat", answers, impossible)
 
 
@@ -85,7 +85,7 @@ def test_the_scoring_is_chosen_once_and_logged(caplog: pytest.LogCaptureFixture)
     assert score(chinese, found, Search(), metrics.WORDS)["f1"] == 0
 
 
-def made(impossible: bool) -> tuple[Headed, dict[str, Asked]]:
+def made(impossible: bool) -> tuple[Headed, dict[str, SquadSplit]]:
     torch.manual_seed(3)
     model = folders.tiny("question_answering")
     assert isinstance(model, Headed)
@@ -96,24 +96,24 @@ def made(impossible: bool) -> tuple[Headed, dict[str, Asked]]:
                 f"{split}{row}",
                 "a",
                 "b c cat " * (row + 2),
-                () if impossible and row % 2 else (data.Answer("cat", 4),),
+                () if impossible and row % 2 else (data.GoldAnswer("cat", 4),),
                 impossible and row % 2 == 1,
             )
             for row in range(count)
         ]
-        windows = build(folders.tokenizer(), questions, Limits(16, 4, 4))
-        sets[split] = Asked.of(Squad(questions), windows)
+        windows = prepare(folders.tokenizer(), questions, Limits(16, 4, 4))
+        sets[split] = SquadSplit.of(Squad(questions), windows)
     return model, sets
 
 
 @pytest.mark.parametrize("null", [False, True])
-def test_the_loop_gets_the_scores_of_judge(tmp_path: Path, null: bool) -> None:
+def test_the_loop_gets_the_scores_of_evaluate_splits(tmp_path: Path, null: bool) -> None:
     model, sets = made(impossible=null)
     search = Search(null=null)
-    evaluation = Answers(sets, search, torch.float32)
+    evaluation = SquadEvaluation(sets, search, torch.float32)
 
     found = evaluation(model)
-    assert judge(model, sets, search, torch.float32, tmp_path) == found
+    assert evaluate_splits(model, sets, search, torch.float32, tmp_path) == found
     assert json.loads((tmp_path / "eval_results.json").read_text()) == found
     assert all(evaluation.chooses in scores for scores in found.values())
     assert evaluation.better == 1
@@ -124,8 +124,8 @@ def test_the_loop_gets_the_scores_of_judge(tmp_path: Path, null: bool) -> None:
 
 def test_the_first_sets_threshold_for_the_last(tmp_path: Path) -> None:
     model, sets = made(impossible=True)
-    plain = judge(model, sets, Search(null=True), torch.float32, tmp_path)
-    tuned = judge(model, sets, Search(null=True), torch.float32, tmp_path, tune=True)
+    plain = evaluate_splits(model, sets, Search(null=True), torch.float32, tmp_path)
+    tuned = evaluate_splits(model, sets, Search(null=True), torch.float32, tmp_path, tune=True)
 
     assert tuned["dev"] == plain["dev"]
     search = Search(null=True, null_threshold=plain["dev"]["best_f1_thresh"])
@@ -135,9 +135,11 @@ def test_the_first_sets_threshold_for_the_last(tmp_path: Path) -> None:
 
 def test_the_threshold_is_kept_with_the_model(tmp_path: Path) -> None:
     folder = tmp_path / "step-1"
-    checkpoint.write(folder, folders.tiny("span"), folders.tokenizer(), about={"task": "squad"})
+    checkpoint.write(
+        folder, folders.tiny("question_answering"), folders.tokenizer(), about={"task": "squad"}
+    )
     (tmp_path / "best").symlink_to("step-1")
-    remember(tmp_path / "best", -1.25)
+    store_threshold(tmp_path / "best", -1.25)
 
     about = checkpoint.read(tmp_path / "best").about
     assert (about["task"], about["null_score_diff_threshold"]) == ("squad", -1.25)

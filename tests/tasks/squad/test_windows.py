@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from plainbert.errors import UsageError
 from plainbert.nn.names import IGNORE
 from plainbert.tasks.squad import windows as spans
-from plainbert.tasks.squad.data import NOWHERE, Answer, Question
-from plainbert.tasks.squad.windows import Limits, Windows, build
+from plainbert.tasks.squad.data import NOWHERE, GoldAnswer, Question
+from plainbert.tasks.squad.windows import Limits, Windows, prepare
 from plainbert.text.places import Places
 from plainbert.text.vocab import Vocab
 from plainbert.text.wordpiece import WordPiece
@@ -92,7 +92,7 @@ def as_lists(windows: Windows) -> list[dict[str, Any]]:
     assert features.labels is not None
     found = []
     for row in range(len(windows)):
-        first, piece = int(windows.first[row]), int(windows.piece[row])
+        first, piece = int(windows.first[row]), int(windows.first_row[row])
         count = int(features.lengths[row]) - first - 1
         part = slice(piece, piece + count)
         tokens = slice(*features.offsets[row : row + 2])
@@ -105,7 +105,7 @@ def as_lists(windows: Windows) -> list[dict[str, Any]]:
                 "spans": list(
                     zip(windows.start[part].tolist(), windows.end[part].tolist(), strict=True)
                 ),
-                "best": list(range(*windows.kept[row])),
+                "best": list(range(*windows.max_context[row])),
                 "label": tuple(features.labels[row].tolist()),
             }
         )
@@ -118,9 +118,9 @@ def question(draw: st.DrawFn) -> Question:
     context = draw(st.text(letters, max_size=60))
     start = draw(st.integers(0, max(0, len(context) - 1)))
     text = context[start : start + draw(st.integers(1, 8))]
-    answers = (Answer(text, start),) if text else ()
+    answers = (GoldAnswer(text, start),) if text else ()
     if draw(st.booleans()):
-        answers = (Answer("zz", NOWHERE), *answers)
+        answers = (GoldAnswer("zz", NOWHERE), *answers)
     return Question(
         "q",
         draw(st.text(letters, max_size=12)),
@@ -135,7 +135,7 @@ def question(draw: st.DrawFn) -> Question:
 def test_windows_are_googles(questions: list[Question], room: int, stride: int) -> None:
     questions += questions[:1]  # two questions about one context
     limits = Limits(room + 7, stride, 6)
-    windows = build(TOKENIZER, questions, limits, labelled=True)
+    windows = prepare(TOKENIZER, questions, limits, labelled=True)
 
     assert as_lists(windows) == google(questions, limits)
     long = sum(len(TOKENIZER.ids(each.question)) > 6 for each in questions)
@@ -143,7 +143,7 @@ def test_windows_are_googles(questions: list[Question], room: int, stride: int) 
 
 
 def test_without_labels_for_prediction() -> None:
-    windows = build(TOKENIZER, [Question("q", "a", "b c", (Answer("c", 2),))])
+    windows = prepare(TOKENIZER, [Question("q", "a", "b c", (GoldAnswer("c", 2),))])
 
     assert windows.features.labels is None
     assert windows.features.row(0) == [CLS, *TOKENIZER.ids("a"), SEP, *TOKENIZER.ids("b c"), SEP]
@@ -151,7 +151,9 @@ def test_without_labels_for_prediction() -> None:
 
 def test_an_answer_inside_a_word_takes_the_smallest_run_of_tokens() -> None:
     # "abb" is a, ##b, ##b; the answer is its last letter and the word after.
-    windows = build(TOKENIZER, [Question("q", "a", "d abb c", (Answer("b c", 4),))], labelled=True)
+    windows = prepare(
+        TOKENIZER, [Question("q", "a", "d abb c", (GoldAnswer("b c", 4),))], labelled=True
+    )
 
     assert windows.features.labels is not None
     first, last = windows.features.labels[0]
@@ -161,8 +163,8 @@ def test_an_answer_inside_a_word_takes_the_smallest_run_of_tokens() -> None:
 def test_an_answer_of_characters_that_are_no_token_is_not_trained_on(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    windows = build(
-        TOKENIZER, [Question("q", "a", "b \u200b c", (Answer("\u200b", 2),))], labelled=True
+    windows = prepare(
+        TOKENIZER, [Question("q", "a", "b \u200b c", (GoldAnswer("\u200b", 2),))], labelled=True
     )
 
     assert windows.features.labels is not None
@@ -173,21 +175,21 @@ def test_an_answer_of_characters_that_are_no_token_is_not_trained_on(
 
 
 def test_long_questions_are_counted(caplog: pytest.LogCaptureFixture) -> None:
-    build(TOKENIZER, [Question("q", "a b c", "d")], Limits(20, 4, 2)).report("some")
+    prepare(TOKENIZER, [Question("q", "a b c", "d")], Limits(20, 4, 2)).report("some")
 
     assert "some: 1 questions were longer than --max_query_length" in caplog.text
 
 
 def test_any_number_of_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     questions = [
-        Question(str(row), "a b" * (row % 3), "a bb c. " * (row % 7), (Answer("c", 5),))
+        Question(str(row), "a b" * (row % 3), "a bb c. " * (row % 7), (GoldAnswer("c", 5),))
         for row in range(50)
     ]
     limits = Limits(20, 4, 8)
-    alone = build(TOKENIZER, questions, limits, labelled=True)
+    alone = prepare(TOKENIZER, questions, limits, labelled=True)
     monkeypatch.setattr(spans, "WORTH_WORKERS", 0)
     monkeypatch.setattr(spans, "CHUNK", 7)
-    together = build(TOKENIZER, questions, limits, labelled=True, num_workers=2)
+    together = prepare(TOKENIZER, questions, limits, labelled=True, num_workers=2)
 
     assert as_lists(together) == as_lists(alone)
 
@@ -201,7 +203,7 @@ def test_every_context_is_tokenised_once(monkeypatch: pytest.MonkeyPatch) -> Non
         return original(self, texts)
 
     monkeypatch.setattr(Places, "__call__", counted)
-    build(TOKENIZER, [Question(str(row), f"a {row}", "b c") for row in range(5)])
+    prepare(TOKENIZER, [Question(str(row), f"a {row}", "b c") for row in range(5)])
 
     assert seen.count("b c") == 1
 
@@ -216,7 +218,7 @@ def test_limits_that_cannot_be(values: tuple[int, int, int], said: str) -> None:
 
 
 def test_columns_are_numbers() -> None:
-    windows = build(TOKENIZER, [Question("q", "a", "b c")], labelled=True)
+    windows = prepare(TOKENIZER, [Question("q", "a", "b c")], labelled=True)
 
     assert windows.features.ids.dtype == np.int32
     assert windows.features.types.dtype == np.uint8

@@ -1,0 +1,161 @@
+r"""Vectors of words, or of whole sentences.
+
+Vectors of the words of a sentence, from the last layer (GluonNLP's way):
+
+    python scripts/bert/embedding.py --sentences "A heron was fishing."
+
+One vector per sentence, as the folder's own pooling makes it, to a file:
+
+    python scripts/bert/embedding.py --model_dir all-MiniLM-L6-v2 --file texts.txt \
+        --output vectors.npz
+
+The same with bert-as-service's pooling, from two layers:
+
+    python scripts/bert/embedding.py --file texts.txt --pooling_strategy REDUCE_MEAN \
+        --pooling_layer -2 -1 --output vectors.jsonl
+
+A line of --file (or of standard input, --file -) is a text; "first ||| second" is a pair. With
+--text_columns, or for a .tsv, .csv or .jsonl file, the texts are in columns. The rows
+of --output are in the order of the input: .npz holds the arrays "text" and "vector", .jsonl one
+object a line. Sentence vectors are made when --output or a pooling flag is given.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+from plainbert.recipes.shared import command, flags, texts
+from plainbert.recipes.shared.settings import (
+    DeviceFlags,
+    OutputFlags,
+    TextsFlags,
+    TrainedModelFlags,
+)
+from plainbert.tasks.embedding.flags import VectorFlags
+
+POOLING = ("output", "pooling_strategy", "pooling_layer", "mask_cls_sep")
+FORMS = (".npz", ".jsonl")
+WORD_LENGTH = 25  # tokens of a sentence, as GluonNLP's script has it
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(DeviceFlags, OutputFlags, VectorFlags, TextsFlags, TrainedModelFlags):
+    """The flags, with their documented defaults."""
+
+    sentencepiece: str | None = None
+    max_len: int | None = None
+    pooling_strategy: str | None = None
+    batch_size: int = 256
+
+    def checked(self) -> Self:
+        settings = super().checked()
+        self.check_texts()
+        self.check_output(FORMS)
+        return settings
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """What the recipe returns.
+
+    Attributes:
+        texts: a pair has " ||| " between its texts.
+        words: for each text its words and their vectors; None where sentence vectors were made.
+        vectors: (texts, units), or for each text (tokens, units) where nothing is pooled; None
+            where word vectors were made.
+        output: file with the sentence vectors; None where there is none.
+    """
+
+    texts: list[str]
+    words: list[Any] | None
+    vectors: Any
+    output: str | None
+
+
+def parse_args(argv: Sequence[str] | None = None) -> Settings:
+    """The settings that a command line says."""
+    return flags.parse(Settings, __doc__, argv)
+
+
+def run(settings: Settings) -> Vectors:
+    """Make the vectors, and write them where ``--output`` says."""
+    # Before torch is imported: a file that cannot be read is said at once.
+    rows = texts.read(settings)
+    lines = [texts.join(row) for row in rows]
+
+    from plainbert.model import load
+    from plainbert.recipes.shared.models import name_of
+    from plainbert.recipes.shared.start import start
+    from plainbert.tasks.embedding.result_files import write_vectors
+    from plainbert.tasks.embedding.words import BertEmbedding
+    from plainbert.text.sentencepiece import SentencePiece
+
+    ready = start(settings)
+    folder = name_of(settings)
+    tokenizer = None
+    if settings.sentencepiece is not None:
+        tokenizer = SentencePiece(settings.sentencepiece, lower=settings.do_lower_case is not False)
+
+    # Without a word on pooling: vectors of words, GluonNLP's way.
+    if not settings.typed.intersection(POOLING):
+        embedding = BertEmbedding(
+            ready.device,
+            str(ready.precision),
+            params_path=folder,
+            max_seq_length=settings.max_len or WORD_LENGTH,
+            batch_size=settings.batch_size,
+            tokenizer=tokenizer,
+            lower=settings.do_lower_case,
+        )
+        return Vectors(lines, embedding(lines, oov_way=settings.oov_way), None, None)
+
+    model = load(
+        folder,
+        dtype=ready.precision,
+        device=ready.device,
+        lower=settings.do_lower_case,
+        tokenizer=tokenizer,
+    )
+    encode: Callable[..., Any] = model.encode
+    if settings.pooling_strategy == "NONE":
+        encode = model.encode_tokens
+    vectors = encode(
+        rows,
+        pooling_strategy=settings.pooling_strategy,
+        pooling_layer=settings.pooling_layer,
+        mask_cls_sep=settings.mask_cls_sep,
+        max_len=settings.max_len,
+        bar=True,
+    )
+    if settings.output is not None:
+        write_vectors(settings.output, lines, vectors)
+        log.info("%d vectors in %s", len(lines), settings.output)
+    return Vectors(lines, None, vectors, settings.output)
+
+
+def report(results: Vectors) -> None:
+    """Print the vectors that are in no file."""
+    if results.words is not None:
+        for line, (_, arrays) in zip(results.texts, results.words, strict=True):
+            print(f"Text: {line}")
+            print(f"Tokens embedding: {arrays}")
+    elif results.output is None:
+        for line, vector in zip(results.texts, results.vectors, strict=True):
+            print(json.dumps({"text": line, "vector": vector.tolist()}, ensure_ascii=False))
+
+
+def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
+    """The command: parse, run, report."""
+    settings = parse_args(argv)
+    command.begin(settings, "embedding", argv)
+    results = run(settings)
+    report(results)
+    if results.words is not None:
+        return {"texts": results.texts, "words": results.words}
+    return {"texts": results.texts, "vectors": results.vectors}

@@ -1,0 +1,143 @@
+r"""Fine-tune BERT to classify texts or pairs of texts, or to give them a number.
+
+Your own rows (.tsv, .csv or .jsonl with a header):
+
+    python scripts/bert/finetune_classifier.py --model_dir all-MiniLM-L6-v2 \
+        --train_file train.tsv --dev_file dev.tsv --text_columns text --label_column label
+
+A published task, from $GLUE_DIR/MRPC, ./glue_data/MRPC or the datasets library:
+
+    python scripts/bert/finetune_classifier.py --task_name MRPC --batch_size 32 --epochs 3 --lr 2e-5
+
+A task class of your own; a run that was interrupted; scores of a trained model:
+
+    python scripts/bert/finetune_classifier.py --task_name my.py:MyTask --output_dir runs/mine
+    python scripts/bert/finetune_classifier.py --task_name my.py:MyTask --output_dir runs/mine \
+        --resume
+    python scripts/bert/finetune_classifier.py --task_name RTE --model_parameters runs/rte/best \
+        --only_inference --output_dir runs/rte
+
+Writes into --output_dir: best and last (model folders), eval_results.json, metrics.jsonl, log.txt
+and, for every test split, the file that GLUE takes. Next: scripts/bert/predict_classifier.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from plainbert.cli.settings import FlagError
+from plainbert.recipes.shared import command, flags
+from plainbert.recipes.shared.results import Trained, report_trained
+from plainbert.recipes.shared.training_settings import FineTuningFlags
+from plainbert.tasks.classification.flags import LabelsFlags
+
+if TYPE_CHECKING:
+    from plainbert.tasks.classification.task import Task
+
+NAME = "finetune_classifier"
+FILES = ("train_file", "dev_file", "test_file")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(FineTuningFlags, LabelsFlags):
+    """The flags, with their documented defaults."""
+
+    data_dir: str | None = None
+    train_file: str | None = None
+    dev_file: str | None = None
+    test_file: str | None = None
+    text_columns: tuple[str, ...] | None = None
+    metric: str | None = None
+    pad: bool = False
+
+    def checked(self) -> Self:
+        settings = super().checked()
+        if self.task_name is None and not self.typed.intersection(FILES):
+            raise FlagError("nothing to learn: give --task_name, or --train_file and --dev_file.")
+        for name in FILES:
+            self.exclusive("task_name", name)
+        if not self.only_inference and self.task_name is None and self.train_file is None:
+            raise FlagError("--train_file is missing; --only_inference evaluates without training.")
+        self.needs("regression", *FILES)
+        return settings
+
+
+def parse_args(argv: Sequence[str] | None = None) -> Settings:
+    """The settings that a command line says."""
+    return flags.parse(Settings, __doc__, argv, flags.refuse_quantization)
+
+
+def find_task(settings: Settings) -> Task:
+    """The task that the flags describe."""
+    from plainbert.model_zoo import labels_of
+    from plainbert.recipes.shared.models import name_of
+    from plainbert.tasks.classification.find import find
+    from plainbert.tasks.classification.table import REGRESSION, TableTask
+
+    if settings.task_name is not None:
+        return find(settings.task_name, settings.data_dir)
+    # Without training rows the labels are the model's.
+    labels = labels_of(name_of(settings)) if settings.train_file is None else None
+    return TableTask(
+        settings.train_file,
+        settings.dev_file,
+        settings.test_file,
+        settings.text_columns,
+        settings.label_column,
+        labels=REGRESSION if settings.regression else labels,
+    )
+
+
+def run(settings: Settings) -> Trained:
+    """Train, where there is anything to train on, and score and predict every split."""
+    from plainbert.recipes.shared.finetuning import session
+    from plainbert.tasks.classification import evaluate
+    from plainbert.tasks.classification.evaluate import Predictions
+
+    # Before the run folder is touched: rows that cannot be used must not leave one behind.
+    task = find_task(settings)
+    head = "classification" if task.labels else "regression"
+    # The first metric chooses the best checkpoint.
+    metrics = tuple(dict.fromkeys([*filter(None, [settings.metric]), *task.metrics]))
+    with session(settings, NAME) as job:
+        opened = job.open(head, task.labels)
+        model, max_len = opened.headed, job.max_len(opened.headed)
+
+        def load(split: str, limit: int | None = settings.max_eval_samples) -> evaluate.Data:
+            return evaluate.load(
+                task, split, opened.headed, opened.tokenizer, max_len, limit, settings.num_workers
+            )
+
+        data = {split: load(split) for split in task.dev_splits}
+        chosen = None
+        if job.trains:
+            dev = {split: part.features for split, part in data.items()}
+            model, chosen = job.train(
+                opened,
+                load("train", settings.max_train_samples).features,
+                Predictions(dev, metrics, job.ready.dtype, job.ranks) if dev else None,
+                about={"task": task.name, "max_length": max_len},
+                labels=task.labels,
+            )
+        # Test splits are scored, or predicted for GLUE's server, by the model that was chosen.
+        data |= {split: load(split) for split in task.test_splits if task.has(split)}
+        scores = evaluate.judge(
+            model, task, data, job.ready.dtype, job.folder, metrics, job.sharing
+        )
+        return job.results(scores, chosen)
+
+
+def report(results: Trained) -> None:
+    """Print the scores and what comes next."""
+    report_trained(results, "predict_classifier.py", "--sentences ...")
+
+
+def main(argv: Sequence[str] | None = None) -> dict[str, dict[str, float]]:
+    """The command: parse, run, report."""
+    settings = parse_args(argv)
+    command.begin(settings, NAME, argv)
+    results = run(settings)
+    report(results)
+    return results.scores

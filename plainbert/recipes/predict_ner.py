@@ -1,0 +1,254 @@
+r"""Find entities in text, or tag words, with a model that finetune_ner.py trained.
+
+    python scripts/bert/predict_ner.py --model_dir runs/ner/best \
+        --sentences "Anna Lee flew from Berlin to New York."
+
+Plain text, one a line; the result has the text's own characters, their places and confidence:
+
+    python scripts/bert/predict_ner.py --model_dir runs/ner/best --file texts.txt \
+        --output entities.jsonl
+
+CoNLL files (a word a line), or a sentence a line for .tsv; with tags in them there are scores:
+
+    python scripts/bert/predict_ner.py --model_dir runs/ner/best --test-path test.conll \
+        --output predictions.conll
+
+What GluonNLP's script left behind, models/large_bert_012.params and its metadata:
+
+    python scripts/bert/predict_ner.py --load-checkpoint-prefix models/large_bert \
+        --test-path test.txt
+
+--output ends in .jsonl (entities; words, where the labels mark none), .conll or .txt (columns:
+word, tag in the file, predicted tag) or .tsv (words, a tab, predicted tags). Without it JSON Lines
+are printed. Every text gets an answer, in the order of the input.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from plainbert.cli.parser import REQUIRED
+from plainbert.cli.settings import FlagError, accepted, option
+from plainbert.recipes.shared import command, flags
+from plainbert.recipes.shared.results import line_of
+from plainbert.recipes.shared.settings import CheckpointFlags, OutputFlags, ProcessFlags
+
+if TYPE_CHECKING:
+    from plainbert.model import Model
+    from plainbert.recipes.shared.start import Run
+    from plainbert.tasks.ner.decode import Tagging
+
+NAME = "predict_ner"
+FORMS = (".jsonl", ".conll", ".txt", ".tsv")
+OLD_LENGTH = 200  # tokens that GluonNLP's predict_ner.py let a model see
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(ProcessFlags, OutputFlags, CheckpointFlags):
+    """The flags, with their documented defaults."""
+
+    model_dir: str = option(
+        REQUIRED,
+        str,
+        "Model: a folder, a name, or the prefix of GluonNLP's files.",
+        ("load_checkpoint_prefix",),
+        "model",
+        "DIR",
+    )
+    test_file: str | None = option(
+        None,
+        str,
+        "Words of sentences, tagged or not: CoNLL columns, or for .tsv a sentence a line.",
+        ("test_path",),
+        "data",
+        "FILE",
+    )
+    batch_size: int = accepted(
+        int,
+        "batches are packed by tokens, and the results are the same for any size.",
+        "data",
+        default=32,
+    )
+    labels: tuple[str, ...] | None = None
+    file: str | None = None
+    sentences: tuple[str, ...] | None = None
+    max_len: int | None = None
+
+    def checked(self) -> Self:
+        settings = super().checked()
+        self.exclusive("test_file", "file", "sentences")
+        if self.test_file is None and self.file is None and self.sentences is None:
+            raise FlagError("no texts: give --sentences TEXT ..., --file FILE or --test-path FILE.")
+        if self.output is not None:
+            if Path(self.output).suffix not in FORMS:
+                raise FlagError(
+                    f"--output {self.output}: a name ending in {', '.join(FORMS)} is needed."
+                )
+            if Path(self.output).exists() and not self.overwrite:
+                raise FlagError(
+                    f"--output {self.output} exists. Add --overwrite, or choose another name."
+                )
+        return settings
+
+
+@dataclass(frozen=True)
+class Taggings:
+    """What the recipe returns.
+
+    Attributes:
+        taggings: one for each text.
+        scores: metric to score, where the file has tags.
+        content: what goes into the file or to standard output.
+        output: file with the content; None where there is none.
+        rank: of this process, of which rank 0 speaks for all.
+    """
+
+    taggings: list[Tagging]
+    scores: dict[str, float]
+    content: str
+    output: str | None
+    rank: int
+
+
+def parse_args(argv: Sequence[str] | None = None) -> Settings:
+    """The settings that a command line says."""
+    return flags.parse(Settings, __doc__, argv)
+
+
+def read(settings: Settings) -> dict[str, list[Any]]:
+    """The texts, or the words of each, and their tags, None where there are none."""
+    from plainbert.tasks.classification.table import read_texts
+    from plainbert.tasks.ner import evaluate
+
+    if settings.test_file is not None:
+        data = evaluate.read(settings.test_file, tagged=False)
+        evaluate.describe(data)
+        return {
+            "texts": [sentence.words for sentence in data.sentences],
+            "tags": [sentence.tags for sentence in data.sentences],
+        }
+    if settings.sentences is not None:
+        texts = list(settings.sentences)
+    else:
+        assert settings.file is not None
+        texts = [row[0] for row in read_texts(settings.file)]
+    return {"texts": texts, "tags": [None] * len(texts)}
+
+
+def open_tagger(settings: Settings, run: Run) -> Model:
+    """Open the model that the flags name.
+
+    Args:
+        settings: ``model_dir`` is a folder or name, a run folder (its best model), or the prefix
+            of GluonNLP's files.
+        run: says where the model computes, and in which precision.
+
+    Raises:
+        CheckpointError: there is nothing, or it is incomplete.
+        FormatError: the metadata beside a prefix is garbled.
+    """
+    from plainbert.formats.gluonnlp import metadata as gluonnlp_metadata
+    from plainbert.model import load
+
+    place = Path(settings.model_dir).expanduser()
+    labels, dataset = settings.labels, settings.bert_dataset
+    source: str | Path = settings.model_dir
+    if place.is_dir() and not (place / "config.json").exists():
+        chosen = [place / name for name in ("best", "last") if (place / name).is_dir()]
+        source = chosen[0] if chosen else place
+    elif not place.exists() and (weights := gluonnlp_metadata.last_weights(place)) is not None:
+        source, metadata = weights, gluonnlp_metadata.metadata_of(weights)
+        log.info("the newest weights of %s are %s", place, weights)
+        if metadata is not None:
+            labels = labels or metadata.tags
+            dataset = dataset or metadata.dataset_name
+    return load(
+        source,
+        dtype=run.precision,
+        device=run.device,
+        lower=settings.do_lower_case,
+        labels=labels,
+        dataset_name=dataset,
+    )
+
+
+def length_of(settings: Settings, model: Model) -> int:
+    """Tokens that the model sees at a time: what was typed, the folder's limit, or 200."""
+    length: int | None = settings.max_len or model.checkpoint.max_length
+    return length or min(OLD_LENGTH, model.max_len)
+
+
+def run(settings: Settings) -> Taggings:
+    """Tag every text, score the tags of a file, and write them where ``--output`` says."""
+    from plainbert import files
+    from plainbert.containers import tables
+    from plainbert.recipes.shared.ranks import deal, from_first, join
+    from plainbert.recipes.shared.start import start
+    from plainbert.tasks.ner.conll import Sentence
+    from plainbert.tasks.ner.decode import Tagging
+    from plainbert.tasks.ner.result_files import record, score, table
+    from plainbert.tasks.ner.result_files import report as report_by_type
+    from plainbert.tasks.reports import format_report
+
+    with join(settings) as group:
+        ready = start(settings, group=group)
+        rows = from_first(group, lambda: read(settings))
+        texts = [text if isinstance(text, str) else tuple(text) for text in rows["texts"]]
+        model = open_tagger(settings, ready)
+        max_len, tags = length_of(settings, model), model.tags
+
+        def tag(part: list[Any]) -> list[Any]:
+            taggings = model.tag(part, max_len=max_len, bar=group.rank == 0)
+            return [dataclasses.asdict(tagging) for tagging in taggings]
+
+        taggings = [Tagging.of(fields) for fields in deal(group, texts, tag)]
+
+    # A file with the right tags is scored, too.
+    predicted = [tagging.tags for tagging in taggings]
+    scores: dict[str, float] = {}
+    if all(rows["tags"]):
+        scores = score(predicted, rows["tags"], tags)
+        by_type = format_report(report_by_type(predicted, rows["tags"], tags))
+        log.info("%s\n%s", line_of(scores), by_type)
+
+    suffix = ".jsonl" if settings.output is None else Path(settings.output).suffix
+    if group.rank > 0:
+        content = ""
+    elif suffix == ".jsonl":
+        content = tables.table([record(tagging, tags) for tagging in taggings], suffix)
+    else:
+        sentences = [
+            Sentence(tuple(word.text for word in tagging.words), own)
+            for tagging, own in zip(taggings, rows["tags"], strict=True)
+        ]
+        content = table(sentences, predicted, suffix, tags)
+    if settings.output is not None and group.rank == 0:
+        files.write_text(settings.output, content)
+        log.info("%d predictions in %s", len(taggings), settings.output)
+    return Taggings(taggings, scores, content, settings.output, group.rank)
+
+
+def report(results: Taggings) -> None:
+    """Print what is in no file; of a file the scores."""
+    if results.rank > 0:
+        return
+    if results.output is None:
+        print(results.content, end="")
+    elif results.scores:
+        print(line_of(results.scores))
+
+
+def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
+    """The command: parse, run, report."""
+    settings = parse_args(argv)
+    command.begin(settings, NAME, argv)
+    results = run(settings)
+    report(results)
+    return {"predictions": results.taggings, "scores": results.scores}

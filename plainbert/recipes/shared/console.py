@@ -1,0 +1,62 @@
+"""The project's log on standard error: what a command does and a caller in Python may leave.
+
+Free of torch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+
+
+class _Console(logging.Handler):
+    """Writes to standard error, above a progress bar if one is drawn."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        from tqdm import tqdm
+
+        try:
+            tqdm.write(self.format(record), file=sys.stderr)
+        except Exception:
+            self.handleError(record)
+
+
+class LogFile(logging.FileHandler):
+    """``log.txt``; a line that cannot be written (full disk) is lost without a word.
+
+    What matters, a checkpoint, fails loudly by itself; a traceback per line would bury that.
+    """
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        return
+
+
+def log_to_console() -> None:
+    """Show the log of what follows; warnings and progress go there, results to standard output."""
+    _replace(_Console(), "%(message)s")
+
+
+def log_to_file(handler: LogFile) -> None:
+    """Write the log of a run to its folder."""
+    _replace(handler, "%(asctime)s %(levelname)s %(message)s")
+
+
+def end_log_file() -> None:
+    """Close the log of an earlier run in this process."""
+    _remove(LogFile)
+
+
+def _replace(handler: logging.Handler, form: str) -> None:
+    _remove(type(handler))
+    handler.setFormatter(logging.Formatter(form))
+    logging.getLogger("plainbert").addHandler(handler)
+
+
+def _remove(kind: type[logging.Handler]) -> None:
+    """Take the handlers of an earlier run in this process away."""
+    log = logging.getLogger("plainbert")
+    for handler in [handler for handler in log.handlers if isinstance(handler, kind)]:
+        log.removeHandler(handler)
+        with contextlib.suppress(OSError):  # a full disk: what is lost has been shown
+            handler.close()

@@ -1,0 +1,65 @@
+"""Flags of the commands that learn and find entities. Free of torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from plainbert.cli import values
+from plainbert.cli.settings import Flags, option
+from plainbert.tasks.ner.tags import TRAINED
+
+FORMS = "CoNLL columns, or a sentence, a tab and its labels a line."
+
+
+@dataclass(frozen=True, kw_only=True)
+class TagFlags(Flags):
+    """Sentences to learn from and to be scored on, and their tags."""
+
+    train_file: str | None = option(
+        None, str, f"Training sentences: {FORMS}", ("train_path",), "data", "FILE"
+    )
+    dev_file: str | None = option(
+        None,
+        str,
+        "Sentences to evaluate on; the best epoch is chosen by them.",
+        ("dev_path",),
+        "data",
+        "FILE",
+    )
+    test_file: str | None = option(
+        None,
+        str,
+        "Sentences to tag at the end with the best model; scored if they have tags.",
+        ("test_path",),
+        "data",
+        "FILE",
+    )
+    tag_scheme: str | None = option(
+        None,
+        values.one_of("scheme of tags", lambda: TRAINED),
+        "Tags to learn: iob2 or bioes, whatever the file has; plain takes them as they stand. By "
+        "default those of the given model, if it has some, else iob2.",
+        group="data",
+        metavar="NAME",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PunctuationFlags(Flags):
+    """How text becomes rows of words and their punctuation."""
+
+    words: int = option(100, values.positive_int, "Words of a row.", group="data", metavar="N")
+    dev_share: float = option(
+        0.05,
+        values.share,
+        "Share of the documents for dev.tsv, in [0, 1).",
+        group="data",
+        metavar="X",
+    )
+    test_share: float = option(
+        0.05,
+        values.share,
+        "Share of the documents for test.tsv, in [0, 1).",
+        group="data",
+        metavar="X",
+    )

@@ -1,0 +1,164 @@
+"""Flags of the commands that learn and answer questions.
+
+GluonNLP's are documented under our names; those of pytorch-pretrained-BERT's (and Google's)
+``run_squad.py`` that can mean the same here are taken, too. Free of torch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from plainbert.cli import values
+from plainbert.cli.settings import FlagError, Flags, accepted, option
+from plainbert.tasks.squad.scores import SCORINGS
+
+DEBUG_TRAIN, DEBUG_EVAL = 1000, 3  # questions with --debug, as documented
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchFlags(Flags):
+    """How long texts are cut, and how answers are looked for; None: as in training."""
+
+    doc_stride: int | None = option(
+        None,
+        values.positive_int,
+        "Tokens from one window over a long text to the next.",
+        group="answers",
+        metavar="TOKENS",
+    )
+    max_query_length: int | None = option(
+        None,
+        values.positive_int,
+        "Tokens of a question; the rest is cut, and how often is reported.",
+        group="answers",
+        metavar="TOKENS",
+    )
+    n_best_size: int | None = option(
+        None,
+        values.positive_int,
+        "Starts and ends tried per window, and candidates listed per question.",
+        group="answers",
+        metavar="N",
+    )
+    max_answer_length: int | None = option(
+        None, values.positive_int, "Longest answer in tokens.", group="answers", metavar="TOKENS"
+    )
+    null_score_diff_threshold: float | None = option(
+        None,
+        values.number,
+        "There is no answer where the score of that is above the best answer's by more than this "
+        "(SQuAD 2.0).",
+        group="answers",
+        metavar="X",
+    )
+
+    def check_lengths(self, max_len: int | None) -> None:
+        """Refuse windows that have no room for a text beside the question.
+
+        Args:
+            max_len: tokens of a window; None where the model's folder says it.
+        """
+        query = self.max_query_length if "max_query_length" in self.typed else None
+        if max_len is not None and query is not None and max_len <= query + 3:
+            raise FlagError(
+                f"--max_len {max_len} has no room for a text beside a question of "
+                f"--max_query_length {query} and 3 special tokens."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoringFlags(Flags):
+    """How answers are scored."""
+
+    version_2: bool = option(
+        False,
+        None,
+        "SQuAD 2.0: a question may have no answer.",
+        ("version_2_with_negative",),
+        "answers",
+    )
+    scoring: str = option(
+        "auto",
+        values.one_of("scoring", lambda: SCORINGS),
+        "How answers are scored: words (SQuAD), characters (CMRC 2018, for texts without blanks), "
+        "auto (by the answers).",
+        group="answers",
+        metavar="NAME",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuestionFlags(Flags):
+    """Questions to answer, and their texts."""
+
+    file: str | None = option(
+        None,
+        str,
+        "Questions in SQuAD's form (.json, also .gz and .xz), with or without right answers; - is "
+        "standard input.",
+        ("predict_file",),
+        "data",
+        "FILE",
+    )
+    question: tuple[str, ...] | None = option(
+        None,
+        str,
+        "Questions about --context, each in quotes.",
+        ("questions",),
+        "data",
+        "TEXT",
+        nargs="+",
+    )
+    context: str | None = option(
+        None, str, "The text that holds the answers, of any length.", group="data", metavar="TEXT"
+    )
+    context_file: str | None = option(
+        None, str, "The same from a file; - is standard input.", group="data", metavar="FILE"
+    )
+
+    def check_questions(self) -> None:
+        """Refuse a command line without questions, or without their text."""
+        if self.file is None and self.question is None:
+            raise FlagError(
+                "nothing is asked: give --question TEXT --context TEXT, or --file FILE."
+            )
+        self.exclusive("file", "question")
+        self.exclusive("context", "context_file")
+        self.needs("question", "context", "context_file")
+        for name in ("context", "context_file"):
+            self.needs(name, "question")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OldFlags(Flags):
+    """Of ``run_squad.py``: its batch is that of a whole step, ours of one forward pass."""
+
+    train_batch_size: int | None = option(
+        None,
+        values.positive_int,
+        "As --batch_size times --accumulate.",
+        group="run_squad.py",
+        metavar="N",
+    )
+    gradient_accumulation_steps: int | None = option(
+        None,
+        values.positive_int,
+        "As --accumulate; divides --train_batch_size.",
+        group="run_squad.py",
+        metavar="N",
+    )
+    num_train_epochs: float | None = option(
+        None, values.positive, "As --epochs.", group="run_squad.py", metavar="N"
+    )
+    warmup_proportion: float | None = option(
+        None, values.share, "As --warmup_ratio.", group="run_squad.py", metavar="X"
+    )
+    do_train: bool = option(False, None, "Train.", group="run_squad.py")
+    do_predict: bool = option(
+        False, None, "Without --do_train: as --only_inference.", group="run_squad.py"
+    )
+    predict_batch_size: int | None = accepted(
+        values.positive_int,
+        "evaluation packs batches by tokens, and the scores are the same for any size.",
+        "run_squad.py",
+    )

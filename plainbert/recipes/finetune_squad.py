@@ -224,10 +224,10 @@ def run(settings: Settings) -> Trained:
                 opened.tokenizer,
                 questions,
                 limits,
-                labelled,
-                settings.num_workers,
-                job.first,
-                job.group,
+                labelled=labelled,
+                num_workers=settings.num_workers,
+                bar=job.first,
+                group=job.group,
             )
             if job.first:
                 windows.report(name)

@@ -48,6 +48,7 @@ def windows(
     tokenizer: Tokenizer,
     questions: Sequence[Question],
     limits: Limits,
+    *,
     labelled: bool = False,
     num_workers: int = 0,
     bar: bool = False,
@@ -67,7 +68,9 @@ def windows(
     """
 
     def make() -> Windows:
-        return prepare(tokenizer, questions, limits, labelled, num_workers, bar)
+        return prepare(
+            tokenizer, questions, limits, labelled=labelled, num_workers=num_workers, bar=bar
+        )
 
     if folder is None:
         return make()

@@ -119,6 +119,7 @@ def prepare(
     tokenizer: Tokenizer,
     questions: Sequence[Question],
     limits: Limits | None = None,
+    *,
     labelled: bool = False,
     num_workers: int = 0,
     bar: bool = False,

@@ -52,14 +52,14 @@ def equal(first: Windows, second: Windows) -> bool:
 
 
 def made(folder: Path, labelled: bool = True) -> Windows:
-    return cache.windows(folder, TOKENIZER, QUESTIONS, LIMITS, labelled)
+    return cache.windows(folder, TOKENIZER, QUESTIONS, LIMITS, labelled=labelled)
 
 
 @pytest.mark.parametrize("labelled", [True, False])
 def test_the_second_time_nothing_is_cut(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, labelled: bool
 ) -> None:
-    right = prepare(TOKENIZER, QUESTIONS, LIMITS, labelled)
+    right = prepare(TOKENIZER, QUESTIONS, LIMITS, labelled=labelled)
     assert equal(made(tmp_path / "new", labelled), right)
     monkeypatch.setattr(cache, "prepare", None)
 
@@ -97,10 +97,10 @@ def test_the_fingerprint_follows_everything_that_matters() -> None:
 
     assert len(set(keys)) == len(keys)
     again = (WordPiece(Vocab.from_tokens(TOKENS)), [replace(each) for each in QUESTIONS])
-    assert cache.fingerprint(*again, LIMITS, True) == keys[0]
+    assert cache.fingerprint(*again, LIMITS, labelled=True) == keys[0]
     # Ids and titles are not in the windows.
     named = [replace(each, id="n" + each.id, title="t") for each in QUESTIONS]
-    assert cache.fingerprint(TOKENIZER, named, LIMITS, True) == keys[0]
+    assert cache.fingerprint(TOKENIZER, named, LIMITS, labelled=True) == keys[0]
 
 
 def test_a_damaged_file_is_made_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -135,7 +135,7 @@ def test_a_file_without_columns_or_with_objects(
 def test_a_foreign_file_is_made_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     right = made(tmp_path)
     (path,) = tmp_path.iterdir()
-    cache.save(path, "another", prepare(TOKENIZER, QUESTIONS[:1], LIMITS, True))
+    cache.save(path, "another", prepare(TOKENIZER, QUESTIONS[:1], LIMITS, labelled=True))
 
     assert equal(made(tmp_path), right)
     assert "made of other data" in caplog.text
@@ -146,5 +146,5 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path, caplog: pytest.LogCaptu
     with caplog.at_level(logging.WARNING):
         found = made(tmp_path / "file")
 
-    assert equal(found, prepare(TOKENIZER, QUESTIONS, LIMITS, True))
+    assert equal(found, prepare(TOKENIZER, QUESTIONS, LIMITS, labelled=True))
     assert "could not be written" in caplog.text

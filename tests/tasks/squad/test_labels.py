@@ -12,19 +12,20 @@ from tests.helpers import folders
 
 
 def test_tokens_of_answers() -> None:
-    texts = ["the cat", "c \u200b the"]
+    texts = ["the cat", "c \u200b the", "cat-a"]
     questions = [
         Question("x", "a", texts[1], (GoldAnswer("the", 4),)),
         Question("y", "a", texts[0], (GoldAnswer("dog", NOWHERE), GoldAnswer("cat", 4))),
         Question("z", "a", texts[1], (GoldAnswer("\u200b", 2),)),
         Question("hidden", "a", texts[0]),
         Question("none", "a", texts[0], (GoldAnswer("cat", 4),), impossible=True),
+        Question("touching", "a", texts[2], (GoldAnswer("-a", 3),)),
     ]
     tokens = Places(folders.tokenizer())(texts)
 
-    spans = answer_tokens(questions, np.array([1, 0, 1, 0, 0]), tokens, texts)
+    spans = answer_tokens(questions, np.array([1, 0, 1, 0, 0, 2]), tokens, texts)
 
-    assert spans.tolist() == [[1, 1], [1, 1], [1, 0], [-1, -1], [-1, -1]]
+    assert spans.tolist() == [[1, 1], [1, 1], [1, 0], [-1, -1], [-1, -1], [1, 2]]
 
 
 def test_labels_of_windows() -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from plainbert.errors import UsageError
+from plainbert.infer.logits import run_tokens
 from plainbert.tasks.squad.data import Question
-from plainbert.tasks.squad.decode import Search
+from plainbert.tasks.squad.decode import Search, decode
 from plainbert.tasks.squad.predict import ask, limits_of, search_of
-from plainbert.tasks.squad.windows import Limits
+from plainbert.tasks.squad.windows import Limits, prepare
 from tests.helpers import folders
 
 ABOUT = {
@@ -31,6 +33,23 @@ def test_search_is_given_else_of_the_training() -> None:
     assert search_of(ABOUT, n_best=3, null_threshold=2.0) == Search(3, 30, True, 2.0)
     assert search_of({}, null_threshold=2.0, n_best=None).null
     assert not search_of(ABOUT, null=False).null
+
+
+def test_the_three_steps() -> None:
+    """A text of several windows: what is cut, computed and searched apart is what comes out."""
+    torch.manual_seed(5)
+    model, tokenizer = folders.tiny("question_answering"), folders.tokenizer()
+    questions = [Question("x", "a", "b c cat " * 9), Question("y", "the cat", "a b")]
+    limits, search = Limits(16, 4, 4), Search(n_best=3)
+
+    windows = prepare(tokenizer, questions, limits)
+    assert len(windows) > 2
+    logits = run_tokens(model, windows.features)
+    assert logits.shape == (len(windows.features.ids), 2)
+    assert ask(model, tokenizer, questions, limits, search) == decode(
+        logits, windows, questions, search
+    )
+    assert ask(model, tokenizer, [], limits, search) == []
 
 
 def test_windows_longer_than_the_model() -> None:

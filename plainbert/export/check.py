@@ -11,7 +11,7 @@ import torch
 
 from plainbert.batching.features import Features, featurize
 from plainbert.errors import CheckpointError
-from plainbert.export.runner import Ids, Runner, Scores
+from plainbert.export.runner import Floats, Ids, Runner
 from plainbert.export.source import Source
 
 ROWS = 8  # texts of a batch
@@ -64,11 +64,10 @@ def check(
     parts = batches(features)
     module = source.module()
 
-    def own(ids: Ids, types: Ids, mask: Ids) -> Scores:
+    def own(ids: Ids, types: Ids, mask: Ids) -> Floats:
         with torch.inference_mode():
-            outputs = module(*map(torch.from_numpy, (ids, types, mask)))
-        values: Scores = outputs.float().numpy()
-        return values
+            outputs: Floats = module(*map(torch.from_numpy, (ids, types, mask))).float().numpy()
+        return outputs
 
     pairs = []
     for ids, types, mask in parts:
@@ -105,7 +104,7 @@ def batches(features: Features) -> list[tuple[Ids, Ids, Ids]]:
 
 
 def _speed(
-    run: Callable[[Ids, Ids, Ids], Scores], parts: Sequence[tuple[Ids, Ids, Ids]], rows: int
+    run: Callable[[Ids, Ids, Ids], Floats], parts: Sequence[tuple[Ids, Ids, Ids]], rows: int
 ) -> float:
     """Texts per second."""
     start, passes = perf_counter(), 0

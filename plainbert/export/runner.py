@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Ids = NDArray[np.int64]
-Scores = NDArray[np.float32]
+Floats = NDArray[np.float32]
 
 
 class Runner(Protocol):
@@ -17,7 +17,7 @@ class Runner(Protocol):
     A context manager: leaving it ends whatever was started.
     """
 
-    def run(self, ids: Ids, types: Ids, mask: Ids) -> Scores:
+    def run(self, ids: Ids, types: Ids, mask: Ids) -> Floats:
         """The outputs of one padded batch.
 
         Args:

@@ -75,10 +75,10 @@ class SelfAttention(nn.Module):
     """Multi-head self-attention, without the output projection, residual or norm.
 
     Attributes:
-        low: 16-bit weight and bias of the three maps in one, as in :class:`Linear`.
+        copy_16_bit: 16-bit weight and bias of the three maps in one, as in :class:`Linear`.
     """
 
-    low: tuple[Tensor, Tensor] | None = None
+    copy_16_bit: tuple[Tensor, Tensor] | None = None
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
@@ -99,8 +99,8 @@ class SelfAttention(nn.Module):
         maps = (self.query, self.key, self.value)
         weights: list[Tensor] = [each.weight for each in maps]
         biases: list[Tensor] = [each.bias for each in maps]
-        if self.low is not None and self.training:
-            return product(hidden, weights, biases, self.low)
+        if self.copy_16_bit is not None and self.training:
+            return product(hidden, weights, biases, self.copy_16_bit)
         return F.linear(hidden, torch.cat(weights), torch.cat(biases))
 
 

@@ -1,8 +1,8 @@
 """Linear maps whose training runs in a 16-bit type while their weights stay in float32.
 
 Autocast would convert every weight in every forward pass. Here
-:mod:`plainbert.train.module_state` keeps a 16-bit copy of the matrices, ``low``, and refreshes it
-once per optimizer step.
+:mod:`plainbert.train.module_state` keeps a 16-bit copy of the matrices, ``copy_16_bit``, and
+refreshes it once per optimizer step.
 """
 
 from __future__ import annotations
@@ -20,38 +20,38 @@ class Linear(nn.Linear):
     """torch's linear map; in training, with the 16-bit copy of its weights if there is one.
 
     Attributes:
-        low: 16-bit weight and bias, or None. Not part of the state dict.
+        copy_16_bit: 16-bit weight and bias, or None. Not part of the state dict.
     """
 
-    low: tuple[Tensor, Tensor] | None = None
+    copy_16_bit: tuple[Tensor, Tensor] | None = None
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.low is None or not self.training:
+        if self.copy_16_bit is None or not self.training:
             return F.linear(x, self.weight, self.bias)
-        return product(x, [self.weight], [self.bias], self.low)
+        return product(x, [self.weight], [self.bias], self.copy_16_bit)
 
 
 def product(
     x: Tensor,
     weights: list[Tensor],
     biases: list[Tensor],
-    low: tuple[Tensor, Tensor],
-    sink: Tensor | None = None,
+    copy_16_bit: tuple[Tensor, Tensor],
+    gradient_buffer: Tensor | None = None,
 ) -> Tensor:
-    """Several linear maps of one input, side by side, in the 16-bit type of ``low``.
+    """Several linear maps of one input, side by side, in the 16-bit type of ``copy_16_bit``.
 
     Args:
         x: (..., D), float32 or the 16-bit type.
         weights: each (outputs, D), float32; they receive the gradient.
         biases: each (outputs,), float32.
-        low: the weights below each other, and the biases, in the 16-bit type.
-        sink: the weights' gradient is added to it, and not handed to autograd. For a matrix as
-            large as a vocabulary, which would otherwise be copied time and again.
+        copy_16_bit: the weights below each other, and the biases, in the 16-bit type.
+        gradient_buffer: the weights' gradient is added to it, and not handed to autograd. For a
+            matrix as large as a vocabulary, which would otherwise be copied time and again.
 
     Returns:
         (..., sum of outputs), in the 16-bit type.
     """
-    y: Tensor = _Product.apply(x, sink, *low, *weights, *biases)
+    y: Tensor = _Product.apply(x, gradient_buffer, *copy_16_bit, *weights, *biases)
     return y
 
 
@@ -60,9 +60,14 @@ class _Product(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, sink: Tensor | None, weight: Tensor, bias: Tensor, *masters: Tensor
+        ctx: Any,
+        x: Tensor,
+        gradient_buffer: Tensor | None,
+        weight: Tensor,
+        bias: Tensor,
+        *masters: Tensor,
     ) -> Tensor:
-        ctx.dtype, ctx.sink = x.dtype, sink
+        ctx.dtype, ctx.gradient_buffer = x.dtype, gradient_buffer
         x = x.to(weight.dtype)
         ctx.save_for_backward(x, weight)
         ctx.sizes = [each.shape[0] for each in masters[: len(masters) // 2]]
@@ -76,10 +81,10 @@ class _Product(torch.autograd.Function):
         turned = rows.t().contiguous() if rows.shape[1] < x.shape[-1] else rows.t()
         whole = turned @ x.flatten(0, -2)
         weights: tuple[Tensor | None, ...] = (None,) * len(ctx.sizes)
-        if ctx.sink is None:
+        if ctx.gradient_buffer is None:
             weights = whole.float().split(ctx.sizes)
         else:
-            for total, part in zip(ctx.sink.split(ROWS), whole.split(ROWS), strict=True):
+            for total, part in zip(ctx.gradient_buffer.split(ROWS), whole.split(ROWS), strict=True):
                 total.add_(part)  # each part is converted on the way, in the cache
         biases = rows.sum(0).float().split(ctx.sizes)
         return (grad @ weight).to(ctx.dtype), None, None, None, *weights, *biases

@@ -33,13 +33,13 @@ class Predictions(nn.Module):
     """Logits over the vocabulary; its matrix is the word embedding's.
 
     Attributes:
-        low: 16-bit copies of that matrix and of the bias, as in
+        copy_16_bit: 16-bit copies of that matrix and of the bias, as in
             :class:`plainbert.nn.linear.Linear`.
-        sink: see :func:`plainbert.nn.linear.product`.
+        gradient_buffer: see :func:`plainbert.nn.linear.product`.
     """
 
-    low: tuple[Tensor, Tensor] | None = None
-    sink: Tensor | None = None
+    copy_16_bit: tuple[Tensor, Tensor] | None = None
+    gradient_buffer: Tensor | None = None
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
@@ -48,8 +48,8 @@ class Predictions(nn.Module):
 
     def forward(self, hidden: Tensor, embedding: Tensor) -> Tensor:
         hidden = self.transform(hidden)
-        if self.low is not None and self.training:
-            return product(hidden, [embedding], [self.bias], self.low, self.sink)
+        if self.copy_16_bit is not None and self.training:
+            return product(hidden, [embedding], [self.bias], self.copy_16_bit, self.gradient_buffer)
         return F.linear(hidden, embedding, self.bias)  # (..., V)
 
 

@@ -24,10 +24,10 @@ Owner = SelfAttention | Linear | Predictions
 
 # Attributes of instances; without them the class's own count, which stand for a plain model.
 _ATTRIBUTES: tuple[tuple[type[nn.Module], str], ...] = (
-    (SelfAttention, "low"),
-    (Linear, "low"),
-    (Predictions, "low"),
-    (Predictions, "sink"),
+    (SelfAttention, "copy_16_bit"),
+    (Linear, "copy_16_bit"),
+    (Predictions, "copy_16_bit"),
+    (Predictions, "gradient_buffer"),
     (Embeddings, "sparse"),
 )
 
@@ -123,10 +123,13 @@ class ModuleState(contextlib.AbstractContextManager["ModuleState"]):
         for module in self.model.modules():
             if isinstance(module, Embeddings):
                 module.sparse = True
-            if isinstance(module, WithPredictions) and module.cls.predictions.low is not None:
+            if (
+                isinstance(module, WithPredictions)
+                and module.cls.predictions.copy_16_bit is not None
+            ):
                 name = names.get(id(module.bert.embeddings.word_embeddings.weight))
                 if name is not None:  # else it is frozen
-                    module.cls.predictions.sink = optimizer.gradient_buffer(name)
+                    module.cls.predictions.gradient_buffer = optimizer.gradient_buffer(name)
 
     def remove(self) -> None:
         """Free what the modules were given; their mode and gradients stay."""
@@ -152,4 +155,4 @@ class ModuleState(contextlib.AbstractContextManager["ModuleState"]):
             self._copies += copy.split([len(master) for master in masters])
             self._masters += masters
             joined.append(copy)
-        owner.low = (joined[0], joined[1])
+        owner.copy_16_bit = (joined[0], joined[1])

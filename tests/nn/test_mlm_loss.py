@@ -1,4 +1,4 @@
-"""The loss over a vocabulary against torch's, its gradient, and what a sink gathers."""
+"""The loss over a vocabulary against torch's, its gradient, and what a gradient buffer gathers."""
 
 from __future__ import annotations
 
@@ -95,23 +95,23 @@ def test_hits_have_no_gradient_and_nothing_is_needed_without_one():
 def test_a_sink_gets_the_gradient_that_autograd_would_have(words, dtype):
     torch.manual_seed(3)
     weight, bias = nn.Parameter(torch.randn(words, 4)), nn.Parameter(torch.randn(words))
-    low = (weight.detach().to(dtype), bias.detach().to(dtype))
+    copy_16_bit = (weight.detach().to(dtype), bias.detach().to(dtype))
     inputs = [torch.randn(9, 4, requires_grad=True) for _ in range(2)]
     slopes = [torch.randn(9, words) for _ in range(2)]
 
-    def gradients(sink):
+    def gradients(gradient_buffer):
         weight.grad = bias.grad = None
         for x, slope in zip(inputs, slopes, strict=True):
             x.grad = None
-            y = product(x, [weight], [bias], low, sink)
+            y = product(x, [weight], [bias], copy_16_bit, gradient_buffer)
             (y * slope.to(dtype)).sum().backward()
         return [weight.grad, bias.grad, *(x.grad for x in inputs)]
 
     want = gradients(None)
-    sink = torch.zeros(words, 4)
-    got = gradients(sink)
+    gradient_buffer = torch.zeros(words, 4)
+    got = gradients(gradient_buffer)
 
     assert got[0] is None
-    torch.testing.assert_close(sink, want[0], rtol=1e-6, atol=1e-6)
-    assert dtype is torch.float64 or torch.equal(sink, want[0])
+    torch.testing.assert_close(gradient_buffer, want[0], rtol=1e-6, atol=1e-6)
+    assert dtype is torch.float64 or torch.equal(gradient_buffer, want[0])
     assert all(torch.equal(a, b) for a, b in zip(got[1:], want[1:], strict=True))

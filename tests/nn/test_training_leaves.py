@@ -84,11 +84,11 @@ def test_products_have_the_gradient_of_their_maps(sizes):
     maps = [nn.Linear(7, size).double() for size in sizes]
     x = torch.randn(11, 7, dtype=torch.float64, requires_grad=True)
     leaves = [x, *(each.weight for each in maps), *(each.bias for each in maps)]
-    low = (torch.cat(leaves[1 : len(maps) + 1]), torch.cat(leaves[len(maps) + 1 :]))
-    low = tuple(each.detach() for each in low)
+    copy_16_bit = (torch.cat(leaves[1 : len(maps) + 1]), torch.cat(leaves[len(maps) + 1 :]))
+    copy_16_bit = tuple(each.detach() for each in copy_16_bit)
     weights = torch.randn(11, sum(sizes), dtype=torch.float64)
 
-    ours = product(x, leaves[1 : len(maps) + 1], leaves[len(maps) + 1 :], low)
+    ours = product(x, leaves[1 : len(maps) + 1], leaves[len(maps) + 1 :], copy_16_bit)
     want = torch.cat([each(x) for each in maps], -1)
     torch.testing.assert_close(ours, want, rtol=0, atol=1e-12)
     got = torch.autograd.grad((ours * weights).sum(), leaves)
@@ -101,7 +101,7 @@ def test_a_16_bit_copy_is_used_in_training_only():
     torch.manual_seed(0)
     layer = Linear(6, 4)
     plain = F.linear(torch.ones(2, 6), layer.weight, layer.bias)
-    layer.low = (layer.weight.detach().bfloat16(), layer.bias.detach().bfloat16())
+    layer.copy_16_bit = (layer.weight.detach().bfloat16(), layer.bias.detach().bfloat16())
     assert layer.train()(torch.ones(2, 6)).dtype is torch.bfloat16
     assert torch.equal(layer.eval()(torch.ones(2, 6)), plain)
     assert set(layer.state_dict()) == {"weight", "bias"}

@@ -96,7 +96,7 @@ def test_a_run_learns_and_says_so(finished):
     assert result.best == max(means.values())
     assert result.best_step == min(step for step, mean in means.items() if mean == result.best)
     assert not model.training
-    assert all(getattr(part, "low", None) is None for part in model.modules())
+    assert all(getattr(part, "copy_16_bit", None) is None for part in model.modules())
 
 
 def test_the_run_folder(finished):

@@ -72,10 +72,10 @@ def test_float32_makes_no_copies_and_the_state_dict_never_has_them():
     model = tiny.model()
     names = set(model.state_dict())
     ModuleState(model, torch.float32)
-    assert all(getattr(part, "low", None) is None for part in model.modules())
+    assert all(getattr(part, "copy_16_bit", None) is None for part in model.modules())
     ModuleState(model, torch.bfloat16)
     assert set(model.state_dict()) == names
-    made = sum(getattr(part, "low", None) is not None for part in model.modules())
+    made = sum(getattr(part, "copy_16_bit", None) is not None for part in model.modules())
     assert made == 2 * 4  # per layer: query, key and value together, and three more
 
 

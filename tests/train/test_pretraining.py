@@ -244,7 +244,7 @@ def test_the_reported_losses_are_means_over_the_global_batch():
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
 @pytest.mark.parametrize("kind", ["Pretraining", "MaskedLM"])
 def test_the_word_vectors_gradient_is_the_dense_one(kind, dtype, micro):
-    """Sparse rows of the embedding and the head's sink against what autograd adds up by itself."""
+    """Sparse rows of the embedding and the head's gradient buffer against autograd's own sum."""
     weights = torch.float64 if dtype is torch.float64 else torch.float32
     ours, plain = model(kind, weights), model(kind, weights)
     objective, data = PretrainingObjective(kind == "Pretraining"), Instances(TEXT)
@@ -252,7 +252,7 @@ def test_the_word_vectors_gradient_is_the_dense_one(kind, dtype, micro):
     optimizer = Optimizer("sgd", ours.named_parameters())
     Stepper(modules, optimizer, Scaler(), objective=objective)
     assert ours.bert.embeddings.sparse
-    assert (ours.cls.predictions.sink is None) == (dtype is not torch.bfloat16)
+    assert (ours.cls.predictions.gradient_buffer is None) == (dtype is not torch.bfloat16)
 
     for again in range(2):  # what is kept begins at zero at every step
         batches = [
@@ -404,7 +404,7 @@ def test_a_run_learns_keeps_the_best_and_leaves_the_model_as_it_was(tmp_path, ca
     assert scores[-1] < 1.3 < scores[0]  # one word of four, always: log(4) = 1.39
     assert result.best == min(scores)
     assert not ours.bert.embeddings.sparse
-    assert ours.cls.predictions.sink is None
+    assert ours.cls.predictions.gradient_buffer is None
     assert caplog.text.count("[step ") == 60 // 10 + 60 // 4 - 60 // 20
     assert re.search(r"\[step 60\]\tmlm_loss=\d\.\d{5}\tmlm_acc=", caplog.text)
 

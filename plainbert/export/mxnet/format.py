@@ -18,7 +18,7 @@ from plainbert.errors import CheckpointError, UsageError
 from plainbert.export.format import Format
 from plainbert.export.mxnet.heads import INPUTS, build, depth
 from plainbert.export.names import FORMATS, FormatInfo
-from plainbert.export.runner import Ids, Runner, Scores
+from plainbert.export.runner import Floats, Ids, Runner
 from plainbert.export.source import Source
 from plainbert.formats.gluonnlp import params
 from plainbert.runtimes import find
@@ -118,7 +118,7 @@ class MXNetRunner(Runner):
     def __init__(self, remote: Remote, positions: int) -> None:
         self._remote, self._positions = remote, positions
 
-    def run(self, ids: Ids, types: Ids, mask: Ids) -> Scores:
+    def run(self, ids: Ids, types: Ids, mask: Ids) -> Floats:
         """The outputs of one padded batch; padding follows the tokens.
 
         Raises:
@@ -133,8 +133,8 @@ class MXNetRunner(Runner):
         lengths = mask.astype(bool).sum(1)
         if (mask.astype(bool) != (np.arange(mask.shape[1]) < lengths[:, None])).any():
             raise UsageError("an attention mask has tokens behind padding; padding comes last.")
-        scores: Scores = self._remote.ask(dict(zip(INPUTS, (ids, types, lengths), strict=True)))
-        return scores
+        outputs: Floats = self._remote.ask(dict(zip(INPUTS, (ids, types, lengths), strict=True)))
+        return outputs
 
     def __exit__(self, *error: Any) -> None:
         self._remote.close()

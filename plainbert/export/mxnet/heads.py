@@ -54,7 +54,7 @@ def build(
         assert source.pooling is not None
         output = _vectors(graph, layers, lengths, source)
     else:
-        output = _scores(graph, layers[-1], lengths, source)
+        output = _logits(graph, layers[-1], lengths, source)
     return graph.symbol.to_json(output), graph.arrays
 
 
@@ -64,7 +64,7 @@ def depth(source: Source) -> int:
     return most if source.pooling is None else source.pooling.depth(most)
 
 
-def _scores(graph: Graph, hidden: Node, lengths: Node, source: Source) -> Node:
+def _logits(graph: Graph, hidden: Node, lengths: Node, source: Source) -> Node:
     """Logits of a task: (B, C), or (B, L, C) for one that judges tokens."""
     hidden = _masked(graph, hidden, lengths)
     if source.task in ("classification", "regression"):

@@ -19,7 +19,7 @@ from plainbert.export.format import Format
 from plainbert.export.names import FORMATS, INPUTS, FormatInfo
 from plainbert.export.onnx import graph, ranges
 from plainbert.export.onnx import int8 as onnx_int8
-from plainbert.export.runner import Ids, Runner, Scores
+from plainbert.export.runner import Floats, Ids, Runner
 from plainbert.export.source import Source
 from plainbert.infer.devices import adds_small_products
 
@@ -125,11 +125,11 @@ class ONNXRunner(Runner):
     def __init__(self, session: Any) -> None:
         self._session = session
 
-    def run(self, ids: Ids, types: Ids, mask: Ids) -> Scores:
+    def run(self, ids: Ids, types: Ids, mask: Ids) -> Floats:
         """See :meth:`plainbert.export.runner.Runner.run`."""
         arrays = (np.asarray(array, np.int64) for array in (ids, types, mask))
-        scores: Scores = self._session.run(None, dict(zip(INPUTS, arrays, strict=True)))[0]
-        return scores
+        outputs: Floats = self._session.run(None, dict(zip(INPUTS, arrays, strict=True)))[0]
+        return outputs
 
     def __exit__(self, *error: Any) -> None:
         self._session = None  # its threads end with it

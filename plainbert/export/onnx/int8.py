@@ -44,7 +44,7 @@ def quantize(model: ir.Model, ranges: Mapping[str, Range]) -> None:
     """
     from onnx_ir.passes import common
 
-    graph = _Graph(model)
+    graph = _EncoderProducts(model)
     # Bringing channels together changes weights of other products: all of it comes first.
     bounds = {place: graph.even_out(place, seen) for place, seen in ranges.items()}
     for place, (low, high) in bounds.items():
@@ -53,7 +53,7 @@ def quantize(model: ir.Model, ranges: Mapping[str, Range]) -> None:
     common.RemoveUnusedNodesPass()(model)
 
 
-class _Graph:
+class _EncoderProducts:
     """A graph, and where the encoder's products are in it."""
 
     def __init__(self, model: ir.Model) -> None:

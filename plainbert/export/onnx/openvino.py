@@ -14,7 +14,7 @@ import numpy as np
 from plainbert.errors import FormatError, MissingDependencyError
 from plainbert.export.names import INPUTS
 from plainbert.export.onnx.format import path_of
-from plainbert.export.runner import Ids, Runner, Scores
+from plainbert.export.runner import Floats, Ids, Runner
 
 
 def open_runner(folder: Path, threads: int = 0, *, int8: bool = False) -> Runner:
@@ -56,7 +56,7 @@ class OpenVINORunner(Runner):
     def __init__(self, model: Any) -> None:
         self._request = model.create_infer_request()
 
-    def run(self, ids: Ids, types: Ids, mask: Ids) -> Scores:
+    def run(self, ids: Ids, types: Ids, mask: Ids) -> Floats:
         """See :meth:`plainbert.export.runner.Runner.run`."""
         arrays = (np.asarray(array, np.int64) for array in (ids, types, mask))
         self._request.infer(dict(zip(INPUTS, arrays, strict=True)))

@@ -49,7 +49,7 @@ class GraphModel:
         self(some, some + 1, some)  # makes the variables, which tracing may not
 
     def __call__(self, input_ids: Any, input_mask: Any, segment_ids: Any) -> Any:
-        """The scores or vectors, as the source has them."""
+        """The logits or vectors, as the source has them."""
         tf, task = self.tf, self.request["task"]
         layers = self.layers(input_ids, input_mask, segment_ids)
         if task == "embedding":
@@ -182,13 +182,13 @@ def signatures(model: GraphModel) -> dict[str, Any]:
     row = tf.TensorSpec((None, None), tf.int32)
     tokens = [row, row, row]
     # One graph for all of them; it is pruned to what a signature needs.
-    scores = tf.function(model, input_signature=tokens)
+    compute = tf.function(model, input_signature=tokens)
 
     def tokens_only(input_ids: Any, input_mask: Any, segment_ids: Any) -> dict[str, Any]:
-        return answers(tf, request, scores(input_ids, input_mask, segment_ids), input_mask)
+        return answers(tf, request, compute(input_ids, input_mask, segment_ids), input_mask)
 
     def logits(input_ids: Any, input_mask: Any, segment_ids: Any) -> dict[str, Any]:
-        return {"logits": scores(input_ids, input_mask, segment_ids)}
+        return {"logits": compute(input_ids, input_mask, segment_ids)}
 
     # Defaults are tensors: TensorFlow Serving fills in what a gRPC client does not send.
     zeros = tf.zeros((1, request["classes"]) if request["several"] else (1,), tf.int32)
@@ -207,8 +207,8 @@ def signatures(model: GraphModel) -> dict[str, Any]:
         output_mask: Any = none,
         seq_len: Any = unknown,
     ) -> dict[str, Any]:
-        outputs = tokens_only(input_ids, input_mask, segment_ids)
-        return {**outputs, "seq_len": tf.where(seq_len < 0, outputs["seq_len"], seq_len)}
+        tags = tokens_only(input_ids, input_mask, segment_ids)
+        return {**tags, "seq_len": tf.where(seq_len < 0, tags["seq_len"], seq_len)}
 
     labels = tf.TensorSpec((None, *zeros.shape[1:]), tf.int32)
     default, more = {
@@ -222,19 +222,19 @@ def signatures(model: GraphModel) -> dict[str, Any]:
     }
 
 
-def answers(tf: Any, request: dict[str, Any], scores: Any, mask: Any) -> dict[str, Any]:
+def answers(tf: Any, request: dict[str, Any], outputs: Any, mask: Any) -> dict[str, Any]:
     """What a task's signature returns, made of its logits."""
     task = request["task"]
     if task == "classification":
-        return {"probabilities": (tf.sigmoid if request["several"] else tf.nn.softmax)(scores)}
+        return {"probabilities": (tf.sigmoid if request["several"] else tf.nn.softmax)(outputs)}
     if task == "regression":
-        return {"predictions": scores[:, 0]}
+        return {"predictions": outputs[:, 0]}
     if task == "question_answering":
-        return {"start_logits": scores[..., 0], "end_logits": scores[..., 1]}
+        return {"start_logits": outputs[..., 0], "end_logits": outputs[..., 1]}
     if task == "ner":
         words = tf.reduce_sum(mask, 1) - 2  # without [CLS] and [SEP], as bert-multi-gpu counts
-        return {"predictions": tf.argmax(scores, -1, tf.int32), "seq_len": words}
-    return {"vectors": scores}
+        return {"predictions": tf.argmax(outputs, -1, tf.int32), "seq_len": words}
+    return {"vectors": outputs}
 
 
 if __name__ == "__main__":

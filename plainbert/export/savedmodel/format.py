@@ -39,7 +39,7 @@ from plainbert import files
 from plainbert.errors import CheckpointError
 from plainbert.export.format import Format
 from plainbert.export.names import FORMATS, FormatInfo
-from plainbert.export.runner import Ids, Runner, Scores
+from plainbert.export.runner import Floats, Ids, Runner
 from plainbert.export.source import Source
 from plainbert.nn.bert import Bert
 from plainbert.runtimes import find
@@ -112,13 +112,13 @@ class TensorFlowRunner(Runner):
     def __init__(self, remote: Remote) -> None:
         self._remote = remote
 
-    def run(self, ids: Ids, types: Ids, mask: Ids) -> Scores:
+    def run(self, ids: Ids, types: Ids, mask: Ids) -> Floats:
         """See :meth:`plainbert.export.runner.Runner.run`."""
         inputs = {"input_ids": ids, "input_mask": mask, "segment_ids": types}
-        scores: Scores = self._remote.ask(
+        outputs: Floats = self._remote.ask(
             {name: array.astype(np.int32) for name, array in inputs.items()}
         )
-        return scores
+        return outputs
 
     def __exit__(self, *error: Any) -> None:
         self._remote.close()

@@ -33,7 +33,7 @@ from torch.nn import functional as F
 from plainbert.errors import CheckpointError, FormatError, UsageError
 from plainbert.export.format import Format
 from plainbert.export.names import FORMATS, FormatInfo
-from plainbert.export.runner import Ids, Runner, Scores
+from plainbert.export.runner import Floats, Ids, Runner
 from plainbert.export.source import Source
 from plainbert.nn.bert import SelfAttention
 from plainbert.nn.leaves import with_leaves
@@ -116,12 +116,12 @@ class TorchRunner(Runner):
         if threads:
             torch.set_num_threads(threads)
 
-    def run(self, ids: Ids, types: Ids, mask: Ids) -> Scores:
+    def run(self, ids: Ids, types: Ids, mask: Ids) -> Floats:
         """See :meth:`plainbert.export.runner.Runner.run`."""
         with torch.inference_mode():
             tensors = [torch.from_numpy(np.array(array, np.int64)) for array in (ids, types, mask)]
-            scores: Scores = self._program(*tensors).numpy()
-        return scores
+            outputs: Floats = self._program(*tensors).numpy()
+        return outputs
 
     def __exit__(self, *error: Any) -> None:
         torch.set_num_threads(self._before)

@@ -18,8 +18,7 @@ from plainbert.tasks.squad.data import Question
 from plainbert.tasks.squad.windows import Windows
 
 PAIRS = 400_000  # of starts and ends that are in memory at a time
-# Score difference of a question without any candidate: far above all logits, and JSON has a word.
-HOPELESS = 1e4
+HOPELESS = 1e4  # score difference of a question without any candidate: above all logits, finite
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,8 +174,7 @@ def _answer_some(
     cuts = np.searchsorted(question[order], np.arange(len(rows) + 1)).tolist()
     lowest = _lowest_null(null, owner, len(rows)).tolist()
     for number, row in enumerate(rows):
-        # Plain lists only from here on: most questions take few candidates before they have
-        # enough different texts.
+        # Plain lists: most questions need few candidates until enough texts are different.
         ranked = zip(*(column[cuts[number] : cuts[number + 1]] for column in columns), strict=True)
         spans = _different(questions[row].context, ranked, search.n_best)
         none = (lowest[number][0], lowest[number][1]) if search.null else None
@@ -213,8 +211,7 @@ def _lowest_null(
 ) -> NDArray[np.float64]:
     """Logits of "no answer" of each question: those of its window with the lowest sum; (Q, 2).
 
-    A window without the answer says "no answer" with good reason, so the window that says it least
-    speaks for the question; of equal ones the first.
+    A window without the answer is right to say so: the one that says it least counts.
     """
     order = np.lexsort((np.arange(len(owner)), null.sum(1), owner))
     return null[order[np.searchsorted(owner[order], np.arange(count))]]

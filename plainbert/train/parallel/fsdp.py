@@ -218,9 +218,9 @@ def _copies_per_forward(head: Predictions, dtype: torch.dtype) -> list[Any]:
     """Let the product with the vocabulary run in 16 bits: its copies live for one forward pass."""
 
     def before(module: nn.Module, inputs: tuple[Tensor, Tensor]) -> None:
-        head.low = inputs[1].detach().to(dtype), head.bias.detach().to(dtype)
+        head.copy_16_bit = inputs[1].detach().to(dtype), head.bias.detach().to(dtype)
 
     def after(module: nn.Module, inputs: Any, output: Any) -> None:
-        head.low = None
+        head.copy_16_bit = None
 
     return [head.register_forward_pre_hook(before), head.register_forward_hook(after)]

@@ -92,7 +92,9 @@ class Running:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, number)
             end = time.monotonic() + GRACE_S
-            while (self._alive() or self._members()) and time.monotonic() < end:
+            while time.monotonic() < end:
+                if not self._alive() and not self._members():
+                    return
                 time.sleep(0.05)
 
     def _members(self) -> list[int]:

@@ -28,7 +28,7 @@ class Done:
 
 
 class Command:
-    """A command under way on a host; everything it started ends with :meth:`end`."""
+    """A command under way on a host; while it runs, :meth:`end` ends it with all it started."""
 
     def __init__(self, words: list[str], env: Mapping[str, str]) -> None:
         # Not a pipe: what is left over would keep that open.
@@ -59,9 +59,9 @@ class Command:
         return self._output.read()
 
     def end(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
+        if self.process.poll() is None:  # later its number may be that of somebody else's group
             os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
+            self.process.wait()
 
 
 def environment(**more: str) -> dict[str, str]:

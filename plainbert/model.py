@@ -37,8 +37,9 @@ class Model:
     """A prepared model, its tokenizer, and what its folder says about how to use them.
 
     Args:
-        model: see :func:`plainbert.infer.prepare.prepare`.
-        tokenizer: the model's.
+        model: on its device and in its precision, as :func:`plainbert.infer.prepare.prepare` leaves
+            it.
+        tokenizer: the one that the model was trained with.
         checkpoint: its folder.
         device: where the model is.
     """
@@ -69,8 +70,8 @@ class Model:
     @property
     def labels(self) -> tuple[str, ...]:
         """Names of the classes by id."""
-        given = self.model.config.id2label
-        return given or tuple(f"LABEL_{row}" for row in range(self.model.config.num_labels))
+        names = self.model.config.id2label
+        return names or tuple(f"LABEL_{row}" for row in range(self.model.config.num_labels))
 
     def tokenize(self, text: str) -> list[str]:
         """Sub-words of a text, without [CLS] and [SEP]."""
@@ -102,7 +103,8 @@ class Model:
 
         Args:
             texts: a text, a pair as a tuple, or a list of either.
-            pooling_strategy: see :meth:`pooling`; so are the next three.
+            pooling_strategy: how token vectors become one, such as "mean" or "cls"; the folder's
+                own when not given.
             pooling_layer: layers counted from the end; several are joined end to end.
             mask_cls_sep: leave [CLS] and [SEP] out, of attention and of pooling.
             normalize: scale vectors to length 1.
@@ -140,7 +142,7 @@ class Model:
         Args:
             texts: texts, or pairs.
             pooling_strategy: NONE, the only one that is none.
-            pooling_layer: as for :meth:`encode`; so are the others.
+            pooling_layer: layers counted from the end; several are joined end to end.
             mask_cls_sep: hide [CLS] and [SEP] from attention; their vectors are zero.
             max_len: tokens kept per text.
             bar: show progress.
@@ -227,7 +229,8 @@ class Model:
         Args:
             question: one, or a list.
             context: the text of each question, or one for all.
-            options: see :func:`plainbert.tasks.squad.predict.ask_with`.
+            options: keywords of :func:`plainbert.tasks.squad.predict.ask_with`, such as
+                ``max_answer_length``.
 
         Raises:
             UsageError: the folder holds no such model, or there is no such option.

@@ -59,7 +59,6 @@ ALLOWED = {
         "remove",
     ): "a run that another has replaced",
     ("plainbert/train/checkpoints.py", "Checkpoints.tidy", "remove_leftovers"): "after all checks",
-    ("plainbert/train/checkpoints.py", "Checkpoints._write_model", "rmdir"): "empty",
 }
 
 

@@ -252,7 +252,7 @@ def tokenized(
     """Texts as ids; a warning says how many were cut.
 
     Args:
-        tokenizer: of the model.
+        tokenizer: the one that the model was trained with.
         texts: texts, or pairs.
         max_len: tokens kept per text, counting [CLS] and [SEP]; ``positions`` when None.
         positions: tokens that the model can take at most.

@@ -225,10 +225,10 @@ def wait_for_ranks(store: Store, world: World, wait_s: float) -> None:
         end = time.monotonic() + wait_s
         while missing := [rank for rank, key in keys.items() if not store.check([key])]:
             if time.monotonic() > end:
-                shown = ", ".join(map(str, missing[:8])) + (" ..." if len(missing) > 8 else "")
+                listed = ", ".join(map(str, missing[:8])) + (" ..." if len(missing) > 8 else "")
                 raise DistributedError(
                     f"{len(missing)} of {world.size} ranks did not start within {wait_s:.0f} s: "
-                    f"rank {shown}. Look for their own messages, and check that every host was "
+                    f"rank {listed}. Look for their own messages, and check that every host was "
                     "started with the same number of ranks and the same MASTER_ADDR."
                 )
             time.sleep(0.02)

@@ -25,22 +25,22 @@ def pick_device(gpu: int | None = None, gpus: Sequence[int] | None = None) -> to
         DeviceError: there is no such GPU, or more than one is asked for.
     """
     if gpus is not None and len(gpus) > 1:
-        asked = ",".join(map(str, gpus))
+        listed = ",".join(map(str, gpus))
         raise DeviceError(
-            f"--gpus {asked} asks for {len(gpus)} GPUs, and this script computes on one. Give one "
+            f"--gpus {listed} asks for {len(gpus)} GPUs, and this script computes on one. Give one "
             f"of them (--gpu {gpus[0]}); --accumulate makes the batch as large."
         )
     if gpus is not None and not gpus:
         return torch.device("cpu")
     index = gpus[0] if gpus else gpu
-    found = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if index is None:
-        return torch.device("cuda", 0) if found else torch.device("cpu")
-    if not 0 <= index < found:
-        have = f"this machine has {found}, counted from 0" if found else "this machine has none"
+        return torch.device("cuda", 0) if count else torch.device("cpu")
+    if not 0 <= index < count:
+        have = f"this machine has {count}, counted from 0" if count else "this machine has none"
         why = (
             ""
-            if found or torch.version.cuda or torch.version.hip
+            if count or torch.version.cuda or torch.version.hip
             else (f" (torch {torch.__version__} is built for the CPU only)")
         )
         raise DeviceError(
@@ -87,5 +87,5 @@ def _cpu_features() -> dict[str, object]:
         "avx512_bf16": "_is_avx512_bf16_supported", "amx_bf16": "_is_amx_tile_supported",
         "avx512_vnni": "_is_vnni_supported",
     }  # fmt: skip
-    found = {name: bool(getattr(torch.cpu, ask, bool)()) for name, ask in private.items()}
-    return {**found, "architecture": platform.machine().replace("AMD64", "x86_64")}
+    features = {name: bool(getattr(torch.cpu, ask, bool)()) for name, ask in private.items()}
+    return {**features, "architecture": platform.machine().replace("AMD64", "x86_64")}

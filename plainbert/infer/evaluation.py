@@ -78,7 +78,7 @@ def logits(
     mine = np.arange(ranks.rank, len(features), ranks.size)
     plain = ranks.plain(model)
     share = compute(plain, features.take(mine), precision=Precision(dtype), bar=bar)
-    found = np.zeros((len(features.ids if per_token else features), share.shape[1]), np.float32)
-    found[features.places(mine) if per_token else mine] = share
-    ranks.sum([torch.from_numpy(found)])  # in place; the others' rows are zero here
-    return found
+    whole = np.zeros((len(features.ids if per_token else features), share.shape[1]), np.float32)
+    whole[features.places(mine) if per_token else mine] = share
+    ranks.sum([torch.from_numpy(whole)])  # in place; the others' rows are zero here
+    return whole

@@ -71,13 +71,13 @@ def run(
     if model.head not in PER_SEQUENCE:
         raise UsageError(f"a {model.head} head has no logits per row.")
     classes = {"regression": 1, "next_sentence": 2}.get(model.head, model.config.num_labels)
-    found = np.zeros((len(features), classes), np.float32)
+    rows = np.zeros((len(features), classes), np.float32)
 
     def keep(batch: Batch, logits: NDArray[np.float32]) -> None:
-        found[batch.index] = logits
+        rows[batch.index] = logits
 
     _run(model, features, keep, precision, tokens_per_batch, bar)
-    return found
+    return rows
 
 
 def run_tokens(
@@ -107,13 +107,13 @@ def run_tokens(
     if model.head not in PER_TOKEN:
         raise UsageError(f"a {model.head} head has no logits per token.")
     classes = 2 if model.head == "question_answering" else model.config.num_labels
-    found = np.zeros((len(features.ids), classes), np.float32)
+    rows = np.zeros((len(features.ids), classes), np.float32)
 
     def keep(batch: Batch, logits: NDArray[np.float32]) -> None:
-        found[features.places(batch.index)] = logits
+        rows[features.places(batch.index)] = logits
 
     _run(model, features, keep, precision, tokens_per_batch, bar)
-    return found
+    return rows
 
 
 def _run(

@@ -97,8 +97,8 @@ class SelfAttention(nn.Module):
     def project(self, hidden: Tensor) -> Tensor:
         """Queries, keys and values in one matrix product: (..., D) -> (..., 3 * D)."""
         maps = (self.query, self.key, self.value)
-        weights: list[Tensor] = [each.weight for each in maps]
-        biases: list[Tensor] = [each.bias for each in maps]
+        weights: list[Tensor] = [linear.weight for linear in maps]
+        biases: list[Tensor] = [linear.bias for linear in maps]
         if self.copy_16_bit is not None and self.training:
             return product(hidden, weights, biases, self.copy_16_bit)
         return F.linear(hidden, torch.cat(weights), torch.cat(biases))
@@ -243,7 +243,7 @@ class Bert(nn.Module):
             if every_layer:
                 layers.append(hidden)
         if layout.fill:
-            hidden, *layers = (each[: len(input_ids)] for each in (hidden, *layers))
+            hidden, *layers = (states[: len(input_ids)] for states in (hidden, *layers))
         full = depth is None or depth >= self.config.num_hidden_layers
         pooled = None
         if pool and full and self.pooler is not None:

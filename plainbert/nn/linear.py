@@ -70,7 +70,7 @@ class _Product(torch.autograd.Function):
         ctx.dtype, ctx.gradient_buffer = x.dtype, gradient_buffer
         x = x.to(weight.dtype)
         ctx.save_for_backward(x, weight)
-        ctx.sizes = [each.shape[0] for each in masters[: len(masters) // 2]]
+        ctx.sizes = [master.shape[0] for master in masters[: len(masters) // 2]]
         return F.linear(x, weight, bias)
 
     @staticmethod

@@ -39,13 +39,13 @@ class _WordLoss(torch.autograd.Function):
                 right = label[:, None]
                 values = part.to(exact, copy=True)
                 top, best = values.max(1, keepdim=True)
-                wanted = values.gather(1, right)
+                right_logits = values.gather(1, right)
                 hits += (best == right).sum()
                 values.sub_(top).exp_()
                 mass = values.sum(1, keepdim=True)
-                total += (mass.log() + top - wanted).sum()
+                total += (mass.log() + top - right_logits).sum()
                 values.div_(mass)
-                values.scatter_add_(1, right, -torch.ones_like(wanted))
+                values.scatter_add_(1, right, -torch.ones_like(right_logits))
                 part.copy_(values)  # softmax minus one-hot
         ctx.mark_non_differentiable(hits)
         ctx.gradient = logits

@@ -168,7 +168,7 @@ class _BertInRows(Bert):
         )
         shape = input_ids.shape
         if layers is not None:
-            layers = tuple(each.unflatten(0, shape) for each in layers)
+            layers = tuple(layer.unflatten(0, shape) for layer in layers)
         return Output(hidden.unflatten(0, shape), pooled, layers)  # (B * L, D) -> (B, L, D)
 
 

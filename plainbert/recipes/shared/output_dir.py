@@ -82,10 +82,10 @@ def claim(folder: Path, settings: FolderFlags, recipe: str | None) -> Claim:
     folder.mkdir(parents=True, exist_ok=True)
     lock = Lock.take(folder)
     try:
-        if resume and earlier.is_replaced(folder):
-            log.warning("%s: a run that overwrites another goes on.", folder)
-        else:
+        if not earlier.is_replaced(folder) or overwrite or (lock.is_held and not resume):
             _put_back(folder)
+        elif resume:
+            log.warning("%s: a run that overwrites another goes on.", folder)
         if resume:
             _check_resumed(folder, recipe)
         elif overwrite:

@@ -119,7 +119,7 @@ def open_model(
 def _new_vocabulary(settings: PretrainingSettings) -> Tokenizer:
     """Of a model from scratch: what the flags name, else what lies beside the shards."""
     if settings.data and not settings.raw and not settings.typed.intersection(FLAGS):
-        folder = shards.found(settings.data)[0].parent
+        folder = shards.matching_files(settings.data)[0].parent
         if any((folder / name).is_file() for name in ("tokenizer.json", "vocab.txt")):
             log.info("vocabulary: that of %s", folder)
             return read_tokenizer(folder)

@@ -31,7 +31,7 @@ class Data:
 
     Attributes:
         examples: in the order of the file.
-        features: the same rows; labelled if every example has a label.
+        features: tokens of the examples; labelled if every example has a label.
     """
 
     examples: list[Example]
@@ -53,7 +53,7 @@ def load(
         task: names the files and the labels.
         split: one of the task's splits.
         model: its positions limit ``max_len``.
-        tokenizer: of the model.
+        tokenizer: the one that the model was trained with.
         max_len: tokens per row at most.
         limit: use only so many rows, the first ones.
         num_workers: processes that tokenise.
@@ -65,8 +65,8 @@ def load(
     examples = task.read(split).examples[:limit]
     labels: list[float] | None = None
     if all(example.label is not None for example in examples):
-        given = [example.label for example in examples]
-        labels = [task.label_id(str(each)) if task.labels else float(each or 0) for each in given]
+        names = [example.label for example in examples]
+        labels = [task.label_id(str(name)) if task.labels else float(name or 0) for name in names]
     column = None if labels is None else np.array(labels, np.int64 if task.labels else np.float32)
     texts = [example.texts for example in examples]
     features = tokenized(
@@ -105,19 +105,19 @@ def judge(
     Returns:
         split to metric to score.
     """
-    found: Scores = {}
+    scores: Scores = {}
     for split, part in data.items():
         chosen = predicted(logits(model, part.features, dtype, ranks, bar=ranks.rank == 0))
         if part.features.labels is not None:
-            found[split] = metrics.compute(names or task.metrics, chosen, part.features.labels)
-            shown = ", ".join(f"{name} {value:.4f}" for name, value in found[split].items())
-            log.info("%s (%d rows): %s", split, len(chosen), shown)
+            scores[split] = metrics.compute(names or task.metrics, chosen, part.features.labels)
+            line = ", ".join(f"{name} {score:.4f}" for name, score in scores[split].items())
+            log.info("%s (%d rows): %s", split, len(chosen), line)
         if split in task.test_splits and ranks.rank == 0:
             path = write_submission(task, split, part.examples, chosen.tolist(), folder)
             log.info("predictions of %s: %s", split, path)
     if ranks.rank == 0:
-        files.write_json(folder / RESULTS_FILE, found)
-    return found
+        files.write_json(folder / RESULTS_FILE, scores)
+    return scores
 
 
 class Predictions(Evaluation):
@@ -165,10 +165,10 @@ def evaluate(
     Returns:
         metric to score, for every set.
     """
-    found = {}
+    scores = {}
     for split, features in sets.items():
         assert features.labels is not None
-        found[split] = metrics.compute(
+        scores[split] = metrics.compute(
             names, predicted(logits(model, features, dtype, ranks)), features.labels
         )
-    return found
+    return scores

@@ -38,15 +38,15 @@ def load(name: str) -> Task:
     if not path.is_file():
         raise UsageError(f"there is no file {file}. Expected: path/to/my.py:MyTask.")
     module = _import(path)
-    found = {
+    classes = {
         key: value
         for key, value in vars(module).items()
         if isinstance(value, type) and value.__module__ == module.__name__
     }
-    if class_name not in found:
-        fix = "" if found else f"{path} defines no class."
-        raise UnknownNameError(f"class in {path}", class_name, found, fix)
-    return _make(found[class_name], name)
+    if class_name not in classes:
+        fix = "" if classes else f"{path} defines no class."
+        raise UnknownNameError(f"class in {path}", class_name, classes, fix)
+    return _make(classes[class_name], name)
 
 
 def _import(path: Path) -> ModuleType:

@@ -64,7 +64,7 @@ class PublishedTask(Task):
         text_names: what the texts are.
         sources: per split, where it may lie; the first file that exists is read.
         folders: names that the task's folder goes by, in ``$GLUE_DIR`` or ``./glue_data``.
-        hub: the same data in the ``datasets`` library.
+        hub: where the ``datasets`` library has the task's data.
         aliases: other spellings of labels.
         submissions: file names of the test splits.
     """
@@ -100,31 +100,31 @@ class PublishedTask(Task):
 
     def has(self, split: str, folder: str | Path | None = None) -> bool:
         """Whether the folder holds the split's file (a folder without labels-free test is fine)."""
-        found, _ = self.locate(self.folder if folder is None else folder)
-        if found is None or is_saved(found):
+        place, _ = self.locate(self.folder if folder is None else folder)
+        if place is None or is_saved(place):
             return split in self.splits
-        return split in self.splits and self._source(found, split) is not None
+        return split in self.splits and self._source(place, split) is not None
 
     def rows(self, split: str, folder: Path | None) -> Iterator[Example | str]:
         """Read a split from the folder; without a folder, through the ``datasets`` library."""
-        found, tried = self.locate(folder)
-        if found is None and folder is not None:
+        place, tried = self.locate(folder)
+        if place is None and folder is not None:
             raise DataError(
                 f"holds no files of {self.name}. Expected is one of {self._file_names('train')} "
                 f"in it or in its subfolder {' or '.join(self.folders)}.",
                 folder,
             )
-        if found is None or is_saved(found):
-            yield from hub_sets.examples(self.name, self.hub, split, found, tried)
+        if place is None or is_saved(place):
+            yield from hub_sets.examples(self.name, self.hub, split, place, tried)
             return
-        source = self._source(found, split)
+        source = self._source(place, split)
         if source is None:
             raise DataError(
                 f"has no file for the split {split!r} of {self.name}. "
                 f"Expected: {self._file_names(split)}.",
-                found,
+                place,
             )
-        yield from self._file(found / source.path, source.layouts)
+        yield from self._file(place / source.path, source.layouts)
 
     def locate(self, folder: str | Path | None) -> tuple[Path | None, list[str]]:
         """The task's own folder, and every folder that was looked at.
@@ -169,8 +169,8 @@ class PublishedTask(Task):
             if len(row) != layout.width:
                 if not layout.drop_bad:
                     raise rows.wrong_count(path, line, row, layout.width, f" in {self.name}")
-                shown = "\t".join(row)[:60]
-                yield f"{path}:{line}: {len(row)} columns instead of {layout.width}: {shown!r}"
+                start = "\t".join(row)[:60]
+                yield f"{path}:{line}: {len(row)} columns instead of {layout.width}: {start!r}"
                 continue
             if layout.language is not None and row[layout.language[0]] != layout.language[1]:
                 continue  # another language's row is not part of this task

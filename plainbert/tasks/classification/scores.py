@@ -48,7 +48,7 @@ def compute(names: Iterable[str], predictions: ArrayLike, labels: ArrayLike) -> 
     Args:
         names: of ``METRICS``, in the order of the result.
         predictions: class ids, or numbers for regression; shape (rows,).
-        labels: the same; shape (rows,).
+        labels: the right class ids, or numbers for regression; shape (rows,).
 
     Returns:
         name to score.

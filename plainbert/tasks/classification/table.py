@@ -24,8 +24,9 @@ class TableTask(Task):
 
     Args:
         train_file: TSV (never quoted), CSV (RFC 4180) or JSON Lines, by suffix; .gz and .xz too.
-        dev_file: the same columns.
-        test_file: the same columns; the label column may be absent.
+        dev_file: evaluated; with the columns of the training file.
+        test_file: predicted; with the columns of the training file, but for the label, which may be
+            absent.
         text_columns: one to three columns, by name ("sentence1,sentence2") or counted from 0
             ("0,1"); see :mod:`plainbert.tasks.classification.columns`.
         label_column: by name or number.
@@ -57,8 +58,8 @@ class TableTask(Task):
         name: str = "table",
         form: str | None = None,
     ) -> None:
-        given = {"train": train_file, "dev": dev_file, "test": test_file}
-        self.files = {split: Path(path) for split, path in given.items() if path is not None}
+        paths = {"train": train_file, "dev": dev_file, "test": test_file}
+        self.files = {split: Path(path) for split, path in paths.items() if path is not None}
         if not self.files:
             raise UsageError("no file: give at least one of train_file, dev_file, test_file.")
         if isinstance(labels, str) and labels != REGRESSION:
@@ -103,14 +104,14 @@ class TableTask(Task):
             need_label=split != "test",
         )
 
-    def _labels(self, given: Sequence[str] | str | None) -> tuple[str, ...] | None:
+    def _labels(self, labels: Sequence[str] | str | None) -> tuple[str, ...] | None:
         """The label names in id order, or None for regression; see the class."""
-        if given == REGRESSION:
+        if labels == REGRESSION:
             return None
-        if given is not None:
-            names = tuple(given)
+        if labels is not None:
+            names = tuple(labels)
             if len(set(names)) < max(2, len(names)):
-                raise UsageError(f"labels={given!r}: two or more different names are expected.")
+                raise UsageError(f"labels={labels!r}: two or more different names are expected.")
             return names
         if "train" not in self.files:
             raise UsageError(
@@ -119,21 +120,21 @@ class TableTask(Task):
         path = self.files["train"]
         if not self._train:
             raise DataError("has a header but no rows.", path)
-        found = {str(record.label) for record in self._train}
-        numbers = _numbers(found)
+        distinct = {str(record.label) for record in self._train}
+        numbers = _numbers(distinct)
         if numbers is not None and not all(number.is_integer() for number in numbers):
             log.info("%s: the labels are numbers that are not whole: a regression.", path)
             return None
-        if len(found) < 2:
-            raise DataError(f"every row has the label {found.pop()!r}; two are needed.", path)
-        if len(found) == len(self._train) > 20:
+        if len(distinct) < 2:
+            raise DataError(f"every row has the label {distinct.pop()!r}; two are needed.", path)
+        if len(distinct) == len(self._train) > 20:
             raise DataError(
                 f"every row has a label of its own; is {self.label_column!r} the label column? "
                 "Pass labels='regression' if its values are quantities.",
                 path,
             )
-        whole = all(re.fullmatch(r"[+-]?[0-9]+", name) for name in found)
-        return tuple(sorted(found, key=lambda name: (int(name) if whole else 0, name)))
+        whole = all(re.fullmatch(r"[+-]?[0-9]+", name) for name in distinct)
+        return tuple(sorted(distinct, key=lambda name: (int(name) if whole else 0, name)))
 
     def _text_names(self) -> tuple[str, ...]:
         """The text columns' names; text1, text2 where they are numbered or were found by name."""
@@ -155,11 +156,11 @@ def read_texts(
 
     Args:
         path: a file; ``-`` is standard input.
-        text_columns: as for :class:`TableTask`. None: every line is one text (an empty line is an
-            empty text, so that results line up with lines), unless the suffix is .tsv, .csv or
-            .jsonl: then the header must have one of the usual columns ("text", ...). Given by
-            number, every line is a row; standard input is then tab-separated, or JSON Lines with
-            ``form="jsonl"``.
+        text_columns: one to three columns, by name or counted from 0. None: every line is one text
+            (an empty line is an empty text, so that results line up with lines), unless the suffix
+            is .tsv, .csv or .jsonl: then the header must have one of the usual columns ("text",
+            ...). By number, every line is a row; standard input is then tab-separated, or JSON
+            Lines with ``form="jsonl"``.
         form: "tsv", "csv" or "jsonl" against the suffix.
 
     Raises:
@@ -186,14 +187,14 @@ def _numbers(names: set[str]) -> list[float] | None:
     return numbers if all(math.isfinite(number) for number in numbers) else None
 
 
-def _metrics(given: Sequence[str] | None, labels: tuple[str, ...] | None) -> tuple[str, ...]:
+def _metrics(metrics: Sequence[str] | None, labels: tuple[str, ...] | None) -> tuple[str, ...]:
     from plainbert.tasks.classification.scores import METRICS
 
-    for name in given or ():
+    for name in metrics or ():
         if name not in METRICS:
             raise UnknownNameError("metric", name, METRICS)
-    if given:
-        return tuple(given)
+    if metrics:
+        return tuple(metrics)
     if labels is None:
         return ("pearson", "spearman")
     return ("accuracy", "f1", "macro_f1", "mcc") if len(labels) == 2 else ("accuracy", "macro_f1")

@@ -167,8 +167,8 @@ class Task:
         if name not in self.labels:
             near = difflib.get_close_matches(name, self.labels, n=1)
             guess = f" Did you mean {near[0]!r}?" if near else ""
-            shown = ", ".join(self.labels[:20]) + (", ..." if len(self.labels) > 20 else "")
-            raise DataError(f"the label {name!r} is not one of: {shown}.{guess}", path, line)
+            known = ", ".join(self.labels[:20]) + (", ..." if len(self.labels) > 20 else "")
+            raise DataError(f"the label {name!r} is not one of: {known}.{guess}", path, line)
         return name
 
     def label_id(self, label: str) -> int:

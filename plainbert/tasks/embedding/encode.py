@@ -49,7 +49,7 @@ def encode(
 
     Args:
         model: a prepared body, see :func:`plainbert.infer.prepare.prepare`.
-        tokenizer: the model's.
+        tokenizer: the one that the model was trained with.
         texts: texts, or pairs. An empty text is [CLS] [SEP].
         pooling: how token vectors become one; not "none", see :func:`encode_tokens`.
         max_len: tokens kept per text, counting [CLS] and [SEP]; the model's positions when None.
@@ -94,7 +94,7 @@ def encode_tokens(
 
     Args:
         model: a prepared body, see :func:`plainbert.infer.prepare.prepare`.
-        tokenizer: the model's.
+        tokenizer: the one that the model was trained with.
         texts: texts, or pairs. An empty text is [CLS] [SEP].
         pooling: its layers and ``mask_cls_sep`` (then the rows of [CLS] and [SEP] are zero).
         max_len: tokens kept per text, counting [CLS] and [SEP]; the model's positions when None.

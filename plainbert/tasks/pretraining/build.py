@@ -59,8 +59,8 @@ class Task:
 
     Attributes:
         folder: for the shards; the store lies there too.
-        settings: see there.
-        masker: see there.
+        settings: how instances are made.
+        masker: which tokens it hides, and behind what.
         cls_id: row of [CLS].
         sep_id: row of [SEP].
         sha256: of the vocabulary.
@@ -139,12 +139,13 @@ def build(
 
 def first_instance(folder: str | Path, tokenizer: Tokenizer) -> str:
     """The tokens of the first instance in a folder of shards, and what was masked."""
-    found = npz.read(sorted(Path(folder).glob(shard_set.SHARD_NAMES))[0])
+    columns = npz.read(sorted(Path(folder).glob(shard_set.SHARD_NAMES))[0])
     words = tokenizer.vocab.tokens
-    shown = [words[row] for row in found["input_ids"][: found["offsets"][1]]]
-    last = found["masked_offsets"][1]
-    masks = zip(found["masked_lm_positions"][:last], found["masked_lm_ids"][:last], strict=True)
-    return f"{' '.join(shown)}; masked: {', '.join(f'{at} {words[row]}' for at, row in masks)}"
+    ids = columns["input_ids"][: columns["offsets"][1]]
+    last = columns["masked_offsets"][1]
+    masks = zip(columns["masked_lm_positions"][:last], columns["masked_lm_ids"][:last], strict=True)
+    text = " ".join(words[row] for row in ids)
+    return f"{text}; masked: {', '.join(f'{at} {words[row]}' for at, row in masks)}"
 
 
 def next_command(folder: Path, summary: Summary) -> str:
@@ -166,10 +167,10 @@ def plan_jobs(store: Store, settings: Settings, num_outputs: int | None) -> list
     num_outputs = min(num_outputs, D)
     order = np.argsort(random_numbers.keys(settings.seed, 0, np.arange(D)), kind="stable")
     ends = sizes[order].cumsum()
-    wanted = np.searchsorted(ends, ends[-1] * np.arange(1, num_outputs) / num_outputs)
+    cuts = np.searchsorted(ends, ends[-1] * np.arange(1, num_outputs) / num_outputs)
     # Each shard gets a document at least.
     later = np.arange(num_outputs - 1)
-    cuts = np.maximum.accumulate(np.maximum(wanted, 1) - later) + later
+    cuts = np.maximum.accumulate(np.maximum(cuts, 1) - later) + later
     cuts = np.minimum(cuts, D - num_outputs + 1 + later)
     digits = max(3, len(str(num_outputs - 1)))
     return [
@@ -201,18 +202,18 @@ def write(task: Task, job: Job) -> Count:
         types: dict[str, Any] = {}
         for plan in blocks(store, job.documents, task.settings):
             for part in instances.slices(plan):
-                found = instances.columns(store, part, task.masker, task.cls_id, task.sep_id)
+                columns = instances.columns(store, part, task.masker, task.cls_id, task.sep_id)
                 for name, spool in spools.items():
-                    column = np.ascontiguousarray(getattr(found, name))
+                    column = np.ascontiguousarray(getattr(columns, name))
                     if name in before:
                         column = column[min(total[0], 1) :] + total[before[name]]  # one 0 in all
                     spool.write(column.data)
-                types = {name: getattr(found, name).dtype for name in spools}
+                types = {name: getattr(columns, name).dtype for name in spools}
                 total += (
                     len(part),
-                    len(found.input_ids),
+                    len(columns.input_ids),
                     part.cut.sum(),
-                    len(found.masked_lm_ids),
+                    len(columns.masked_lm_ids),
                     part.random_next.sum(),
                 )
         arrays = {name: _mapped(spool, types[name]) for name, spool in spools.items()}

@@ -53,18 +53,18 @@ class HeldOut(Evaluation):
     def _score(self, model: Headed, data: Instances) -> dict[str, float]:
         device = next(model.parameters()).device
         names, accuracies = self.objective.names, self.objective.accuracies
-        found = torch.zeros(3, len(names), dtype=torch.float64)  # counts, losses, hits
+        totals = torch.zeros(3, len(names), dtype=torch.float64)  # counts, losses, hits
         batches = inference_batches(data.lengths, EVAL_TOKENS)
         with torch.inference_mode(), self.ranks.whole(model):
             model.eval()
             for index in batches[self.ranks.rank :: self.ranks.size]:
                 batch = data.batch(index, 0, device)
-                found[0] += torch.tensor(self.objective.counts(batch), dtype=torch.float64)
+                totals[0] += torch.tensor(self.objective.counts(batch), dtype=torch.float64)
                 for row, values in enumerate(self.objective.sums(model, batch), start=1):
                     if values:
-                        found[row] += torch.stack([each.double() for each in values]).cpu()
-        self.ranks.sum([found])
-        means = found[1:] / found[0].clamp(min=1.0)
+                        totals[row] += torch.stack([total.double() for total in values]).cpu()
+        self.ranks.sum([totals])
+        means = totals[1:] / totals[0].clamp(min=1.0)
         scores: dict[str, float] = {}
         for place, (name, accuracy) in enumerate(zip(names, accuracies, strict=True)):
             scores[name] = float(means[0, place])
@@ -192,9 +192,9 @@ def by_step(
             "utilization": used,
         }
         named = sorted(now.losses.items(), key=lambda item: item[0].partition("_")[0])
-        shown = "".join(f"\t{name}={value:7.5f}" for name, value in named)
+        losses = "".join(f"\t{name}={value:7.5f}" for name, value in named)
         text = (
-            f"[step {now.step}]{shown}\tthroughput={speed / 1000:.1f}K tks/s\tlr={now.lr:.7f} "
+            f"[step {now.step}]{losses}\tthroughput={speed / 1000:.1f}K tks/s\tlr={now.lr:.7f} "
             f"time={now.seconds:.2f}, latency={numbers['milliseconds_per_step']:.1f} ms/batch, "
             f"memory={numbers['memory_gb']:.2f} GB, utilization={100 * used:.0f} %"
         )

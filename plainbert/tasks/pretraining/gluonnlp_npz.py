@@ -55,10 +55,10 @@ def lengths(archive: Archive) -> Array:
         N = archive.members["valid_lengths"].shape[0]
         if member.shape[:1] != (N,) or N - member.packed > 100_000:
             raise archive.error(f"holds {name} of shape {member.shape} for {N} instances")
-    found = _plain(archive, "valid_lengths")
-    if len(found) and not 0 < int(found.min()) <= int(found.max()) < 1 << 31:
+    sizes = _plain(archive, "valid_lengths")
+    if len(sizes) and not 0 < int(sizes.min()) <= int(sizes.max()) < 1 << 31:
         raise archive.error("has instances without tokens")
-    return found
+    return sizes
 
 
 def read(archive: Archive, vocab: Vocab | None) -> Columns:

@@ -87,8 +87,8 @@ class Masker:
             keys: of the instances; (N,).
         """
         lengths = np.diff(offsets)
-        wanted = np.rint(lengths * self.prob).astype(np.int64)
-        wanted = np.minimum(self.most, np.maximum(1, wanted))
+        quotas = np.rint(lengths * self.prob).astype(np.int64)
+        quotas = np.minimum(self.most, np.maximum(1, quotas))
         # Counter of token t of instance n: keys[n] + (t + 1) STEP.
         begin = keys - offsets[:-1].astype(np.uint64) * random_numbers.STEP
         chance = np.repeat(begin, lengths)
@@ -96,9 +96,9 @@ class Masker:
         random_numbers.mix(chance)
         free = ~self.never[ids]
         if self.inner is None:
-            places = _smallest(chance, free, offsets, wanted)
+            places = _smallest(chance, free, offsets, quotas)
         else:
-            places = _words(chance, free, self.inner[ids], offsets, wanted)
+            places = _words(chance, free, self.inner[ids], offsets, quotas)
         original = ids[places]
         ids[places] = self._instead(original, chance[places])
         ends = np.searchsorted(places, offsets)
@@ -110,30 +110,30 @@ class Masker:
         anything = random_numbers.uniform(
             random_numbers.mix(chance + random_numbers.STEP + random_numbers.STEP)
         ) * len(self.never)
-        found = np.where(kind < self.masked + self.kept, original, anything.astype(original.dtype))
-        found[kind < self.masked] = self.mask_id
-        return found
+        ids = np.where(kind < self.masked + self.kept, original, anything.astype(original.dtype))
+        ids[kind < self.masked] = self.mask_id
+        return ids
 
 
 def _smallest(
-    chance: random_numbers.Keys, free: NDArray[np.bool_], offsets: Ints, wanted: Ints
+    chance: random_numbers.Keys, free: NDArray[np.bool_], offsets: Ints, quotas: Ints
 ) -> Ints:
-    """Places of the tokens with the ``wanted[n]`` smallest numbers among the free ones."""
+    """Places of the tokens with the ``quotas[n]`` smallest numbers among the free ones."""
     lengths = np.diff(offsets)
     there = np.add.reduceat(free, offsets[:-1], dtype=np.int64)
     # Few tokens can be among the smallest: only those below a bound are sorted. Where it left
     # too few of an instance, all are.
-    share = (wanted + 5.0 * np.sqrt(wanted) + 3.0) / np.maximum(there, 1)
+    share = (quotas + 5.0 * np.sqrt(quotas) + 3.0) / np.maximum(there, 1)
     bound = np.where(share < 1.0, np.minimum(share, 0.99) * 2.0**64, 0.0).astype(np.uint64)
     bound[share >= 1.0] = HIGHEST
     places, rows, first = _below(chance, free, offsets, lengths, bound)
-    short = np.diff(first) < np.minimum(wanted, there)
+    short = np.diff(first) < np.minimum(quotas, there)
     if short.any():
         bound[short] = HIGHEST
         places, rows, first = _below(chance, free, offsets, lengths, bound)
     order = _sorted(chance[places], rows)
     rank = np.arange(len(places)) - first[rows]
-    return np.sort(places[order[rank < wanted[rows]]])
+    return np.sort(places[order[rank < quotas[rows]]])
 
 
 def _below(
@@ -164,7 +164,7 @@ def _words(
     free: NDArray[np.bool_],
     inner: NDArray[np.bool_],
     offsets: Ints,
-    wanted: Ints,
+    quotas: Ints,
 ) -> Ints:
     """Places of whole words, drawn one after the other; those that do not fit are left out.
 
@@ -179,17 +179,17 @@ def _words(
     sizes = np.diff(np.append(begin, len(places)))
     first = np.searchsorted(begin, first)  # words of each row
     counts = np.diff(first)
-    rows = np.repeat(np.arange(len(wanted)), counts)
+    rows = np.repeat(np.arange(len(quotas)), counts)
     order = _sorted(chance[places[begin]], rows)
     size = sizes[order]
     before = size.cumsum() - size
     base = np.append(before, size.sum())[first[:-1]]
     filled = before + size - np.repeat(base, counts)
-    taken = filled <= np.repeat(wanted, counts)  # all up to the first one that does not fit
+    taken = filled <= np.repeat(quotas, counts)  # all up to the first one that does not fit
     inside = np.append(0, taken.cumsum())
     ahead = inside[first[1:]] - inside[first[:-1]]
     done = np.append(0, (size * taken).cumsum())
-    room = wanted - (done[first[1:]] - done[first[:-1]])
+    room = quotas - (done[first[1:]] - done[first[:-1]])
     # The others one by one, in all instances that still have room at a time.
     at = first[:-1] + ahead + 1
     going = np.flatnonzero((room > 0) & (at < first[1:]))

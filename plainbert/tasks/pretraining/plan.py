@@ -114,7 +114,7 @@ def make_plan(store: Store, documents: Ints, passes: Ints, settings: Settings) -
         store: the corpus; texts drawn at random come from all of it.
         documents: numbers of documents; (K,).
         passes: which pass over the corpus each of them is for, from 0; (K,).
-        settings: see there.
+        settings: how instances are made.
 
     Returns:
         instances in the order of the documents.
@@ -209,8 +209,8 @@ def _spans(store: Store, parts: _Parts, keys: random_numbers.Keys, longest: int)
     begin, end = documents[other], documents[other + 1]
     begin = begin + (np.frombuffer(parts.place)[drawn] * (end - begin)).astype(np.int64)
     # Sentences until there are enough tokens, one at least, none behind the document.
-    wanted = np.maximum(np.frombuffer(parts.target, np.int64)[drawn], 1)
-    reached = np.searchsorted(sentences, sentences[begin] + wanted)
+    goals = np.maximum(np.frombuffer(parts.target, np.int64)[drawn], 1)
+    reached = np.searchsorted(sentences, sentences[begin] + goals)
     b_first, b_last = a_last.copy(), b_last.copy()
     b_first[drawn], b_last[drawn] = begin, np.minimum(reached, end)
     a_start, b_start = sentences[a_first], sentences[b_first]

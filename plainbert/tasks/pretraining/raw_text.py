@@ -67,8 +67,9 @@ class RawText:
         open the same text, best one first.
 
         Args:
-            patterns: see :func:`plainbert.corpus.documents.find_files`.
-            tokenizer: of the model.
+            patterns: globs of text files; ``~`` is expanded, as
+                :func:`plainbert.corpus.documents.find_files` does.
+            tokenizer: the one that the model has, or will have.
             settings: how to make instances; its seed is the run's.
             cache_folder: made where it does not exist.
             num_workers: processes that tokenise, the first time.
@@ -123,12 +124,12 @@ class RawText:
 def fingerprint(paths: Sequence[Path], reading: Reading) -> str:
     """A name for what files become with a tokenizer."""
     stats = [(path.resolve(), path.stat()) for path in paths]
-    given = [[str(path), stat.st_size, stat.st_mtime_ns] for path, stat in stats]
+    states = [[str(path), stat.st_size, stat.st_mtime_ns] for path, stat in stats]
     saved = reading.tokenizer.fingerprint()  # all that a tokenizer is, draws excepted
     drawn = None
     if isinstance(tokenizer := reading.tokenizer, SentencePiece) and tokenizer.nbest not in (0, 1):
         drawn = [tokenizer.nbest, tokenizer.alpha, reading.seed]
-    return _hash([tokens.VERSION, given, saved, drawn, reading.language])
+    return _hash([tokens.VERSION, states, saved, drawn, reading.language])
 
 
 def _hash(value: Any) -> str:
@@ -146,9 +147,9 @@ def _whole_plan(store: Store, settings: Settings) -> Plan:
         for cut in np.split(np.arange(len(number)), np.flatnonzero(np.diff(block)) + 1)
     ]
     return Plan(
-        *(np.concatenate([getattr(part, each.name) for part in parts]) for each in fields(Plan))
+        *(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Plan))
     )
 
 
 def _columns(plan: Plan) -> dict[str, NDArray[Any]]:
-    return {each.name: getattr(plan, each.name) for each in fields(plan)}
+    return {field.name: getattr(plan, field.name) for field in fields(plan)}

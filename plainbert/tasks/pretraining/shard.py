@@ -119,11 +119,11 @@ class Shard:
         )
         if version != VERSION:
             raise self._archive.error(f"is of version {version}; version {VERSION} is known")
-        given = self._vocab.sha256 if self._vocab is not None else None
-        if given is not None and made_with != given.encode():
+        expected = self._vocab.sha256 if self._vocab is not None else None
+        if expected is not None and made_with != expected.encode():
             name = made_with.decode("ascii", "replace")
             raise CheckpointError(
                 f"{self.path} was made with the vocabulary {name[:12]}..., the one given is "
-                f"{given[:12]}... (first digits of their SHA-256). Give the vocabulary that the "
+                f"{expected[:12]}... (first digits of their SHA-256). Give the vocabulary that the "
                 "shards were made with, or make them again with create_pretraining_data.py."
             )

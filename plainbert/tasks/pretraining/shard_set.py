@@ -72,10 +72,10 @@ def check_tokenizer(folder: Path, new: Path) -> None:
         UsageError: there are files of their kind that are not equal.
     """
     for name in TOKENIZER_FILES:
-        there, made = folder / name, new / name
+        there, replacement = folder / name, new / name
         if not there.exists():
             continue
-        if not made.exists() or made.read_bytes() != there.read_bytes():
+        if not replacement.exists() or replacement.read_bytes() != there.read_bytes():
             raise UsageError(
                 f"{there} is of another tokenizer than the one that is used: it is not replaced. "
                 "Move it away, or name another folder."
@@ -161,8 +161,8 @@ def _is_ours(path: Path) -> bool:
 def _read(path: Path) -> dict[str, Any] | None:
     """The summary of a set; None where the file is not there, or something else."""
     try:
-        found = files.read_json(path)
+        summary = files.read_json(path)
     except (OSError, FormatError):
         return None
-    known = isinstance(found.get("shards"), int) and isinstance(found.get(_PARTS, {}), dict)
-    return found if known and "vocab_sha256" in found else None
+    known = isinstance(summary.get("shards"), int) and isinstance(summary.get(_PARTS, {}), dict)
+    return summary if known and "vocab_sha256" in summary else None

@@ -94,7 +94,7 @@ class Shards:
         """
         files: list[Shard] = []
         skipped: list[str] = []
-        for path in found(patterns):
+        for path in matching_files(patterns):
             try:
                 files.append(Shard(path, vocab))
             except FormatError as error:
@@ -117,15 +117,15 @@ class Shards:
                 f"{', '.join(patterns)}: there are no instances ({len(files)} files are empty, "
                 f"{len(skipped)} damaged). Make them with create_pretraining_data.py."
             )
-        made = cls(files, skipped, skip_bad, background)
+        shards = cls(files, skipped, skip_bad, background)
         log.info(
             "%d instances with %d tokens in %d shards%s.",
-            len(made),
-            made.num_tokens,
-            made.num_shards,
+            len(shards),
+            shards.num_tokens,
+            shards.num_shards,
             f"; {len(skipped)} damaged ones are left out" if skipped else "",
         )
-        return made
+        return shards
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -172,12 +172,12 @@ class Shards:
         local = index - self._starts[owners]
         # File by file, and copied from each: no more than a few are mapped at one time.
         order = np.argsort(owners, kind="stable").tolist()
-        found = {
+        parts = {
             place: _Instance.of(self._columns(int(owners[place])), int(local[place]))
             for place in order
             if self._files[owners[place]].error is None
         }
-        return _joined([found[place] for place in sorted(found)])
+        return _joined([parts[place] for place in sorted(parts)])
 
     def _report(self) -> None:
         """Raise, or count, what was found damaged since the last call.
@@ -205,7 +205,7 @@ class Shards:
         return columns
 
 
-def found(patterns: Sequence[str]) -> list[Path]:
+def matching_files(patterns: Sequence[str]) -> list[Path]:
     """The files that match globs, sorted, each once; sets on their way are put in place first.
 
     Raises:
@@ -274,20 +274,20 @@ class _Instance(NamedTuple):
         )
 
 
-def _joined(found: Sequence[_Instance]) -> Rows:
+def _joined(parts: Sequence[_Instance]) -> Rows:
     """Instances one behind the other."""
-    lengths = np.array([len(one.ids) for one in found], np.int64)
-    masks = np.array([len(one.labels) for one in found], np.int64)
-    splits = np.array([one.split for one in found], np.int64)
+    lengths = np.array([len(part.ids) for part in parts], np.int64)
+    masks = np.array([len(part.labels) for part in parts], np.int64)
+    splits = np.array([part.split for part in parts], np.int64)
     offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
     within = np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)
     none = np.zeros(0, np.int64)  # there may be no instances
     return Rows(
-        ids=np.concatenate([none.astype(np.int32), *(one.ids for one in found)]),
+        ids=np.concatenate([none.astype(np.int32), *(part.ids for part in parts)]),
         offsets=offsets,
         types=(within >= np.repeat(splits, lengths)).astype(np.uint8),
-        masked_sequence=np.repeat(np.arange(len(found), dtype=np.int64), masks),
-        masked_positions=np.concatenate([none, *(one.places for one in found)]),
-        masked_ids=np.concatenate([none, *(one.labels for one in found)]),
-        next_sentence=np.array([one.kind for one in found], np.int64),
+        masked_sequence=np.repeat(np.arange(len(parts), dtype=np.int64), masks),
+        masked_positions=np.concatenate([none, *(part.places for part in parts)]),
+        masked_ids=np.concatenate([none, *(part.labels for part in parts)]),
+        next_sentence=np.array([part.kind for part in parts], np.int64),
     )

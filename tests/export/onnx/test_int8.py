@@ -85,16 +85,18 @@ def test_outputs_stay_close(
 
 
 def test_large_channels_cost_little(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What bringing channels together is for."""
-    source = made("embedding", pooling=Pooling())
-    with_outliers(source, 12)
+    """What bringing channels together is for; one random model may be the exception."""
+    errors = {0.0: 0.0, onnx_ranges.SHARE: 0.0}
     writer = ONNXFormat(int8=True, calibration=texts())
-    found = []
-    for share in (0.0, onnx_ranges.SHARE):
-        monkeypatch.setattr(onnx_ranges, "SHARE", share)
-        writer.write(source, tmp_path)
-        found.append(error(source, tmp_path))
-    assert found[1] < 0.9 * found[0]
+    for _ in range(4):
+        source = made("embedding", pooling=Pooling())
+        with_outliers(source, 12)
+        for share in errors:
+            monkeypatch.setattr(onnx_ranges, "SHARE", share)
+            writer.write(source, tmp_path)
+            errors[share] += error(source, tmp_path)
+    apart, together = errors.values()
+    assert together < 0.9 * apart
 
 
 @pytest.fixture(scope="module")

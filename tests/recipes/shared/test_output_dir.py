@@ -459,14 +459,18 @@ def test_evaluation_leaves_what_a_living_run_overwrites(tmp_path: Path) -> None:
     assert (tmp_path / "best").exists()
 
 
-def test_without_locks_evaluation_puts_nothing_back(
+def test_without_locks_nothing_is_put_back_that_a_living_run_may_overwrite(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trained(tmp_path)
     monkeypatch.setattr(lock, "fcntl", None)
     with another_process(lambda: begin(tmp_path, "--overwrite")):
         begin(tmp_path, new_run=False)
+        untouched(tmp_path, tree(tmp_path), "holds a run. Add --resume")
         assert (tmp_path / earlier.ASIDE / "best").exists()
+    with pytest.raises(KeyError):
+        broken(KeyError(), tmp_path, "--resume")
+    assert (tmp_path / "best").exists()
 
 
 def test_a_run_that_ended_leaves_no_lock(tmp_path: Path) -> None:

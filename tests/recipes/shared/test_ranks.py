@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +10,7 @@ import pytest
 
 from plainbert.distributed.group import Group
 from plainbert.distributed.world import World
-from plainbert.recipes.shared.ranks import restarted
+from plainbert.recipes.shared.ranks import is_restarted
 
 VERSIONS = {"plainbert": "0.1.0"}
 TORCHRUN = {
@@ -34,18 +33,16 @@ def test_only_what_this_launch_began_goes_on(env: dict[str, str], tmp_path: Path
     world = World.current(env)
     assert (world.attempt, world.launch) == (1, "a1")
 
-    def goes_on(values: dict[str, object] | None, world: World = world) -> tuple[bool, bool, bool]:
-        args = argparse.Namespace(output_dir=str(tmp_path), resume=False, overwrite=True)
+    def goes_on(values: dict[str, object] | None, world: World = world) -> bool:
         if values is not None:
             (tmp_path / "args.json").write_text(json.dumps(values))
-        return restarted(args, Group(world)), args.resume, args.overwrite
+        return is_restarted(Group(world), tmp_path)
 
-    new, go_on = (False, False, True), (True, True, False)
     begun = {"flags": {}, "versions": VERSIONS, "launch": "a1"}
-    assert goes_on(None) == new
-    assert goes_on(begun) == go_on
-    assert goes_on({**begun, "launch": "b2"}) == new
-    assert goes_on({"flags": {}, "versions": VERSIONS}) == new
-    assert goes_on({"launch": "a1"}) == new  # not written by a run of ours
-    assert goes_on(begun, replace(world, attempt=0)) == new
-    assert goes_on({"flags": {}, "versions": VERSIONS}, replace(world, launch="")) == go_on
+    assert not goes_on(None)
+    assert goes_on(begun)
+    assert not goes_on({**begun, "launch": "b2"})
+    assert not goes_on({"flags": {}, "versions": VERSIONS})
+    assert not goes_on({"launch": "a1"})  # not written by a run of ours
+    assert not goes_on(begun, replace(world, attempt=0))
+    assert goes_on({"flags": {}, "versions": VERSIONS}, replace(world, launch=""))

@@ -12,11 +12,11 @@ from plainbert import folders
 from plainbert.errors import FormatError, UsageError
 from plainbert.tasks.pretraining.build import build
 from plainbert.tasks.pretraining.plan import Settings
-from plainbert.tasks.pretraining.shards import Shards, found, write_shard
+from plainbert.tasks.pretraining.shards import Shards, matching_files, write_shard
 from tests.helpers import npz_files, texts
 
 SETTINGS = Settings(32, 0.1, 0.15, 5, seed=7)
-OF_GLUONNLP = Path(__file__).parents[1] / "fixtures" / "corpus" / "gluonnlp.npz"
+OF_GLUONNLP = Path(__file__).parents[2] / "fixtures" / "corpus" / "gluonnlp.npz"
 
 
 def create(folder: Path, outputs: int = 3, seed: int = 1, overwrite: bool = False) -> Path:
@@ -114,7 +114,7 @@ def test_a_set_that_is_replaced_while_it_is_opened(
 ) -> None:
     """Some shards were opened before, some after."""
     folder = create(tmp_path / "out")
-    paths = found([f"{folder}/part-*.npz"])
+    paths = matching_files([f"{folder}/part-*.npz"])
     before = Shards.open([str(paths[0])])._files
     create(folder, 3, seed=2, overwrite=True)
     monkeypatch.setattr(
@@ -137,7 +137,7 @@ def halfway(folder: Path) -> None:
 def test_readers_finish_a_set_on_its_way(tmp_path: Path, pattern: str) -> None:
     folder = create(tmp_path / "out")
     halfway(folder)
-    paths = [path for path in found([f"{tmp_path}/{pattern}"]) if path.suffix == ".npz"]
+    paths = [path for path in matching_files([f"{tmp_path}/{pattern}"]) if path.suffix == ".npz"]
     assert paths == [folder / "part-000.npz", folder / "part-001.npz"]
     assert count(folder) == 2
     assert not (folder / folders.COMMITTED).exists()

@@ -1,6 +1,6 @@
 """Kill the scripts that make data and look at what is left.
 
-    python tests/helpers/killed_corpus.py FOLDER WAY KILLS SEED
+    python -m tests.helpers.killed_corpus FOLDER WAY KILLS SEED
 
 WAY is pretraining or punctuation. With KILLS 0 there is a kill before every change of a file.
 """

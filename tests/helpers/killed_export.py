@@ -1,4 +1,4 @@
-"""Kill ``export.py --overwrite`` where it touches the folder: ``killed_export.py FOLDER``."""
+"""Kill ``export.py --overwrite`` where it touches the folder: ``killed_export FOLDER``."""
 
 from __future__ import annotations
 

@@ -201,10 +201,10 @@ def _ours(args: argparse.Namespace) -> dict[str, Any]:
     from plainbert.processes import Workers
     from plainbert.tasks.pretraining import build, instances
     from plainbert.tasks.pretraining.masking import Masker
-    from plainbert.tasks.pretraining.plan import Settings
+    from plainbert.tasks.pretraining.plan import InstanceSettings
 
     reading = tokens.Reading(_tokenizer(args.vocab))
-    settings = Settings(LENGTH, SHORT, SHARE, MASKS, False, args.passes, args.seed)
+    settings = InstanceSettings(LENGTH, SHORT, SHARE, MASKS, False, args.passes, args.seed)
     vocab = reading.tokenizer.vocab
     number = size = 0
     begin = time.process_time()
@@ -223,10 +223,10 @@ def _ours(args: argparse.Namespace) -> dict[str, Any]:
 def _whole(args: argparse.Namespace) -> dict[str, Any]:
     from plainbert.corpus.tokens import Reading
     from plainbert.tasks.pretraining.build import build
-    from plainbert.tasks.pretraining.plan import Settings
+    from plainbert.tasks.pretraining.plan import InstanceSettings
 
     reading = Reading(_tokenizer(args.vocab))
-    settings = Settings(LENGTH, SHORT, SHARE, MASKS, False, args.passes, args.seed)
+    settings = InstanceSettings(LENGTH, SHORT, SHARE, MASKS, False, args.passes, args.seed)
     with tempfile.TemporaryDirectory() as folder:
         begin = time.perf_counter()
         summary = build(

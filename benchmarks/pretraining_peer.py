@@ -19,7 +19,7 @@ sys.path[:0] = [str(ROOT)]  # run as a file from anywhere
 
 from plainbert.config import BertConfig  # noqa: E402
 from plainbert.errors import DataError, DeviceError  # noqa: E402
-from plainbert.tasks.pretraining.plan import Settings  # noqa: E402
+from plainbert.tasks.pretraining.plan import InstanceSettings  # noqa: E402
 from plainbert.tasks.pretraining.raw_text import RawText  # noqa: E402
 from plainbert.text.tokenizer import Tokenizer  # noqa: E402
 
@@ -105,9 +105,9 @@ def vocabulary() -> Tokenizer:
     return read_tokenizer(resolve(VOCABULARY))
 
 
-def masking(length: int, passes: int = 1) -> Settings:
+def masking(length: int, passes: int = 1) -> InstanceSettings:
     """How instances are made."""
-    return Settings(length, max_predictions_per_seq=length * 80 // 512, dupe_factor=passes)
+    return InstanceSettings(length, max_predictions_per_seq=length * 80 // 512, dupe_factor=passes)
 
 
 def plainbert_turn(work: Work, source: RawText, length: int, model: Any, bucket: bool) -> Turn:

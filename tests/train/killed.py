@@ -19,7 +19,7 @@ import torch
 
 from plainbert import checkpoint
 from plainbert.batching.batch import Examples
-from plainbert.tasks.classification.evaluate import Predictions
+from plainbert.tasks.classification.evaluate import ClassifierEvaluation
 from plainbert.train.loop import fit
 from plainbert.train.settings import Settings
 
@@ -45,7 +45,7 @@ def run(folder: Path, resume: bool) -> None:
         tiny.tokenizer(),
         Examples(tiny.data(200)),
         SETTINGS,
-        evaluation=Predictions({"dev": tiny.data(40, 9)}, ("accuracy",), SETTINGS.dtype),
+        evaluation=ClassifierEvaluation({"dev": tiny.data(40, 9)}, ("accuracy",), SETTINGS.dtype),
         folder=folder,
         resume=resume,
     )

@@ -22,7 +22,7 @@ from plainbert.export.source import source_of
 from plainbert.infer.evaluation import Evaluation
 from plainbert.recipes.shared.settings import LabelledFlags
 from plainbert.tasks.classification import evaluate as classification
-from plainbert.tasks.classification.evaluate import Predictions
+from plainbert.tasks.classification.evaluate import ClassifierEvaluation
 from plainbert.tasks.classification.find import find
 from plainbert.tasks.classification.table import REGRESSION, TableTask
 from plainbert.tasks.classification.task import Task
@@ -127,7 +127,9 @@ def _rows(
         settings.max_eval_samples,
         settings.num_workers,
     )
-    return Predictions({split: data.features}, task.metrics, torch.float32), len(data.features)
+    return ClassifierEvaluation({split: data.features}, task.metrics, torch.float32), len(
+        data.features
+    )
 
 
 def _task(settings: LabelledFlags, manifest: Manifest) -> Task:

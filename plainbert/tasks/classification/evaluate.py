@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Data:
+class TokenizedSplit:
     """One split of a task, tokenised.
 
     Attributes:
@@ -46,7 +46,7 @@ def load(
     max_len: int,
     limit: int | None = None,
     num_workers: int = 0,
-) -> Data:
+) -> TokenizedSplit:
     """Read and tokenise one split, and log how many rows it has and how many were cut.
 
     Args:
@@ -79,13 +79,13 @@ def load(
         len(features),
         features.lengths.mean(),
     )
-    return Data(examples, replace(features, labels=column))
+    return TokenizedSplit(examples, replace(features, labels=column))
 
 
-def judge(
+def write_results(
     model: ComputesLogits,
     task: Task,
-    data: Mapping[str, Data],
+    data: Mapping[str, TokenizedSplit],
     dtype: torch.dtype,
     folder: Path,
     names: tuple[str, ...] | None = None,
@@ -120,7 +120,7 @@ def judge(
     return scores
 
 
-class Predictions(Evaluation):
+class ClassifierEvaluation(Evaluation):
     """Metrics of a classifier or regressor on labelled sets.
 
     Args:

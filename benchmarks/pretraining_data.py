@@ -198,7 +198,7 @@ def _google(args: argparse.Namespace) -> dict[str, Any]:
 
 def _ours(args: argparse.Namespace) -> dict[str, Any]:
     from plainbert.corpus import tokens
-    from plainbert.processes import Workers
+    from plainbert.processes import WorkerProcesses
     from plainbert.tasks.pretraining import build, instances
     from plainbert.tasks.pretraining.masking import Masker
     from plainbert.tasks.pretraining.plan import Settings
@@ -209,7 +209,7 @@ def _ours(args: argparse.Namespace) -> dict[str, Any]:
     number = size = 0
     begin = time.process_time()
     masker = Masker.of(reading.tokenizer, settings)
-    with tempfile.TemporaryDirectory() as folder, Workers(1, reading) as workers:
+    with tempfile.TemporaryDirectory() as folder, WorkerProcesses(1, reading) as workers:
         path = Path(folder) / "tokens.npz"
         store = tokens.tokenise([args.text], reading, path, workers, bar=False)
         for job in build.plan_jobs(store, settings, None):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from plainbert.processes import WorkerError, Workers, cores
+from plainbert.processes import WorkerError, WorkerProcesses, cores
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -46,7 +46,7 @@ def test_results_in_order_and_few_items_ahead(num_workers: int) -> None:
             taken += 1
             yield item
 
-    with Workers(num_workers, one, two) as workers:
+    with WorkerProcesses(num_workers, one, two) as workers:
         found = []
         for result in workers.in_order(add, two, items()):
             found.append(result)
@@ -60,7 +60,7 @@ def test_results_in_order_and_few_items_ahead(num_workers: int) -> None:
 
 
 def test_a_worker_that_is_killed() -> None:
-    with Workers(2, None) as workers, pytest.raises(WorkerError, match="out of memory"):
+    with WorkerProcesses(2, None) as workers, pytest.raises(WorkerError, match="out of memory"):
         list(workers.in_order(end, None, range(3)))
 
 

@@ -67,10 +67,10 @@ def test_a_worker_that_is_killed() -> None:
 def test_workers_end_with_their_parent(tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text(
-        "from plainbert.processes import Workers\n"
+        "from plainbert.processes import WorkerProcesses\n"
         "from tests.test_processes import endless\n"
         "if __name__ == '__main__':\n"
-        "    with Workers(2, None) as workers:\n"
+        "    with WorkerProcesses(2, None) as workers:\n"
         "        list(workers.in_order(endless, None, range(2)))\n"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -87,9 +87,9 @@ def test_workers_end_with_their_parent(tmp_path: Path) -> None:
 def test_a_program_from_a_pipe_works_alone() -> None:
     """New processes could not import it."""
     program = (
-        "from plainbert.processes import Workers\n"
+        "from plainbert.processes import WorkerProcesses\n"
         "import operator\n"
-        "with Workers(2, 2) as workers:\n"
+        "with WorkerProcesses(2, 2) as workers:\n"
         "    print(list(workers.in_order(operator.add, 2, [1, 2, 3])))\n"
     )
     done = subprocess.run(

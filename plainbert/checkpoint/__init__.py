@@ -1,6 +1,6 @@
 """The checkpoint folder: one folder is one model. Read it, load its weights, write it."""
 
-from plainbert.checkpoint.blank import MetaInit
+from plainbert.checkpoint.meta_init import MetaInit
 from plainbert.checkpoint.reader import Checkpoint, read
 from plainbert.checkpoint.weights import LoadReport, load
 from plainbert.checkpoint.writer import (

@@ -56,7 +56,9 @@ class AttentionGroup:
     bias: Tensor | None
 
 
-def split(lengths: list[int], device: torch.device, bucket_lengths: bool = False) -> list[AttentionGroup]:
+def split(
+    lengths: list[int], device: torch.device, bucket_lengths: bool = False
+) -> list[AttentionGroup]:
     """Cut a batch into groups of neighbours that may be padded to their longest.
 
     Args:
@@ -98,7 +100,9 @@ def on_grid(length: int) -> int:
     return -(-length // step) * step
 
 
-def _group(start: int, lengths: list[int], device: torch.device, bucket_lengths: bool) -> AttentionGroup:
+def _group(
+    start: int, lengths: list[int], device: torch.device, bucket_lengths: bool
+) -> AttentionGroup:
     stop, size, longest = start + sum(lengths), len(lengths), max(lengths)
     length = on_grid(longest) if bucket_lengths else longest
     if min(lengths) == length:

@@ -14,7 +14,9 @@ from plainbert.train.training_set import TrainingSet
 log = logging.getLogger(__name__)
 
 
-def sampler_of(train: TrainingSet, settings: Settings, ranks: int, progress: RunProgress) -> Sampler:
+def sampler_of(
+    train: TrainingSet, settings: Settings, ranks: int, progress: RunProgress
+) -> Sampler:
     """The sampler of a run; on another number of ranks than it began with, its batches stay.
 
     Args:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from plainbert import ragged
 from plainbert.nn.names import IGNORE
 from plainbert.tasks.squad.data import Question
-from plainbert.text.places import TokenColumns
+from plainbert.text.offsets import TokenColumns
 
 Ints = NDArray[np.int64]
 

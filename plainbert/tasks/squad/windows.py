@@ -23,7 +23,7 @@ from plainbert.processes import WorkerProcesses
 from plainbert.tasks.squad.data import Question
 from plainbert.tasks.squad.labels import answer_tokens, window_labels
 from plainbert.tasks.squad.sliding import slide
-from plainbert.text.places import TokenColumns, OffsetTokenizer
+from plainbert.text.offsets import OffsetTokenizer, TokenColumns
 from plainbert.text.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)

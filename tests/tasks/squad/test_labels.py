@@ -7,7 +7,7 @@ import numpy as np
 from plainbert.nn.names import IGNORE
 from plainbert.tasks.squad.data import NOWHERE, GoldAnswer, Question
 from plainbert.tasks.squad.labels import answer_tokens, window_labels
-from plainbert.text.places import OffsetTokenizer
+from plainbert.text.offsets import OffsetTokenizer
 from tests.helpers import folders
 
 

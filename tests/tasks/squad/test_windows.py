@@ -14,7 +14,7 @@ from plainbert.nn.names import IGNORE
 from plainbert.tasks.squad import windows as spans
 from plainbert.tasks.squad.data import NOWHERE, GoldAnswer, Question
 from plainbert.tasks.squad.windows import Limits, Windows, prepare
-from plainbert.text.places import OffsetTokenizer
+from plainbert.text.offsets import OffsetTokenizer
 from plainbert.text.vocab import Vocab
 from plainbert.text.wordpiece import WordPiece
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plainbert.text import places as module
-from plainbert.text.places import TokenColumns, OffsetTokenizer
+from plainbert.text import offsets as module
+from plainbert.text.offsets import OffsetTokenizer, TokenColumns
 from plainbert.text.sentencepiece import SentencePiece
 from plainbert.text.tokenizer import Tokenizer
 from plainbert.text.vocab import Vocab

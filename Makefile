@@ -64,11 +64,10 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy
 
 # Those that need data or a runtime from elsewhere are started by hand: their docstrings say how.
-BY_HAND := %_peer.py %quality.py report.py quality_runs.py squad_%.py answers_speed.py \
-  against_mxnet.py export_formats.py export_tasks.py pretraining_data.py
-BENCH ?= $(sort $(filter-out $(addprefix benchmarks/,$(BY_HAND)),$(wildcard benchmarks/*.py)))
+BY_HAND := against_mxnet answers export_formats export_tasks pretraining_data squad_features
+BENCH ?= $(filter-out __init__ $(BY_HAND),$(sort $(basename $(notdir $(wildcard benchmarks/speed/*.py)))))
 bench: $(VENV)/.dev
-	@for file in $(BENCH); do echo "== $$file"; $(BIN)/python "$$file" $(ARGS); done
+	@for name in $(BENCH); do echo "== $$name"; $(BIN)/python -m "benchmarks.speed.$$name" $(ARGS); done
 
 clean:
 	rm -rf $(VENV) $(MX) $(TF)

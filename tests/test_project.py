@@ -270,6 +270,16 @@ def test_no_skips_and_no_unsafe_reads() -> None:
     assert unsafe == []
 
 
+def test_results_are_named_as_their_benchmark() -> None:
+    folder = HERE / "benchmarks"
+    results = sorted((folder / "results").rglob("*.json"))
+    assert len(results) > 20
+    for path in results:
+        kind = folder / path.parent.relative_to(folder / "results")
+        programs = [program.stem for program in kind.glob("*.py")]
+        assert any(path.stem == name or path.stem.startswith(f"{name}_") for name in programs), path
+
+
 @pytest.mark.parametrize("suite", ["openvino", "tensorflow"])
 def test_suites_beside_make_test_were_run(suite: str) -> None:
     # make test-SUITE ARGS="--record tests/results/SUITE.json" writes them.

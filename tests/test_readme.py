@@ -143,12 +143,13 @@ def test_a_wrong_command_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_tree_is_the_folders() -> None:
-    """Every room of the library and of its tasks stands in the README's tree, and nothing else."""
+    """Every room of the library, its tasks and benchmarks is in the README's tree, nothing else."""
     tree = README.split("The tree\n--------")[1].split("Imports point")[0]
     named = set(re.findall(r"(?<![\w/])([\w]+(?:/|\.py))(?=\s)", tree))
     package = HERE / "plainbert"
     folders = [path for path in package.iterdir() if (path / "__init__.py").exists()]
-    inside = [path for name in ("tasks", "recipes") for path in (package / name).iterdir()]
+    parents = (package / "tasks", package / "recipes", HERE / "benchmarks")
+    inside = [path for parent in parents for path in parent.iterdir()]
     there = {f"{path.name}/" for path in folders}
     there |= {f"{path.name}/" for path in inside if (path / "__init__.py").exists()}
     there |= {path.name for path in package.glob("*.py") if path.name != "__init__.py"}

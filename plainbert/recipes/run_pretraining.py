@@ -84,7 +84,7 @@ def run(settings: Settings) -> Pretrained:
             ranks = choose_strategy(settings.dist_strategy, group, settings.grad_compression)
             model, tokenizer = pretraining.open_model(settings, ready.folder, old)
             model.to(ready.device)
-            data = pretraining.Data(settings, model, tokenizer, group, ready.folder)
+            data = pretraining.PretrainingData(settings, model, tokenizer, group, ready.folder)
 
             # What is held out is scored during training, or alone.
             evaluation = None

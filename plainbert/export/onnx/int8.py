@@ -13,7 +13,7 @@ before, its weights take that over; elsewhere it is one more multiplication.
 
 Dynamic quantisation, which looks for every input's range anew, needs no texts and is about as fast
 in ONNX Runtime, but leaves the large channels as they are, makes a text's result depend on the
-others in its batch, and has no fast code in OpenVINO (benchmarks/export_int8.py has all of them).
+others in its batch, and has no fast code in OpenVINO (benchmarks/speed/export_int8.py has all).
 
 Source:
     Xiao et al. 2023 (arXiv:2211.10438), eq. 4, for bringing channels together; there both the

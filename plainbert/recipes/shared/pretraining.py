@@ -128,7 +128,7 @@ def _new_vocabulary(settings: PretrainingSettings) -> Tokenizer:
     return tokenizer
 
 
-class Data:
+class PretrainingData:
     """Where the inputs of a run come from.
 
     Args:

@@ -24,7 +24,7 @@ from plainbert import files, folders
 from plainbert.containers import npz
 from plainbert.corpus import random_numbers, tokens
 from plainbert.corpus.tokens import Reading, Store
-from plainbert.processes import Workers
+from plainbert.processes import WorkerProcesses
 from plainbert.progress import Progress
 from plainbert.tasks.pretraining import instances, shard_set
 from plainbert.tasks.pretraining.masking import Masker
@@ -125,7 +125,7 @@ def build(
         if not older:
             shard_set.check_tokenizer(folder, work)
         context = BuildContext(work, settings, masker, vocab.cls_id, vocab.sep_id, vocab.sha256)
-        with _store_closed(), Workers(num_workers, reading, context) as workers:
+        with _store_closed(), WorkerProcesses(num_workers, reading, context) as workers:
             store = tokens.tokenise(paths, reading, context.store_path, workers, bar)
             jobs = plan_jobs(store, settings, num_outputs)
             counts = _write_all(context, store, jobs, workers, bar)
@@ -180,7 +180,7 @@ def plan_jobs(store: Store, settings: InstanceSettings, num_outputs: int | None)
 
 
 def _write_all(
-    context: BuildContext, store: Store, jobs: Sequence[Job], workers: Workers, bar: bool
+    context: BuildContext, store: Store, jobs: Sequence[Job], workers: WorkerProcesses, bar: bool
 ) -> list[Count]:
     passes, sizes = context.settings.dupe_factor, store.document_tokens
     counts = []

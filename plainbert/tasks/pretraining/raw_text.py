@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from plainbert.containers import npz
 from plainbert.corpus import documents, random_numbers, tokens
 from plainbert.corpus.tokens import Reading, Store
-from plainbert.processes import Workers
+from plainbert.processes import WorkerProcesses
 from plainbert.tasks.pretraining import instances
 from plainbert.tasks.pretraining.masking import Masker
 from plainbert.tasks.pretraining.plan import InstancePlan, InstanceSettings, make_plan
@@ -90,7 +90,7 @@ class RawText:
             log.info("tokens of %d files found in %s", len(paths), path)
             store = Store.read(path)
         else:
-            with Workers(num_workers, reading) as workers:
+            with WorkerProcesses(num_workers, reading) as workers:
                 store = tokens.tokenise(paths, reading, path, workers, bar)
         # Masks are drawn later: only what the plan depends on is part of its name.
         planned = [settings.max_seq_length, settings.short_seq_prob, settings.dupe_factor,

@@ -1,0 +1,1 @@
+"""Measurements against peers, each a program: ``python -m benchmarks.speed.embed``."""

@@ -1,0 +1,1 @@
+"""How good models are after training, each recipe against its peer."""

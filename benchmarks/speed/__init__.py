@@ -1,0 +1,1 @@
+"""How fast it is: one program per claim, each against its peer."""

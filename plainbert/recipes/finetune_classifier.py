@@ -94,7 +94,7 @@ def run(settings: Settings) -> Trained:
     """Train, where there is anything to train on, and score and predict every split."""
     from plainbert.recipes.shared.finetuning import session
     from plainbert.tasks.classification import evaluate
-    from plainbert.tasks.classification.evaluate import ClassifierEvaluation
+    from plainbert.tasks.classification.evaluate import ClassifierEvaluation, TokenizedSplit
 
     # Before the run folder is touched: rows that cannot be used must not leave one behind.
     task = find_task(settings)
@@ -105,11 +105,11 @@ def run(settings: Settings) -> Trained:
         opened = job.open(head, task.labels)
         model, max_len = opened.headed, job.max_len(opened.headed)
 
-        def load(
-            split: str, limit: int | None = settings.max_eval_samples
-        ) -> evaluate.TokenizedSplit:
+        positions = model.config.max_position_embeddings
+
+        def load(split: str, limit: int | None = settings.max_eval_samples) -> TokenizedSplit:
             return evaluate.load(
-                task, split, opened.headed, opened.tokenizer, max_len, limit, settings.num_workers
+                task, split, opened.tokenizer, max_len, positions, limit, settings.num_workers
             )
 
         data = {split: load(split) for split in task.dev_splits}

@@ -121,15 +121,14 @@ def _rows(
     data = classification.load(
         task,
         split,
-        model,
         tokenizer,
         manifest.max_length,
+        model.config.max_position_embeddings,
         settings.max_eval_samples,
         settings.num_workers,
     )
-    return ClassifierEvaluation({split: data.features}, task.metrics, torch.float32), len(
-        data.features
-    )
+    evaluation = ClassifierEvaluation({split: data.features}, task.metrics, torch.float32)
+    return evaluation, len(data.features)
 
 
 def _task(settings: LabelledFlags, manifest: Manifest) -> Task:

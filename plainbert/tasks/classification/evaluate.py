@@ -41,9 +41,9 @@ class TokenizedSplit:
 def load(
     task: Task,
     split: str,
-    model: ComputesLogits,
     tokenizer: Tokenizer,
     max_len: int,
+    positions: int,
     limit: int | None = None,
     num_workers: int = 0,
 ) -> TokenizedSplit:
@@ -52,15 +52,15 @@ def load(
     Args:
         task: names the files and the labels.
         split: one of the task's splits.
-        model: its positions limit ``max_len``.
         tokenizer: the one that the model was trained with.
         max_len: tokens per row at most.
+        positions: tokens that the model can take at most.
         limit: use only so many rows, the first ones.
         num_workers: processes that tokenise.
 
     Raises:
         DataError: a row cannot be used.
-        UsageError: ``max_len`` is more than the model has positions.
+        UsageError: ``max_len`` is more than ``positions``.
     """
     examples = task.read(split).examples[:limit]
     labels: list[float] | None = None
@@ -69,9 +69,7 @@ def load(
         labels = [task.label_id(str(name)) if task.labels else float(name or 0) for name in names]
     column = None if labels is None else np.array(labels, np.int64 if task.labels else np.float32)
     texts = [example.texts for example in examples]
-    features = tokenized(
-        tokenizer, texts, max_len, model.config.max_position_embeddings, num_workers, bar=True
-    )
+    features = tokenized(tokenizer, texts, max_len, positions, num_workers, bar=True)
     log.info(
         "%s %s: %d rows, %.1f tokens each on average",
         task.name,

@@ -8,10 +8,9 @@ from typing import Any, overload
 
 import torch
 
-from plainbert.batching.features import Features, tokenized
+from plainbert.batching.features import Features
 from plainbert.checkpoint import Checkpoint
 from plainbert.errors import UsageError
-from plainbert.infer import logits as scores
 from plainbert.infer.devices import pick_device
 from plainbert.infer.precision import Precision, choose_precision
 from plainbert.infer.prepare import prepare
@@ -19,8 +18,9 @@ from plainbert.model_zoo import open_folder
 from plainbert.nn.bert import Bert
 from plainbert.nn.headed import Headed
 from plainbert.nn.pooling import Pooling
-from plainbert.tasks.classification.decode import Prediction, decode
-from plainbert.tasks.embedding import encode as encoding
+from plainbert.tasks.classification import predict as classification
+from plainbert.tasks.classification.decode import Prediction
+from plainbert.tasks.embedding import encode as embedding
 from plainbert.tasks.embedding.encode import Vectors, pooling_of
 from plainbert.tasks.ner import predict as tagging
 from plainbert.tasks.ner.decode import Tagging
@@ -115,13 +115,12 @@ class Model:
         Returns:
             (N, D'), or (D',) for one text.
         """
-        vectors = encoding.encode(
+        vectors = embedding.encode(
             self.body,
             self.tokenizer,
             _rows(texts),
             self.pooling(pooling_strategy, pooling_layer, mask_cls_sep, normalize),
             max_len=max_len or self.max_len,
-            device=self.device,
             num_workers=num_workers,
             bar=bar,
         )
@@ -151,14 +150,9 @@ class Model:
             for each text (L, D'), float32.
         """
         pooling = self.pooling(pooling_strategy, pooling_layer, mask_cls_sep)
-        return encoding.encode_tokens(
-            self.body,
-            self.tokenizer,
-            _rows(texts),
-            pooling,
-            max_len=max_len or self.max_len,
-            device=self.device,
-            bar=bar,
+        limit = max_len or self.max_len
+        return embedding.encode_tokens(
+            self.body, self.tokenizer, _rows(texts), pooling, max_len=limit, bar=bar
         )[1]
 
     @overload
@@ -180,17 +174,11 @@ class Model:
         Raises:
             UsageError: the folder holds no classifier or regressor.
         """
-        model = self.model
-        if isinstance(model, Bert) or model.head not in ("classification", "regression"):
-            has = "no head" if isinstance(model, Bert) else f"a {model.head} head"
-            raise UsageError(
-                f"{self.checkpoint.folder} has {has}; predict needs a classifier. Fine-tune one "
-                "with scripts/bert/finetune_classifier.py."
-            )
-        features = self.features(_rows(texts), max_len, bar)
-        logits = scores.run(model, features, bar=bar)
-        answers = decode(logits, () if model.head == "regression" else self.labels)
-        return answers[0] if _is_one(texts) else answers
+        limit, name = max_len or self.max_len, str(self.checkpoint.folder)
+        predictions = classification.predict(
+            self.model, self.tokenizer, _rows(texts), self.labels, limit, name=name, bar=bar
+        )
+        return predictions[0] if _is_one(texts) else predictions
 
     @property
     def tags(self) -> TagSet:
@@ -235,27 +223,16 @@ class Model:
         Raises:
             UsageError: the folder holds no such model, or there is no such option.
         """
-        answers = ask_with(
-            self.model,
-            self.tokenizer,
-            paired(question, context),
-            self.checkpoint.about,
-            self.max_len,
-            **options,
-        )
+        questions, about = paired(question, context), self.checkpoint.about
+        answers = ask_with(self.model, self.tokenizer, questions, about, self.max_len, **options)
         return answers[0] if isinstance(question, str) else answers
 
     def features(
         self, texts: Sequence[Text], max_len: int | None = None, bar: bool = False
     ) -> Features:
         """Texts as ids; a warning says how many were cut."""
-        return tokenized(
-            self.tokenizer,
-            texts,
-            max_len or self.max_len,
-            self.model.config.max_position_embeddings,
-            bar=bar,
-        )
+        limit = max_len or self.max_len
+        return embedding.prepare(self.model, self.tokenizer, texts, limit, bar=bar)
 
 
 def _is_one(texts: Text | Sequence[Text]) -> bool:

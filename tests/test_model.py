@@ -14,8 +14,11 @@ from plainbert.errors import UsageError
 from plainbert.nn.bert import Bert
 from plainbert.nn.models import MODELS
 from plainbert.text.wordpiece import WordPiece
+from tests.helpers import small_bert
 from tests.helpers.rounding import rounding, terms_of
 from tests.helpers.small_bert import SENTENCES
+
+bert, config, tokenizer = small_bert.bert, small_bert.config, small_bert.tokenizer  # fixtures
 
 
 @pytest.fixture
@@ -91,5 +94,5 @@ def test_mistakes(
     with pytest.raises(UsageError, match="pools by 'weightedmean'"):
         plainbert.load(odd).encode("a")
     tags = checkpoint.write(tmp_path / "t", MODELS["token_classification"](config), tokenizer)
-    with pytest.raises(UsageError, match="has a tagging head"):
+    with pytest.raises(UsageError, match="has a token_classification head"):
         plainbert.load(tags).predict("a")

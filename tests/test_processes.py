@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from plainbert.processes import WorkerError, Workers, cores
+from plainbert.processes import WorkerError, WorkerProcesses, cores
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -46,7 +46,7 @@ def test_results_in_order_and_few_items_ahead(num_workers: int) -> None:
             taken += 1
             yield item
 
-    with Workers(num_workers, one, two) as workers:
+    with WorkerProcesses(num_workers, one, two) as workers:
         found = []
         for result in workers.in_order(add, two, items()):
             found.append(result)
@@ -60,17 +60,17 @@ def test_results_in_order_and_few_items_ahead(num_workers: int) -> None:
 
 
 def test_a_worker_that_is_killed() -> None:
-    with Workers(2, None) as workers, pytest.raises(WorkerError, match="out of memory"):
+    with WorkerProcesses(2, None) as workers, pytest.raises(WorkerError, match="out of memory"):
         list(workers.in_order(end, None, range(3)))
 
 
 def test_workers_end_with_their_parent(tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text(
-        "from plainbert.processes import Workers\n"
+        "from plainbert.processes import WorkerProcesses\n"
         "from tests.test_processes import endless\n"
         "if __name__ == '__main__':\n"
-        "    with Workers(2, None) as workers:\n"
+        "    with WorkerProcesses(2, None) as workers:\n"
         "        list(workers.in_order(endless, None, range(2)))\n"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -87,9 +87,9 @@ def test_workers_end_with_their_parent(tmp_path: Path) -> None:
 def test_a_program_from_a_pipe_works_alone() -> None:
     """New processes could not import it."""
     program = (
-        "from plainbert.processes import Workers\n"
+        "from plainbert.processes import WorkerProcesses\n"
         "import operator\n"
-        "with Workers(2, 2) as workers:\n"
+        "with WorkerProcesses(2, 2) as workers:\n"
         "    print(list(workers.in_order(operator.add, 2, [1, 2, 3])))\n"
     )
     done = subprocess.run(

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from benchmarks.measure import ROOT
 from plainbert.config import BertConfig
 from plainbert.errors import DataError, DeviceError
-from plainbert.tasks.pretraining.plan import Settings
+from plainbert.tasks.pretraining.plan import InstanceSettings
 from plainbert.tasks.pretraining.raw_text import RawText
 from plainbert.text.tokenizer import Tokenizer
 
@@ -102,9 +102,9 @@ def vocabulary() -> Tokenizer:
     return read_tokenizer(resolve(VOCABULARY))
 
 
-def masking(length: int, passes: int = 1) -> Settings:
+def masking(length: int, passes: int = 1) -> InstanceSettings:
     """How instances are made."""
-    return Settings(length, max_predictions_per_seq=length * 80 // 512, dupe_factor=passes)
+    return InstanceSettings(length, max_predictions_per_seq=length * 80 // 512, dupe_factor=passes)
 
 
 def plainbert_turn(work: Work, source: RawText, length: int, model: Any, bucket: bool) -> Turn:

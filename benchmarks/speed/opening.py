@@ -88,7 +88,7 @@ def contenders(folder: Path) -> dict[str, Callable[[], Any]]:
     def ours() -> Any:
         stored = checkpoint.read(folder)
         tensors = stored.tensors()
-        with checkpoint.Blank():
+        with checkpoint.MetaInit():
             model = Bert(stored.config)
         checkpoint.load(model, tensors)
         return model

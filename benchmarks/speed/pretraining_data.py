@@ -198,18 +198,18 @@ def _google(args: argparse.Namespace) -> dict[str, Any]:
 
 def _ours(args: argparse.Namespace) -> dict[str, Any]:
     from plainbert.corpus import tokens
-    from plainbert.processes import Workers
+    from plainbert.processes import WorkerProcesses
     from plainbert.tasks.pretraining import build, instances
     from plainbert.tasks.pretraining.masking import Masker
-    from plainbert.tasks.pretraining.plan import Settings
+    from plainbert.tasks.pretraining.plan import InstanceSettings
 
     reading = tokens.Reading(_tokenizer(args.vocab))
-    settings = Settings(LENGTH, SHORT, SHARE, MASKS, False, args.passes, args.seed)
+    settings = InstanceSettings(LENGTH, SHORT, SHARE, MASKS, False, args.passes, args.seed)
     vocab = reading.tokenizer.vocab
     number = size = 0
     begin = time.process_time()
     masker = Masker.of(reading.tokenizer, settings)
-    with tempfile.TemporaryDirectory() as folder, Workers(1, reading) as workers:
+    with tempfile.TemporaryDirectory() as folder, WorkerProcesses(1, reading) as workers:
         path = Path(folder) / "tokens.npz"
         store = tokens.tokenise([args.text], reading, path, workers, bar=False)
         for job in build.plan_jobs(store, settings, None):
@@ -223,10 +223,10 @@ def _ours(args: argparse.Namespace) -> dict[str, Any]:
 def _whole(args: argparse.Namespace) -> dict[str, Any]:
     from plainbert.corpus.tokens import Reading
     from plainbert.tasks.pretraining.build import build
-    from plainbert.tasks.pretraining.plan import Settings
+    from plainbert.tasks.pretraining.plan import InstanceSettings
 
     reading = Reading(_tokenizer(args.vocab))
-    settings = Settings(LENGTH, SHORT, SHARE, MASKS, False, args.passes, args.seed)
+    settings = InstanceSettings(LENGTH, SHORT, SHARE, MASKS, False, args.passes, args.seed)
     with tempfile.TemporaryDirectory() as folder:
         begin = time.perf_counter()
         summary = build(

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from plainbert.errors import UsageError
-from plainbert.processes import Workers
+from plainbert.processes import WorkerProcesses
 from plainbert.text.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
@@ -126,7 +126,7 @@ def featurize(
     settings = (tokenizer, max_len, specials)
     with (
         tqdm(total=len(texts), desc="tokenise", unit="row", disable=None if bar else True) as meter,
-        Workers(num_workers if len(texts) >= WORTH_WORKERS else 0, settings) as workers,
+        WorkerProcesses(num_workers if len(texts) >= WORTH_WORKERS else 0, settings) as workers,
     ):
         for part in workers.in_order(_encode, settings, chunks):
             parts.append(part)
@@ -220,7 +220,7 @@ def _label_column(labels: Sequence[int] | Sequence[float] | NDArray[Any]) -> NDA
 
 
 def _encode(settings: tuple[Tokenizer, int, tuple[int, int]], rows: Rows) -> Chunk:
-    """:func:`encode_chunk` for :class:`~plainbert.processes.Workers`."""
+    """:func:`encode_chunk` for :class:`~plainbert.processes.WorkerProcesses`."""
     tokenizer, max_len, specials = settings
     return encode_chunk(tokenizer, rows, max_len, specials)
 

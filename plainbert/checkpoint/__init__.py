@@ -1,6 +1,6 @@
 """The checkpoint folder: one folder is one model. Read it, load its weights, write it."""
 
-from plainbert.checkpoint.blank import Blank
+from plainbert.checkpoint.meta_init import MetaInit
 from plainbert.checkpoint.reader import Checkpoint, read
 from plainbert.checkpoint.weights import LoadReport, load
 from plainbert.checkpoint.writer import (
@@ -14,6 +14,6 @@ from plainbert.checkpoint.writer import (
 )
 
 __all__ = [
-    "Blank", "Checkpoint", "LoadReport", "load", "point_best", "point_last", "read",
+    "MetaInit", "Checkpoint", "LoadReport", "load", "point_best", "point_last", "read",
     "remove_leftovers", "step_name", "write", "write_folder", "write_into",
 ]  # fmt: skip

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from plainbert import files
 from plainbert.checkpoint.names import some
-from plainbert.checkpoint.sentence import Sentence, read_sentence
+from plainbert.checkpoint.sentence import SentenceSettings, read_sentence
 from plainbert.checkpoint.sizes import check_sizes
 from plainbert.config import BertConfig
 from plainbert.containers.weight_files import INDEX, WEIGHT_FILES
@@ -137,7 +137,7 @@ def _check_kind(config: BertConfig, source: str) -> None:
         )
 
 
-def _sentence(folder: Path, about: dict[str, Any]) -> Sentence:
+def _sentence(folder: Path, about: dict[str, Any]) -> SentenceSettings:
     """Our own file's pooling and length; what it leaves out, from sentence-transformers' files."""
     theirs = read_sentence(folder)
     pooling = about.get("pooling", theirs.pooling)
@@ -147,7 +147,7 @@ def _sentence(folder: Path, about: dict[str, Any]) -> Sentence:
         raise FormatError(f"{folder / 'plainbert.json'}: pooling={pooling!r} is not a name.")
     if not isinstance(length, int | None) or (length is not None and length < 1):
         raise FormatError(f"{folder / 'plainbert.json'}: max_length={length!r} is not a length.")
-    return Sentence(pooling, bool(normalize), length)
+    return SentenceSettings(pooling, bool(normalize), length)
 
 
 def _weights(folder: Path) -> tuple[tuple[Path, ...], Path | None]:

@@ -28,7 +28,7 @@ FLAGS = {
 WRITABLE = ("mean", "cls", "max")
 
 
-class Sentence(NamedTuple):
+class SentenceSettings(NamedTuple):
     """A folder's own way to a sentence vector.
 
     Attributes:
@@ -43,14 +43,14 @@ class Sentence(NamedTuple):
     max_length: int | None = None
 
 
-def read_sentence(folder: Path) -> Sentence:
+def read_sentence(folder: Path) -> SentenceSettings:
     """Read the folder's modules, if it has them.
 
     Raises:
         FormatError: ``modules.json`` or a file it needs is garbled.
     """
     if not (folder / "modules.json").is_file():
-        return Sentence()
+        return SentenceSettings()
     steps: list[str] = []
     normalize = False
     for module in _modules(folder / "modules.json"):
@@ -61,10 +61,10 @@ def read_sentence(folder: Path) -> Sentence:
             normalize = True
         elif kind not in ("Transformer", "Dropout"):
             steps.append(kind)
-    return Sentence("+".join(steps) or None, normalize, _max_length(folder))
+    return SentenceSettings("+".join(steps) or None, normalize, _max_length(folder))
 
 
-def write_sentence(folder: Path, sentence: Sentence, width: int) -> None:
+def write_sentence(folder: Path, sentence: SentenceSettings, width: int) -> None:
     """Write the files that make ``SentenceTransformer(folder)`` give our vectors.
 
     Nothing is written for a pooling it does not have.

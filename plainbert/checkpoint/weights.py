@@ -46,7 +46,7 @@ def load(
 ) -> LoadReport:
     """Put a checkpoint's tensors into a model.
 
-    A parameter that was made in :class:`plainbert.checkpoint.blank.Blank` becomes the stored
+    A parameter that was made in :class:`plainbert.checkpoint.meta_init.MetaInit` becomes the stored
     tensor itself where type and shape fit, without a copy: a mapped file stays mapped, and what
     training changes is copied page by page. Any other parameter is copied into, so that an
     optimizer's references stay good.

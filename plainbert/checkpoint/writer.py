@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from plainbert import files
-from plainbert.checkpoint.sentence import Sentence, write_sentence
+from plainbert.checkpoint.sentence import SentenceSettings, write_sentence
 from plainbert.checkpoint.sizes import check_sizes
 from plainbert.config import BertConfig
 from plainbert.containers.weight_files import SAFETENSORS
@@ -172,7 +172,7 @@ def _write_files(
     write_tensors(folder / SAFETENSORS, tensors, {"format": "pt"})
     tokenizer.save(folder)
     length = about.get("max_length") or config.max_position_embeddings
-    sentence = Sentence(about.get("pooling"), bool(about.get("normalize")), length)
+    sentence = SentenceSettings(about.get("pooling"), bool(about.get("normalize")), length)
     write_sentence(folder, sentence, config.hidden_size)
 
 

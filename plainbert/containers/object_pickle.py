@@ -99,7 +99,7 @@ class PickledArray:
 class _Instructions(dict[int, Any]):
     """What to do for every instruction; each look-up is counted."""
 
-    def __init__(self, known: dict[int, Any], reader: _Reader, most: int) -> None:
+    def __init__(self, known: dict[int, Any], reader: _ObjectReader, most: int) -> None:
         super().__init__(known)
         self.reader = reader
         self.left = most
@@ -114,7 +114,7 @@ class _Instructions(dict[int, Any]):
 _Base: Any = pickle._Unpickler  # type: ignore[attr-defined, unused-ignore]
 
 
-class _Reader(_Base):  # type: ignore[misc, unused-ignore]
+class _ObjectReader(_Base):  # type: ignore[misc, unused-ignore]
     """Python's own unpickler with the instructions that NumPy's pickles use, and no others."""
 
     def __init__(self, data: memoryview, elements: int) -> None:
@@ -248,13 +248,13 @@ _PLAIN = (  # these only put a number, a string, a remembered value or a name on
     pickle.EMPTY_TUPLE,
 )  # fmt: skip
 _OWN = {
-    pickle.MARK: _Reader.do_mark, pickle.EMPTY_LIST: _Reader.do_list,
-    pickle.APPEND: _Reader.do_append, pickle.APPENDS: _Reader.do_appends,
-    pickle.TUPLE: _Reader.do_tuple, pickle.TUPLE1: _Reader.do_tuple1,
-    pickle.TUPLE2: _Reader.do_tuple2, pickle.TUPLE3: _Reader.do_tuple3,
-    pickle.BINPUT: _Reader.do_put, pickle.LONG_BINPUT: _Reader.do_long_put,
-    pickle.MEMOIZE: _Reader.do_memoize, pickle.REDUCE: _Reader.do_reduce,
-    pickle.BUILD: _Reader.do_build,
+    pickle.MARK: _ObjectReader.do_mark, pickle.EMPTY_LIST: _ObjectReader.do_list,
+    pickle.APPEND: _ObjectReader.do_append, pickle.APPENDS: _ObjectReader.do_appends,
+    pickle.TUPLE: _ObjectReader.do_tuple, pickle.TUPLE1: _ObjectReader.do_tuple1,
+    pickle.TUPLE2: _ObjectReader.do_tuple2, pickle.TUPLE3: _ObjectReader.do_tuple3,
+    pickle.BINPUT: _ObjectReader.do_put, pickle.LONG_BINPUT: _ObjectReader.do_long_put,
+    pickle.MEMOIZE: _ObjectReader.do_memoize, pickle.REDUCE: _ObjectReader.do_reduce,
+    pickle.BUILD: _ObjectReader.do_build,
 }  # fmt: skip
 INSTRUCTIONS: dict[int, Any] = {
     **{code[0]: _Base.dispatch[code[0]] for code in _PLAIN},
@@ -275,7 +275,7 @@ def unpickled(data: memoryview, shape: tuple[int, ...]) -> PickledArray:
     if math.prod(shape) > len(data):
         raise ValueError(f"an array of shape {shape} in {len(data)} bytes")
     try:
-        objects = _Reader(data, math.prod(shape)).load()
+        objects = _ObjectReader(data, math.prod(shape)).load()
     except ValueError:
         raise
     except Exception as error:  # the unpickler meets garbage in many ways

@@ -1,7 +1,7 @@
 """Text files as documents: which files, their bytes in pieces, the sentences of a piece.
 
 One sentence per line; a line without visible characters ends a document, and so does the end of
-a file. A :class:`Piece` is some whole lines of a file, small enough to be one worker's job.
+a file. A :class:`ModelPiece` is some whole lines of a file, small enough to be one worker's job.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Splitter = Callable[[str], list[str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class TextPiece:
     """Some whole lines of one file.
 
     Attributes:
@@ -79,7 +79,7 @@ def find_files(patterns: Sequence[str]) -> list[Path]:
     return list(paths)
 
 
-def pieces(paths: Sequence[Path], whole_blocks: bool = False) -> Iterator[Piece]:
+def pieces(paths: Sequence[Path], whole_blocks: bool = False) -> Iterator[TextPiece]:
     """Read files (plain, ``.gz``, ``.xz``) piece by piece.
 
     Args:
@@ -107,7 +107,7 @@ def pieces(paths: Sequence[Path], whole_blocks: bool = False) -> Iterator[Piece]
                             line,
                         )
                     if end or not read:
-                        yield Piece(number, path, line, data[:end], not read)
+                        yield TextPiece(number, path, line, data[:end], not read)
                         number += 1
                         line += data.count(b"\n", 0, end)
                     rest = data[end:]
@@ -127,7 +127,7 @@ def _end(data: bytes, new: int, whole_blocks: bool) -> int:
     return data.rfind(b"\n", 0 if whole_blocks else new) + 1
 
 
-def lines_of(piece: Piece, split: Splitter | None = None) -> list[str]:
+def lines_of(piece: TextPiece, split: Splitter | None = None) -> list[str]:
     """The sentences of a piece, in order; an empty string stands where a document ends.
 
     Args:

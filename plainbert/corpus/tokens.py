@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from plainbert.containers import npz
 from plainbert.corpus import documents
-from plainbert.corpus.documents import Piece
+from plainbert.corpus.documents import TextPiece
 from plainbert.errors import DataError, FormatError
-from plainbert.processes import Workers
+from plainbert.processes import WorkerProcesses
 from plainbert.progress import Progress
 from plainbert.text.sentencepiece import SentencePiece
 from plainbert.text.tokenizer import Tokenizer
@@ -112,7 +112,7 @@ def tokenise(
     paths: Sequence[Path],
     reading: Reading,
     path: str | Path,
-    workers: Workers,
+    workers: WorkerProcesses,
     bar: bool = True,
 ) -> Store:
     """Tokenise files into a store.
@@ -172,7 +172,7 @@ def tokenise(
     return Store.read(path)
 
 
-def encode(reading: Reading, piece: Piece) -> Tokens:
+def encode(reading: Reading, piece: TextPiece) -> Tokens:
     """Tokenise one piece; see :func:`tokenise`."""
     tokenizer = reading.tokenizer
     if isinstance(tokenizer, SentencePiece):

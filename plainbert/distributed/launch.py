@@ -40,7 +40,7 @@ LOCAL = ("localhost", "127.0.0.1")
 
 
 @dataclass(frozen=True)
-class Plan:
+class LaunchPlan:
     """What to start where.
 
     Attributes:
@@ -102,12 +102,12 @@ def read_hosts(text: str) -> list[tuple[str, int]]:
     return hosts
 
 
-def commands(plan: Plan) -> list[list[str]]:
+def commands(plan: LaunchPlan) -> list[list[str]]:
     """The words of the commands to run at the same time: one, or one per host for torchrun."""
     return [_mpirun(plan)] if plan.launcher == "mpirun" else _torchrun(plan)
 
 
-def _mpirun(plan: Plan, version: int | None = None) -> list[str]:
+def _mpirun(plan: LaunchPlan, version: int | None = None) -> list[str]:
     version = open_mpi_version() if version is None else version
     words = ["mpirun", "-np", str(plan.ranks), "--bind-to", "none", "--oversubscribe"]
     if len(plan.hosts) > 1 or plan.hosts[0][0] not in LOCAL:
@@ -133,7 +133,7 @@ def _mpirun(plan: Plan, version: int | None = None) -> list[str]:
     return plan.limited([*words, *plan.options, sys.executable, *plan.command])
 
 
-def _torchrun(plan: Plan) -> list[list[str]]:
+def _torchrun(plan: LaunchPlan) -> list[list[str]]:
     agent = [sys.executable, "-m", "plainbert.distributed.agent"]
     if len(plan.hosts) == 1 and plan.node is None:
         flags = ["--standalone", f"--nproc-per-node={plan.hosts[0][1]}"]
@@ -159,7 +159,7 @@ def _torchrun(plan: Plan) -> list[list[str]]:
     return lines
 
 
-def _on_host(plan: Plan, host: str, words: Sequence[str]) -> list[str]:
+def _on_host(plan: LaunchPlan, host: str, words: Sequence[str]) -> list[str]:
     """The command as it is for this host, through the remote shell for another one."""
     if host in LOCAL or (host == socket.gethostname() and not plan.remote_shell):
         return plan.limited(words)
@@ -191,7 +191,7 @@ def open_mpi_version() -> int:
     return int(match[1])
 
 
-def run(plan: Plan) -> int:
+def run(plan: LaunchPlan) -> int:
     """Start, wait, start again if the plan says so; Ctrl-C and SIGTERM are passed on.
 
     Returns:
@@ -213,7 +213,7 @@ def run(plan: Plan) -> int:
     raise AssertionError
 
 
-def _start(plan: Plan, rank_failed: Callable[[], bool] = lambda: False) -> Running:
+def _start(plan: LaunchPlan, rank_failed: Callable[[], bool] = lambda: False) -> Running:
     lines = commands(plan)
     for words in lines:
         print(f"+ {shlex.join(words)}", file=sys.stderr, flush=True)

@@ -23,7 +23,7 @@ MOST_WORKERS = 8
 FEW = 64
 
 
-class Workers:
+class WorkerThreads:
     """Threads that compute batches side by side, each with its share of torch's threads.
 
     They are started when they are first needed and kept: torch's number of threads belongs to the
@@ -60,7 +60,7 @@ class Workers:
             return self._pools[key]
 
 
-_WORKERS = Workers()
+_WORKERS = WorkerThreads()
 
 
 def _set_threads(number: int) -> None:

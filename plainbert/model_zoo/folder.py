@@ -190,7 +190,7 @@ def _in_order(
 
 def unfilled(config: BertConfig, head: str, pooler: bool, about: dict[str, Any]) -> Bert | Headed:
     """A model whose parameters have no memory: loading gives each of them its stored tensor."""
-    with checkpoint.Blank():
+    with checkpoint.MetaInit():
         model: Bert | Headed
         if head == "embedding":
             model = Bert(config, pooler=pooler)

@@ -36,7 +36,7 @@ LONG = 128
 
 
 @dataclass(frozen=True)
-class Group:
+class AttentionGroup:
     """Neighbouring sequences that attend in one padded matrix product.
 
     Attributes:
@@ -56,7 +56,9 @@ class Group:
     bias: Tensor | None
 
 
-def split(lengths: list[int], device: torch.device, bucket_lengths: bool = False) -> list[Group]:
+def split(
+    lengths: list[int], device: torch.device, bucket_lengths: bool = False
+) -> list[AttentionGroup]:
     """Cut a batch into groups of neighbours that may be padded to their longest.
 
     Args:
@@ -98,19 +100,21 @@ def on_grid(length: int) -> int:
     return -(-length // step) * step
 
 
-def _group(start: int, lengths: list[int], device: torch.device, bucket_lengths: bool) -> Group:
+def _group(
+    start: int, lengths: list[int], device: torch.device, bucket_lengths: bool
+) -> AttentionGroup:
     stop, size, longest = start + sum(lengths), len(lengths), max(lengths)
     length = on_grid(longest) if bucket_lengths else longest
     if min(lengths) == length:
-        return Group(start, stop, size, length, None, None)
+        return AttentionGroup(start, stop, size, length, None, None)
     length = -(-length // ALIGN) * ALIGN
     real = torch.arange(length) < torch.tensor(lengths)[:, None]  # (B', L')
     slots = real.flatten().nonzero()[:, 0]
     bias = torch.zeros(size, 1, 1, length).masked_fill_(~real[:, None, None], -math.inf)
-    return Group(start, stop, size, length, slots.to(device), bias.to(device))
+    return AttentionGroup(start, stop, size, length, slots.to(device), bias.to(device))
 
 
-def attend_group(group: Group, q: Tensor, k: Tensor, v: Tensor, dropout: float) -> Tensor:
+def attend_group(group: AttentionGroup, q: Tensor, k: Tensor, v: Tensor, dropout: float) -> Tensor:
     """Attention of one group: (tokens of the group, N, H) each -> the same shape."""
     shape = (group.size, group.length)
     if group.slots is not None:

@@ -29,7 +29,7 @@ class Transform(nn.Module):
         return normed
 
 
-class Predictions(nn.Module):
+class PredictionHead(nn.Module):
     """Logits over the vocabulary; its matrix is the word embedding's.
 
     Attributes:
@@ -65,7 +65,7 @@ class PretrainingHeads(nn.Module):
     def __init__(self, config: BertConfig, mlm: bool, nsp: bool) -> None:
         super().__init__()
         if mlm:
-            self.predictions = Predictions(config)
+            self.predictions = PredictionHead(config)
         if nsp:
             self.seq_relationship = nn.Linear(config.hidden_size, 2)
         initialize(self, config)

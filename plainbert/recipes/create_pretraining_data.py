@@ -37,7 +37,7 @@ from plainbert.recipes.shared.settings import FolderFlags, SamplingVocabularyFla
 from plainbert.tasks.pretraining.flags import MaskingFlags, ShardsFlags
 
 if TYPE_CHECKING:
-    from plainbert.tasks.pretraining.summary import Summary
+    from plainbert.tasks.pretraining.summary import CorpusSummary
     from plainbert.text.tokenizer import Tokenizer
 
 NAME = "create_pretraining_data"
@@ -90,7 +90,7 @@ def vocabulary(settings: Settings, paths: Sequence[Path]) -> Tokenizer:
         return train_vocabulary(sentences, settings.train_vocab, folder, settings.vocab_kind, lower)
 
 
-def run(settings: Settings) -> Summary:
+def run(settings: Settings) -> CorpusSummary:
     """Write the shards."""
     from plainbert.corpus import documents
     from plainbert.corpus.tokens import Reading
@@ -98,7 +98,7 @@ def run(settings: Settings) -> Summary:
     from plainbert.recipes.shared.start import start
     from plainbert.tasks.pretraining import build, plan, shard_set
 
-    instances = plan.Settings(
+    instances = plan.InstanceSettings(
         max_seq_length=settings.max_len,
         short_seq_prob=settings.short_seq_prob,
         masked_lm_prob=settings.masked_lm_prob,

@@ -94,7 +94,7 @@ def run(settings: Settings) -> Trained:
     """Train, where there is anything to train on, and score and predict every split."""
     from plainbert.recipes.shared.finetuning import session
     from plainbert.tasks.classification import evaluate
-    from plainbert.tasks.classification.evaluate import Predictions
+    from plainbert.tasks.classification.evaluate import ClassifierEvaluation, TokenizedSplit
 
     # Before the run folder is touched: rows that cannot be used must not leave one behind.
     task = find_task(settings)
@@ -105,9 +105,11 @@ def run(settings: Settings) -> Trained:
         opened = job.open(head, task.labels)
         model, max_len = opened.headed, job.max_len(opened.headed)
 
-        def load(split: str, limit: int | None = settings.max_eval_samples) -> evaluate.Data:
+        positions = model.config.max_position_embeddings
+
+        def load(split: str, limit: int | None = settings.max_eval_samples) -> TokenizedSplit:
             return evaluate.load(
-                task, split, opened.headed, opened.tokenizer, max_len, limit, settings.num_workers
+                task, split, opened.tokenizer, max_len, positions, limit, settings.num_workers
             )
 
         data = {split: load(split) for split in task.dev_splits}
@@ -117,13 +119,13 @@ def run(settings: Settings) -> Trained:
             model, chosen = job.train(
                 opened,
                 load("train", settings.max_train_samples).features,
-                Predictions(dev, metrics, job.ready.dtype, job.ranks) if dev else None,
+                ClassifierEvaluation(dev, metrics, job.ready.dtype, job.ranks) if dev else None,
                 about={"task": task.name, "max_length": max_len},
                 labels=task.labels,
             )
         # Test splits are scored, or predicted for GLUE's server, by the model that was chosen.
         data |= {split: load(split) for split in task.test_splits if task.has(split)}
-        scores = evaluate.judge(
+        scores = evaluate.write_results(
             model, task, data, job.ready.dtype, job.folder, metrics, job.sharing
         )
         return job.results(scores, chosen)

@@ -87,12 +87,12 @@ def parse_args(argv: Sequence[str] | None = None) -> Settings:
     return flags.parse(Settings, __doc__, words[:script], command=tuple(words[script:]))
 
 
-def plan(settings: Settings) -> launch.Plan:
+def plan(settings: Settings) -> launch.LaunchPlan:
     """What the flags ask for."""
     hosts = [("localhost", settings.ranks)] if settings.ranks else []
     if settings.hosts is not None:
         hosts = launch.read_hosts(settings.hosts)
-    return launch.Plan(
+    return launch.LaunchPlan(
         command=list(settings.command),
         hosts=hosts,
         launcher=settings.launcher,

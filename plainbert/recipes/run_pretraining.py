@@ -68,7 +68,7 @@ def run(settings: Settings) -> Pretrained:
     from plainbert.recipes.shared import pretraining
     from plainbert.recipes.shared.ranks import is_restarted, join
     from plainbert.recipes.shared.start import start
-    from plainbert.tasks.pretraining.evaluate import HeldOut, by_step, matrix_rate, profiled
+    from plainbert.tasks.pretraining.evaluate import HeldOut, matrix_rate, profiled, step_formatter
     from plainbert.tasks.pretraining.objective import PretrainingObjective
     from plainbert.train.loop import fit
     from plainbert.train.parallel.choose import choose_strategy
@@ -84,7 +84,7 @@ def run(settings: Settings) -> Pretrained:
             ranks = choose_strategy(settings.dist_strategy, group, settings.grad_compression)
             model, tokenizer = pretraining.open_model(settings, ready.folder, old)
             model.to(ready.device)
-            data = pretraining.Data(settings, model, tokenizer, group, ready.folder)
+            data = pretraining.PretrainingData(settings, model, tokenizer, group, ready.folder)
 
             # What is held out is scored during training, or alone.
             evaluation = None
@@ -99,7 +99,7 @@ def run(settings: Settings) -> Pretrained:
                 # A step's line says how much of the machine's matrix products it had.
                 share = train.masked_share()
                 rate = matrix_rate(ready.device, ready.dtype)
-                line = by_step(model.config, share, rate, ranks.size, ready.device)
+                line = step_formatter(model.config, share, rate, ranks.size, ready.device)
                 loop = pretraining.loop_settings_of(settings, ready.dtype, ranks.size)
                 with profiled(settings.profile, train, loop) as (examples, limited):
                     result = fit(

@@ -27,7 +27,9 @@ class Segmenter:
         random_state: where the random numbers come from.
     """
 
-    def __init__(self, model: spm.Model, alpha: float, random_state: random.Random) -> None:
+    def __init__(
+        self, model: spm.SentencePieceModel, alpha: float, random_state: random.Random
+    ) -> None:
         usable = (spm.NORMAL, spm.USER_DEFINED)
         self._rows = {p.text: row for row, p in enumerate(model.pieces) if p.kind in usable}
         self._scores = [piece.score for piece in model.pieces]

@@ -24,7 +24,7 @@ def bert_normalizer(lower: bool) -> normalizers.Normalizer:
     )
 
 
-def build(model: spm.Model, vocab: Vocab, lower: bool) -> tokenizers.Tokenizer:
+def build(model: spm.SentencePieceModel, vocab: Vocab, lower: bool) -> tokenizers.Tokenizer:
     """Make the tokenizer: BERT's words first, then the model's own normalisation and pieces.
 
     ``tokenizers`` normalises before it splits, whereas the model's normalisation belongs to each
@@ -73,7 +73,7 @@ def build(model: spm.Model, vocab: Vocab, lower: bool) -> tokenizers.Tokenizer:
     return backend
 
 
-def _scores(model: spm.Model) -> list[float]:
+def _scores(model: spm.SentencePieceModel) -> list[float]:
     """Scores as the unigram search uses them: the user's own symbols beat everything.
 
     Source:
@@ -86,7 +86,7 @@ def _scores(model: spm.Model) -> list[float]:
     ]
 
 
-def _merges(model: spm.Model) -> list[tuple[str, str]]:
+def _merges(model: spm.SentencePieceModel) -> list[tuple[str, str]]:
     """Every pair of pieces that makes a piece, the best piece first."""
     rows = {piece.text: row for row, piece in enumerate(model.pieces) if piece.kind == spm.NORMAL}
     merges: list[tuple[float, int, int, str, str]] = []

@@ -13,7 +13,7 @@ UNIGRAM, BPE, WORD, CHAR = range(1, 5)
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class ModelPiece:
     """One entry of the model's vocabulary."""
 
     text: str
@@ -22,14 +22,14 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
-class Model:
+class SentencePieceModel:
     """Pieces by id, the algorithm, and how text is normalised before it.
 
     Source:
         google/sentencepiece, src/sentencepiece_model.proto (field numbers and defaults).
     """
 
-    pieces: tuple[Piece, ...]
+    pieces: tuple[ModelPiece, ...]
     kind: int
     unk_id: int
     pad_id: int
@@ -43,7 +43,7 @@ def looks_like(data: bytes) -> bool:
     return data[:1] == b"\n" and b"\0" in data[:4096]
 
 
-def parse(data: bytes, source: str) -> Model:
+def parse(data: bytes, source: str) -> SentencePieceModel:
     """Read the bytes of a model file.
 
     Args:
@@ -54,7 +54,7 @@ def parse(data: bytes, source: str) -> Model:
         FormatError: the bytes are cut short or are something else.
     """
     try:
-        pieces: list[Piece] = []
+        pieces: list[ModelPiece] = []
         trainer: dict[int, int | bytes] = {}
         normalizer: dict[int, int | bytes] = {}
         for number, value in _fields(data):
@@ -68,7 +68,7 @@ def parse(data: bytes, source: str) -> Model:
     except (IndexError, KeyError, StopIteration, UnicodeDecodeError, struct.error):
         raise FormatError(f"{source} is not a whole SentencePiece model.") from None
     charsmap = normalizer.get(2, b"")
-    return Model(
+    return SentencePieceModel(
         pieces=tuple(pieces),
         kind=_number(trainer.get(3, UNIGRAM)),
         unk_id=unknown,
@@ -79,12 +79,12 @@ def parse(data: bytes, source: str) -> Model:
     )
 
 
-def _piece(data: bytes) -> Piece:
+def _piece(data: bytes) -> ModelPiece:
     values = dict(_fields(data))
     text, score = values[1], values.get(2, b"\0\0\0\0")
     if not isinstance(text, bytes) or not isinstance(score, bytes):
         raise KeyError(1)
-    return Piece(text.decode(), struct.unpack("<f", score)[0], _number(values.get(3, NORMAL)))
+    return ModelPiece(text.decode(), struct.unpack("<f", score)[0], _number(values.get(3, NORMAL)))
 
 
 def _number(value: int | bytes) -> int:

@@ -25,7 +25,7 @@ from plainbert.train.background import Background
 from plainbert.train.optim import Optimizer
 from plainbert.train.optimizer_state import read_state, write_state
 from plainbert.train.parallel.strategy import ALONE, ParallelStrategy
-from plainbert.train.progress import Progress
+from plainbert.train.progress import RunProgress
 from plainbert.train.run_folder import STATE
 from plainbert.train.settings import Settings
 from plainbert.train.step import Scaler
@@ -65,7 +65,7 @@ class Checkpoints:
         self._running = Background()
         self._group: Any = None  # for checkpoints only
 
-    def save(self, optimizer: Optimizer, progress: Progress) -> Path:
+    def save(self, optimizer: Optimizer, progress: RunProgress) -> Path:
         """Write a checkpoint, point ``last`` and ``best`` to theirs, remove old ones.
 
         All ranks must call. A kill at any moment leaves either the old state or the new one. In
@@ -158,7 +158,7 @@ class Checkpoints:
         if run_folder.checkpoints(self.folder):
             earlier.remove(self.folder)
 
-    def resume(self, at: int | None = None) -> Progress | None:
+    def resume(self, at: int | None = None) -> RunProgress | None:
         """Load a checkpoint's weights; :meth:`load_optimizer` brings the rest.
 
         Args:
@@ -186,7 +186,7 @@ class Checkpoints:
         path = self.folder / checkpoint.step_name(int(step))
         fields = files.read_json(path / STATE)
         try:
-            progress = Progress(**{**fields, "scaler": Scaler(**fields["scaler"])})
+            progress = RunProgress(**{**fields, "scaler": Scaler(**fields["scaler"])})
         except (KeyError, TypeError) as error:
             raise FormatError(f"{path / STATE} is not a training state: {error}.") from None
         checkpoint.load(self.model, checkpoint.read(path).tensors(), source=str(path))
@@ -232,19 +232,19 @@ class Checkpoints:
                 "folder must be on a disk that all hosts share."
             )
 
-    def _publish(self, path: Path, progress: Progress) -> None:
+    def _publish(self, path: Path, progress: RunProgress) -> None:
         if self.ranks.rank == 0:
             self._point(path, progress)
             earlier.remove(self.folder)
             self._remove_old(path, progress)
 
-    def _point(self, last: Path, progress: Progress) -> None:
+    def _point(self, last: Path, progress: RunProgress) -> None:
         checkpoint.point_last(last)
         best = self.folder / checkpoint.step_name(progress.best_step)
         if progress.best is not None and best.is_dir():
             checkpoint.point_best(best)
 
-    def _remove_old(self, last: Path, progress: Progress) -> None:
+    def _remove_old(self, last: Path, progress: RunProgress) -> None:
         best = self.folder / checkpoint.step_name(progress.best_step)
         paths = run_folder.checkpoints(self.folder)
         older = [path for path in paths if path not in (last, best)]

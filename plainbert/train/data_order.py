@@ -7,14 +7,16 @@ from typing import Any
 
 from plainbert.batching.sampler import Sampler
 from plainbert.errors import CheckpointError
-from plainbert.train.progress import Progress
+from plainbert.train.progress import RunProgress
 from plainbert.train.settings import Settings
 from plainbert.train.training_set import TrainingSet
 
 log = logging.getLogger(__name__)
 
 
-def sampler_of(train: TrainingSet, settings: Settings, ranks: int, progress: Progress) -> Sampler:
+def sampler_of(
+    train: TrainingSet, settings: Settings, ranks: int, progress: RunProgress
+) -> Sampler:
     """The sampler of a run; on another number of ranks than it began with, its batches stay.
 
     Args:

@@ -20,7 +20,7 @@ from plainbert.train.monitor import LogFormatter, Monitor, by_epoch
 from plainbert.train.objective import Objective
 from plainbert.train.optim import Optimizer
 from plainbert.train.parallel.strategy import ALONE, ParallelStrategy
-from plainbert.train.progress import Progress
+from plainbert.train.progress import RunProgress
 from plainbert.train.schedules import schedule
 from plainbert.train.settings import Settings
 from plainbert.train.step import Scaler, Stepper
@@ -119,7 +119,7 @@ class _Run:
         """Create the parts, and load the state of a run to be continued."""
         settings, ranks = self.settings, self.ranks
         first = settings.first_step if settings.start_step is None else settings.start_step
-        self.progress = Progress(step=first, scaler=Scaler.of(settings.dtype))
+        self.progress = RunProgress(step=first, scaler=Scaler.of(settings.dtype))
         if resume and self.checkpoints is None:
             raise UsageError("to resume a run, name its folder.")
         if self.checkpoints and not resume:
@@ -127,7 +127,7 @@ class _Run:
         elif self.checkpoints and (stored := self.checkpoints.resume(settings.start_step)):
             self.progress, self.saved = stored, stored.step
             if stored.step == settings.first_step:  # an earlier phase's: its optimizer state only
-                self.progress = Progress(step=stored.step, scaler=stored.scaler)
+                self.progress = RunProgress(step=stored.step, scaler=stored.scaler)
         # The weights are loaded, and may be cut up now; the optimizer is given what is left here.
         self.modules.prepare(settings.dtype)
         named = ranks.parameters(self.model)

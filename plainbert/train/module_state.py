@@ -16,18 +16,18 @@ from torch import Tensor, nn
 from plainbert.nn.bert import Embeddings, SelfAttention
 from plainbert.nn.headed import Headed
 from plainbert.nn.linear import Linear
-from plainbert.nn.pretraining_heads import Predictions, WithPredictions
+from plainbert.nn.pretraining_heads import PredictionHead, WithPredictions
 from plainbert.train.optim import Optimizer
 from plainbert.train.parallel.strategy import ALONE, ParallelStrategy
 
-Owner = SelfAttention | Linear | Predictions
+Owner = SelfAttention | Linear | PredictionHead
 
 # Attributes of instances; without them the class's own count, which stand for a plain model.
 _ATTRIBUTES: tuple[tuple[type[nn.Module], str], ...] = (
     (SelfAttention, "copy_16_bit"),
     (Linear, "copy_16_bit"),
-    (Predictions, "copy_16_bit"),
-    (Predictions, "gradient_buffer"),
+    (PredictionHead, "copy_16_bit"),
+    (PredictionHead, "gradient_buffer"),
     (Embeddings, "sparse"),
 )
 

@@ -9,7 +9,7 @@ from plainbert.train.step import Scaler, StepResult
 
 
 @dataclass
-class Progress:
+class RunProgress:
     """Everything of a run but weights and optimizer state; the fields are keys of checkpoints.
 
     Attributes:

@@ -25,7 +25,7 @@ def saved(folder, kind, **changes):
 
 def opened(folder):
     stored = checkpoint.read(folder)
-    with checkpoint.Blank():
+    with checkpoint.MetaInit():
         model = MODELS[stored.head](stored.config)
     report = checkpoint.load(model, stored.tensors())
     assert report.fresh == ()

@@ -12,7 +12,7 @@ from plainbert.containers import npz
 from plainbert.corpus import documents, tokens
 from plainbert.corpus.tokens import Reading, Store, tokenise
 from plainbert.errors import DataError, FormatError
-from plainbert.processes import Workers
+from plainbert.processes import WorkerProcesses
 from plainbert.text.sentencepiece import SentencePiece
 from plainbert.text.vocab import Vocab
 from plainbert.text.wordpiece import WordPiece
@@ -22,7 +22,7 @@ FIXTURES = Path(__file__).parent.parent / "fixtures" / "text"
 
 
 def make(paths: list[Path], path: Path, reading: Reading, num_workers: int = 0) -> Store:
-    with Workers(num_workers, reading) as workers:
+    with WorkerProcesses(num_workers, reading) as workers:
         return tokenise(paths, reading, path, workers, bar=False)
 
 

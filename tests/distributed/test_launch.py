@@ -20,9 +20,9 @@ from tests.helpers.processes import LAUNCH, Command, environment
 SCRIPT = ["train.py", "--data", "a b"]
 
 
-def plan(**options: Any) -> launch.Plan:
+def plan(**options: Any) -> launch.LaunchPlan:
     options = {"command": SCRIPT, "hosts": [("h0", 2), ("h1", 1)], "env": {}, **options}
-    return launch.Plan(**options)
+    return launch.LaunchPlan(**options)
 
 
 def pairs(words: list[str], option: str) -> list[str]:

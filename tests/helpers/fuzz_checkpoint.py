@@ -97,7 +97,7 @@ def attempt(folder: Path) -> str:
     try:
         stored = checkpoint.read(folder)
         tensors = stored.tensors()
-        with checkpoint.Blank():
+        with checkpoint.MetaInit():
             model = Bert(stored.config)
         checkpoint.load(model, tensors)
     except PlainBertError as error:

@@ -18,7 +18,7 @@ import torch
 
 from plainbert import checkpoint
 from plainbert.batching.batch import Examples
-from plainbert.tasks.classification.evaluate import Predictions
+from plainbert.tasks.classification.evaluate import ClassifierEvaluation
 from plainbert.train.loop import fit
 from plainbert.train.settings import Settings
 from tests.helpers import tiny
@@ -41,7 +41,7 @@ def run(folder: Path, resume: bool) -> None:
         tiny.tokenizer(),
         Examples(tiny.data(200)),
         SETTINGS,
-        evaluation=Predictions({"dev": tiny.data(40, 9)}, ("accuracy",), SETTINGS.dtype),
+        evaluation=ClassifierEvaluation({"dev": tiny.data(40, 9)}, ("accuracy",), SETTINGS.dtype),
         folder=folder,
         resume=resume,
     )

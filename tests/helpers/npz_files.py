@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from plainbert.tasks.pretraining.rows import Rows
-from plainbert.tasks.pretraining.shards import Columns
+from plainbert.tasks.pretraining.rows import InstanceRows
+from plainbert.tasks.pretraining.shards import ShardColumns
 from plainbert.text.vocab import Vocab
 
 # Google's order, with [CLS] and [SEP] where GluonNLP does not keep them.
@@ -41,7 +41,7 @@ def instances(number: int, seed: int = 0, vocab: Vocab = VOCAB) -> list[dict[str
     return made
 
 
-def columns(made: list[dict[str, Any]]) -> Columns:
+def columns(made: list[dict[str, Any]]) -> ShardColumns:
     """The same, as a shard holds them."""
 
     def flat(name: str) -> np.ndarray:
@@ -50,7 +50,7 @@ def columns(made: list[dict[str, Any]]) -> Columns:
     def offsets(name: str) -> np.ndarray:
         return np.cumsum([0, *(len(one[name]) for one in made)])
 
-    return Columns(
+    return ShardColumns(
         flat("ids"),
         offsets("ids"),
         np.array([one["split"] for one in made], np.int64),
@@ -61,8 +61,8 @@ def columns(made: list[dict[str, Any]]) -> Columns:
     )
 
 
-def plain(rows: Rows) -> list[dict[str, Any]]:
-    """Rows as lists again."""
+def plain(rows: InstanceRows) -> list[dict[str, Any]]:
+    """Instances as lists again."""
     made = []
     for number in range(len(rows)):
         begin, end = rows.offsets[number], rows.offsets[number + 1]

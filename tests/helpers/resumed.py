@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import load_file
 
 from plainbert.errors import CheckpointError
-from plainbert.train.checkpoints import Checkpoints, Progress
+from plainbert.train.checkpoints import Checkpoints, RunProgress
 from plainbert.train.optim import Optimizer
 from plainbert.train.settings import Settings
 from plainbert.train.step import Stepper
@@ -124,20 +124,20 @@ def faults(folder: Path) -> None:
             settings = Settings(async_checkpoints=kind)
             own = folder / f"full-{kind}"
             saves = Checkpoints(own, ours, tiny.tokenizer(), None, settings, ranks)
-            saves.save(optimizer, Progress(1))
+            saves.save(optimizer, RunProgress(1))
             saves.wait()
             if group.rank == 1:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
             message = ""
             try:
-                saves.save(optimizer, Progress(2))
+                saves.save(optimizer, RunProgress(2))
                 saves.wait()
             except CheckpointError as error:
                 message = str(error)
             resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
             group.barrier()
             names = sorted(path.name for path in own.iterdir())
-            saves.save(optimizer, Progress(3))
+            saves.save(optimizer, RunProgress(3))
             saves.wait()
             group.barrier()
             after = sorted(path.name for path in own.iterdir())

@@ -26,7 +26,7 @@ from plainbert.distributed.world import World
 from plainbert.nn.pretraining_heads import Pretraining
 from plainbert.tasks.pretraining.features import Instances
 from plainbert.tasks.pretraining.objective import PretrainingObjective
-from plainbert.tasks.pretraining.rows import Rows
+from plainbert.tasks.pretraining.rows import InstanceRows
 from plainbert.train.loop import fit
 from plainbert.train.module_state import ModuleState
 from plainbert.train.optim import Optimizer
@@ -79,7 +79,7 @@ class Masked:
             np.arange(1 + int(row) % 2, len(each) - 1, 4)
             for row, each in zip(index, ids, strict=True)
         ]
-        found = Rows(
+        found = InstanceRows(
             np.concatenate(ids).astype(np.int32),
             np.concatenate([[0], np.cumsum([len(each) for each in ids])]),
             np.concatenate([np.arange(len(each)) > len(each) // 2 for each in ids]).astype(

@@ -18,7 +18,7 @@ from plainbert.infer.precision import FLOAT32, Precision
 
 @pytest.fixture(autouse=True)
 def threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    monkeypatch.setattr(streams, "_WORKERS", streams.Workers())
+    monkeypatch.setattr(streams, "_WORKERS", streams.WorkerThreads())
     before = torch.get_num_threads()
     torch.set_num_threads(3)
     yield 3

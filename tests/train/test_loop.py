@@ -15,7 +15,7 @@ from plainbert import checkpoint
 from plainbert.batching.batch import Examples
 from plainbert.errors import CheckpointError, FormatError, UsageError
 from plainbert.tasks.classification.decode import predicted
-from plainbert.tasks.classification.evaluate import Predictions, evaluate
+from plainbert.tasks.classification.evaluate import ClassifierEvaluation, evaluate
 from plainbert.train import loop, monitor
 from plainbert.train.loop import fit
 from plainbert.train.settings import Settings
@@ -35,7 +35,7 @@ def train(folder=None, resume=False, model=None, dev=DEV, **changes):
         tiny.tokenizer(),
         Examples(TRAIN),
         settings,
-        evaluation=Predictions(dev, ("accuracy", "f1"), settings.dtype) if dev else None,
+        evaluation=ClassifierEvaluation(dev, ("accuracy", "f1"), settings.dtype) if dev else None,
         folder=folder,
         resume=resume,
         about={"task": "tiny"},
@@ -302,4 +302,4 @@ def test_mistakes_are_named():
     with pytest.raises(UsageError, match="no labels"):
         Examples(bare)
     with pytest.raises(UsageError, match="no metric"):
-        Predictions(DEV, (), torch.float32)
+        ClassifierEvaluation(DEV, (), torch.float32)

@@ -76,10 +76,10 @@ def read(path: str | Path) -> dict[str, Tensor]:
         data = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_COPY)
     if data[:2] == b"PK":
         return params_zip.read(path, data)
-    return _Reader(path, data).everything()
+    return _ParamsReader(path, data).everything()
 
 
-class _Reader:
+class _ParamsReader:
     """A position in a mapped file, and how much memory sparse arrays may still fill."""
 
     def __init__(self, path: Path, data: mmap.mmap) -> None:

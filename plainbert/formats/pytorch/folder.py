@@ -126,7 +126,7 @@ def _old(name: str) -> str:
     return head + dot + {"weight": "gamma", "bias": "beta"}.get(leaf, leaf)
 
 
-class _Storage(NamedTuple):
+class _WrittenStorage(NamedTuple):
     """Stands for a tensor's numbers, which are written outside of the pickle."""
 
     key: str
@@ -137,7 +137,7 @@ class _Storage(NamedTuple):
 class _Made:
     """Stands for a tensor: pickled, it is torch's call that makes one."""
 
-    def __init__(self, storage: _Storage, shape: tuple[int, ...]) -> None:
+    def __init__(self, storage: _WrittenStorage, shape: tuple[int, ...]) -> None:
         stride = [1]
         for size in reversed(shape[1:]):
             stride.insert(0, stride[0] * size)
@@ -150,7 +150,7 @@ class _Made:
 
 class _Pickler(pickle.Pickler):
     def persistent_id(self, value: Any) -> Any:
-        if isinstance(value, _Storage):
+        if isinstance(value, _WrittenStorage):
             return ("storage", value.kind, value.key, "cpu", value.numel)
         return None
 
@@ -165,12 +165,12 @@ def save(path: str | Path, tensors: Mapping[str, Tensor]) -> None:
         path: the file; it appears once it is complete.
         tensors: by name; floating point. The same tensor under two names is stored once.
     """
-    storages: dict[int, _Storage] = {}
+    storages: dict[int, _WrittenStorage] = {}
     distinct: list[Tensor] = []
     for tensor in tensors.values():
         if id(tensor) not in storages:
             kind = STORAGES[tensor.dtype]
-            storages[id(tensor)] = _Storage(str(len(distinct)), kind, tensor.numel())
+            storages[id(tensor)] = _WrittenStorage(str(len(distinct)), kind, tensor.numel())
             distinct.append(tensor)
     table = OrderedDict(
         (name, _Made(storages[id(tensor)], tuple(tensor.shape))) for name, tensor in tensors.items()

@@ -22,7 +22,7 @@ from plainbert.export.source import source_of
 from plainbert.infer.evaluation import Evaluation
 from plainbert.recipes.shared.settings import LabelledFlags
 from plainbert.tasks.classification import evaluate as classification
-from plainbert.tasks.classification.evaluate import Predictions
+from plainbert.tasks.classification.evaluate import ClassifierEvaluation
 from plainbert.tasks.classification.find import find
 from plainbert.tasks.classification.table import REGRESSION, TableTask
 from plainbert.tasks.classification.task import Task
@@ -121,13 +121,14 @@ def _rows(
     data = classification.load(
         task,
         split,
-        model,
         tokenizer,
         manifest.max_length,
+        model.config.max_position_embeddings,
         settings.max_eval_samples,
         settings.num_workers,
     )
-    return Predictions({split: data.features}, task.metrics, torch.float32), len(data.features)
+    evaluation = ClassifierEvaluation({split: data.features}, task.metrics, torch.float32)
+    return evaluation, len(data.features)
 
 
 def _task(settings: LabelledFlags, manifest: Manifest) -> Task:

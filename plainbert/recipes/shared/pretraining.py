@@ -128,7 +128,7 @@ def _new_vocabulary(settings: PretrainingSettings) -> Tokenizer:
     return tokenizer
 
 
-class Data:
+class PretrainingData:
     """Where the inputs of a run come from.
 
     Args:
@@ -201,7 +201,7 @@ class Data:
     def _raw_text(self, patterns: Sequence[str]) -> RawText:
         """Text that is masked on the way."""
         settings, group = self._settings, self._group
-        masking = plan.Settings(
+        masking = plan.InstanceSettings(
             max_seq_length=settings.max_len,
             short_seq_prob=settings.short_seq_prob,
             masked_lm_prob=settings.masked_lm_prob,

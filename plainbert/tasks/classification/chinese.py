@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from plainbert.tasks.classification.glue import NLI
 from plainbert.tasks.classification.hub_sets import HubSet
-from plainbert.tasks.classification.published import Layout, PublishedTask, Source
+from plainbert.tasks.classification.published import PublishedTask, SplitFile, TableLayout
 
 PREMISE = ("premise", "hypothesis")
 
 # Baidu's files differ in their header over the years; the columns do not. The last layout of a
 # list holds for files without a header.
 _PAIR = tuple(
-    Layout(3, texts=(0, 1), label=2, header=header)
+    TableLayout(3, texts=(0, 1), label=2, header=header)
     for header in (
         ("text_a", "text_b", "label"),
         ("premise", "hypo", "label"),
@@ -25,15 +25,15 @@ _PAIR = tuple(
         False,
     )
 )
-_HIDDEN_PAIR = (Layout(3, texts=(1, 2), row=0, header=("qid", "text_a", "text_b")),)
+_HIDDEN_PAIR = (TableLayout(3, texts=(1, 2), row=0, header=("qid", "text_a", "text_b")),)
 _ONE = (
-    Layout(3, texts=(2,), label=1, row=0, header=("qid", "label", "text_a")),
-    Layout(2, texts=(1,), label=0, header=("label", "text_a")),
-    Layout(2, texts=(1,), label=0, header=False),
+    TableLayout(3, texts=(2,), label=1, row=0, header=("qid", "label", "text_a")),
+    TableLayout(2, texts=(1,), label=0, header=("label", "text_a")),
+    TableLayout(2, texts=(1,), label=0, header=False),
 )
-_HIDDEN_ONE = (Layout(2, texts=(1,), row=0, header=("qid", "text_a")),)
+_HIDDEN_ONE = (TableLayout(2, texts=(1,), row=0, header=("qid", "text_a")),)
 # xnli.dev.tsv and xnli.test.tsv hold fifteen languages, with the parses and five votes.
-_OFFICIAL = (Layout(19, texts=(6, 7), label=1, row=9, language=(0, "zh"), unlabelled=("-",)),)
+_OFFICIAL = (TableLayout(19, texts=(6, 7), label=1, row=9, language=(0, "zh"), unlabelled=("-",)),)
 
 XNLI = PublishedTask(
     "XNLI",
@@ -42,20 +42,20 @@ XNLI = PublishedTask(
     text_names=PREMISE,
     sources={
         "train": (
-            Source("train.tsv", _PAIR),
-            Source("multinli/multinli.train.zh.tsv", _PAIR),
-            Source("XNLI-MT-1.0/multinli/multinli.train.zh.tsv", _PAIR),
-            Source("multinli.train.zh.tsv", _PAIR),
+            SplitFile("train.tsv", _PAIR),
+            SplitFile("multinli/multinli.train.zh.tsv", _PAIR),
+            SplitFile("XNLI-MT-1.0/multinli/multinli.train.zh.tsv", _PAIR),
+            SplitFile("multinli.train.zh.tsv", _PAIR),
         ),
         "dev": (
-            Source("dev.tsv", _PAIR),
-            Source("xnli.dev.tsv", _OFFICIAL),
-            Source("XNLI-1.0/xnli.dev.tsv", _OFFICIAL),
+            SplitFile("dev.tsv", _PAIR),
+            SplitFile("xnli.dev.tsv", _OFFICIAL),
+            SplitFile("XNLI-1.0/xnli.dev.tsv", _OFFICIAL),
         ),
         "test": (
-            Source("test.tsv", _HIDDEN_PAIR + _PAIR),
-            Source("xnli.test.tsv", _OFFICIAL),
-            Source("XNLI-1.0/xnli.test.tsv", _OFFICIAL),
+            SplitFile("test.tsv", _HIDDEN_PAIR + _PAIR),
+            SplitFile("xnli.test.tsv", _OFFICIAL),
+            SplitFile("XNLI-1.0/xnli.test.tsv", _OFFICIAL),
         ),
     },
     hub=HubSet("facebook/xnli", "zh", PREMISE, row=None),
@@ -69,9 +69,9 @@ LCQMC = PublishedTask(
     metrics=("accuracy",),
     text_names=("question1", "question2"),
     sources={
-        "train": (Source("train.tsv", _PAIR), Source("train.txt", _PAIR)),
-        "dev": (Source("dev.tsv", _PAIR), Source("dev.txt", _PAIR)),
-        "test": (Source("test.tsv", _HIDDEN_PAIR + _PAIR), Source("test.txt", _PAIR)),
+        "train": (SplitFile("train.tsv", _PAIR), SplitFile("train.txt", _PAIR)),
+        "dev": (SplitFile("dev.tsv", _PAIR), SplitFile("dev.txt", _PAIR)),
+        "test": (SplitFile("test.tsv", _HIDDEN_PAIR + _PAIR), SplitFile("test.txt", _PAIR)),
     },
     hub=HubSet("C-MTEB/LCQMC", None, ("sentence1", "sentence2"), label="score", row=None),
     folders=("LCQMC", "lcqmc", "task_data/lcqmc"),
@@ -83,9 +83,9 @@ CHNSENTICORP = PublishedTask(
     metrics=("accuracy",),
     text_names=("text",),
     sources={
-        "train": (Source("train.tsv", _ONE),),
-        "dev": (Source("dev.tsv", _ONE),),
-        "test": (Source("test.tsv", _HIDDEN_ONE + _ONE),),
+        "train": (SplitFile("train.tsv", _ONE),),
+        "dev": (SplitFile("dev.tsv", _ONE),),
+        "test": (SplitFile("test.tsv", _HIDDEN_ONE + _ONE),),
     },
     hub=HubSet(
         "lansinuote/ChnSentiCorp",

@@ -35,7 +35,7 @@ MOST_TEXTS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class TableRow:
     """One row of a table: its line in the file, its texts, its label as written."""
 
     line: int
@@ -67,7 +67,7 @@ def read(
     label: str | None,
     form: str | None = None,
     need_label: bool = True,
-) -> Iterator[Record]:
+) -> Iterator[TableRow]:
     """Yield the rows of a TSV, CSV or JSON Lines file in order.
 
     Args:
@@ -99,7 +99,7 @@ def read(
 
 def _by_name(
     path: str | Path, texts: tuple[str, ...] | None, label: str | None, form: str, need: bool
-) -> Iterator[Record]:
+) -> Iterator[TableRow]:
     stream = rows.cells(path, form)
     line, header = next(stream, (1, []))
     if not header or header == [""]:
@@ -118,7 +118,7 @@ def _by_name(
 
 def _by_number(
     path: str | Path, texts: tuple[str, ...], label: str | None, form: str, need: bool
-) -> Iterator[Record]:
+) -> Iterator[TableRow]:
     text_columns = [int(name) for name in texts]
     label_column = None if label is None else int(label)
     width = 0
@@ -146,7 +146,7 @@ def _by_number(
 
 def _objects(
     path: str | Path, texts: tuple[str, ...] | None, label: str | None, need: bool
-) -> Iterator[Record]:
+) -> Iterator[TableRow]:
     first = True
     for line, value in rows.objects(path):
         if first:
@@ -161,18 +161,18 @@ def _objects(
         for name, text in zip(texts, got, strict=True):
             if not isinstance(text, str):
                 raise DataError(f"{name!r} must be a text, not {text!r}.", path, line)
-        yield Record(line, got, None if label is None else _json_label(path, line, value[label]))
+        yield TableRow(line, got, None if label is None else _json_label(path, line, value[label]))
     if first:
         raise DataError("is empty; one JSON object per line is expected.", path)
 
 
 def _record(
     path: str | Path, line: int, row: list[str], texts: list[int], label: int | None
-) -> Record:
+) -> TableRow:
     value = None if label is None else row[label].strip()
     if value == "":
         raise DataError("the label is empty.", path, line, "\t".join(row))
-    return Record(line, tuple(row[column] for column in texts), value)
+    return TableRow(line, tuple(row[column] for column in texts), value)
 
 
 def _json_label(path: str | Path, line: int, value: Any) -> str | float:

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Data:
+class TokenizedSplit:
     """One split of a task, tokenised.
 
     Attributes:
@@ -41,26 +41,26 @@ class Data:
 def load(
     task: Task,
     split: str,
-    model: ComputesLogits,
     tokenizer: Tokenizer,
     max_len: int,
+    positions: int,
     limit: int | None = None,
     num_workers: int = 0,
-) -> Data:
+) -> TokenizedSplit:
     """Read and tokenise one split, and log how many rows it has and how many were cut.
 
     Args:
         task: names the files and the labels.
         split: one of the task's splits.
-        model: its positions limit ``max_len``.
         tokenizer: the one that the model was trained with.
         max_len: tokens per row at most.
+        positions: tokens that the model can take at most.
         limit: use only so many rows, the first ones.
         num_workers: processes that tokenise.
 
     Raises:
         DataError: a row cannot be used.
-        UsageError: ``max_len`` is more than the model has positions.
+        UsageError: ``max_len`` is more than ``positions``.
     """
     examples = task.read(split).examples[:limit]
     labels: list[float] | None = None
@@ -69,9 +69,7 @@ def load(
         labels = [task.label_id(str(name)) if task.labels else float(name or 0) for name in names]
     column = None if labels is None else np.array(labels, np.int64 if task.labels else np.float32)
     texts = [example.texts for example in examples]
-    features = tokenized(
-        tokenizer, texts, max_len, model.config.max_position_embeddings, num_workers, bar=True
-    )
+    features = tokenized(tokenizer, texts, max_len, positions, num_workers, bar=True)
     log.info(
         "%s %s: %d rows, %.1f tokens each on average",
         task.name,
@@ -79,13 +77,13 @@ def load(
         len(features),
         features.lengths.mean(),
     )
-    return Data(examples, replace(features, labels=column))
+    return TokenizedSplit(examples, replace(features, labels=column))
 
 
-def judge(
+def write_results(
     model: ComputesLogits,
     task: Task,
-    data: Mapping[str, Data],
+    data: Mapping[str, TokenizedSplit],
     dtype: torch.dtype,
     folder: Path,
     names: tuple[str, ...] | None = None,
@@ -120,7 +118,7 @@ def judge(
     return scores
 
 
-class Predictions(Evaluation):
+class ClassifierEvaluation(Evaluation):
     """Metrics of a classifier or regressor on labelled sets.
 
     Args:

@@ -8,7 +8,7 @@ Source:
 from __future__ import annotations
 
 from plainbert.tasks.classification.hub_sets import HubSet
-from plainbert.tasks.classification.published import Layout, PublishedTask, Source
+from plainbert.tasks.classification.published import PublishedTask, SplitFile, TableLayout
 
 HUB = "nyu-mll/glue"
 PAIR = ("sentence1", "sentence2")
@@ -16,18 +16,18 @@ ENTAILMENT = ("not_entailment", "entailment")
 NLI = ("neutral", "entailment", "contradiction")
 
 
-def _files(train: Layout, test: Layout) -> dict[str, tuple[Source, ...]]:
+def _files(train: TableLayout, test: TableLayout) -> dict[str, tuple[SplitFile, ...]]:
     return {
-        "train": (Source("train.tsv", (train,)),),
-        "dev": (Source("dev.tsv", (train,)),),
-        "test": (Source("test.tsv", (test,)),),
+        "train": (SplitFile("train.tsv", (train,)),),
+        "dev": (SplitFile("dev.tsv", (train,)),),
+        "test": (SplitFile("test.tsv", (test,)),),
     }
 
 
 # Header "index ...", two texts, label: QNLI (both versions), RTE and WNLI.
 _INDEXED = _files(
-    Layout(4, texts=(1, 2), label=3, row=0),
-    Layout(3, texts=(1, 2), row=0),
+    TableLayout(4, texts=(1, 2), label=3, row=0),
+    TableLayout(3, texts=(1, 2), row=0),
 )
 
 MRPC = PublishedTask(
@@ -36,8 +36,8 @@ MRPC = PublishedTask(
     metrics=("accuracy", "f1"),
     text_names=PAIR,
     sources=_files(
-        Layout(5, texts=(3, 4), label=0),
-        Layout(5, texts=(3, 4), row=0),
+        TableLayout(5, texts=(3, 4), label=0),
+        TableLayout(5, texts=(3, 4), row=0),
     ),
     hub=HubSet(HUB, "mrpc", PAIR, names={"not_equivalent": "0", "equivalent": "1"}),
 )
@@ -49,8 +49,8 @@ QQP = PublishedTask(
     text_names=("question1", "question2"),
     sources=_files(
         # Some published rows lost their columns to line breaks inside a question.
-        Layout(6, texts=(3, 4), label=5, row=0, drop_bad=True),
-        Layout(3, texts=(1, 2), row=0),
+        TableLayout(6, texts=(3, 4), label=5, row=0, drop_bad=True),
+        TableLayout(3, texts=(1, 2), row=0),
     ),
     hub=HubSet(
         HUB,
@@ -94,8 +94,8 @@ STS_B = PublishedTask(
     metrics=("pearson", "spearman"),
     text_names=PAIR,
     sources=_files(
-        Layout(10, texts=(7, 8), label=9, row=0),
-        Layout(9, texts=(7, 8), row=0),
+        TableLayout(10, texts=(7, 8), label=9, row=0),
+        TableLayout(9, texts=(7, 8), row=0),
     ),
     hub=HubSet(HUB, "stsb", PAIR),
 )
@@ -106,8 +106,8 @@ COLA = PublishedTask(
     metrics=("mcc",),
     text_names=("sentence",),
     sources=_files(
-        Layout(4, texts=(3,), label=1, header=False),
-        Layout(2, texts=(1,), row=0),
+        TableLayout(4, texts=(3,), label=1, header=False),
+        TableLayout(2, texts=(1,), row=0),
     ),
     hub=HubSet(HUB, "cola", ("sentence",), names={"unacceptable": "0", "acceptable": "1"}),
 )
@@ -118,8 +118,8 @@ SST = PublishedTask(
     metrics=("accuracy",),
     text_names=("sentence",),
     sources=_files(
-        Layout(2, texts=(0,), label=1),
-        Layout(2, texts=(1,), row=0),
+        TableLayout(2, texts=(0,), label=1),
+        TableLayout(2, texts=(1,), row=0),
     ),
     hub=HubSet(HUB, "sst2", ("sentence",), names={"negative": "0", "positive": "1"}),
     folders=("SST-2", "SST"),
@@ -127,8 +127,10 @@ SST = PublishedTask(
 )
 
 # "-" stands where the annotators did not agree; GLUE's own files have no such row.
-_MNLI_DEV = Layout(16, texts=(8, 9), label=15, row=0, unlabelled=("-",))
-_MNLI_TEST = Layout(10, texts=(8, 9), row=0)
+# Fewer annotators in the training file: its gold label is column 11, not 15.
+_MNLI_TRAIN = TableLayout(12, texts=(8, 9), label=11, row=0, unlabelled=("-",))
+_MNLI_DEV = TableLayout(16, texts=(8, 9), label=15, row=0, unlabelled=("-",))
+_MNLI_TEST = TableLayout(10, texts=(8, 9), row=0)
 
 MNLI = PublishedTask(
     "MNLI",
@@ -136,12 +138,11 @@ MNLI = PublishedTask(
     metrics=("accuracy",),
     text_names=("premise", "hypothesis"),
     sources={
-        # Fewer annotators in the training file: its gold label is column 11, not 15.
-        "train": (Source("train.tsv", (Layout(12, (8, 9), label=11, row=0, unlabelled=("-",)),)),),
-        "dev_matched": (Source("dev_matched.tsv", (_MNLI_DEV,)),),
-        "dev_mismatched": (Source("dev_mismatched.tsv", (_MNLI_DEV,)),),
-        "test_matched": (Source("test_matched.tsv", (_MNLI_TEST,)),),
-        "test_mismatched": (Source("test_mismatched.tsv", (_MNLI_TEST,)),),
+        "train": (SplitFile("train.tsv", (_MNLI_TRAIN,)),),
+        "dev_matched": (SplitFile("dev_matched.tsv", (_MNLI_DEV,)),),
+        "dev_mismatched": (SplitFile("dev_mismatched.tsv", (_MNLI_DEV,)),),
+        "test_matched": (SplitFile("test_matched.tsv", (_MNLI_TEST,)),),
+        "test_mismatched": (SplitFile("test_mismatched.tsv", (_MNLI_TEST,)),),
     },
     hub=HubSet(
         HUB,

@@ -46,7 +46,7 @@ def load(name: str) -> Task:
     if class_name not in classes:
         fix = "" if classes else f"{path} defines no class."
         raise UnknownNameError(f"class in {path}", class_name, classes, fix)
-    return _make(classes[class_name], name)
+    return _instance(classes[class_name], name)
 
 
 def _import(path: Path) -> ModuleType:
@@ -64,7 +64,7 @@ def _import(path: Path) -> ModuleType:
     return module
 
 
-def _make(own: type, name: str) -> Task:
+def _instance(own: type, name: str) -> Task:
     if not issubclass(own, Task):
         raise UsageError(
             f"{name} is not a task: write class {own.__name__}(Task), with "

@@ -20,7 +20,7 @@ DEFAULT_FOLDER = Path("glue_data")
 
 
 @dataclass(frozen=True)
-class Layout:
+class TableLayout:
     """How a tab-separated file is laid out; columns count from 0.
 
     Args:
@@ -47,11 +47,11 @@ class Layout:
 
 
 @dataclass(frozen=True)
-class Source:
+class SplitFile:
     """A file that may hold a split: its path inside the task's folder, its possible layouts."""
 
     path: str
-    layouts: tuple[Layout, ...]
+    layouts: tuple[TableLayout, ...]
 
 
 class PublishedTask(Task):
@@ -75,7 +75,7 @@ class PublishedTask(Task):
         labels: tuple[str, ...] | None,
         metrics: tuple[str, ...],
         text_names: tuple[str, ...],
-        sources: Mapping[str, tuple[Source, ...]],
+        sources: Mapping[str, tuple[SplitFile, ...]],
         hub: HubSet,
         folders: tuple[str, ...] = (),
         aliases: Mapping[str, str] | None = None,
@@ -146,7 +146,7 @@ class PublishedTask(Task):
                 return place, []
         return None, [str(place) for place in places]
 
-    def _source(self, folder: Path, split: str) -> Source | None:
+    def _source(self, folder: Path, split: str) -> SplitFile | None:
         for source in self.sources[split]:
             if (folder / source.path).is_file():
                 return source
@@ -155,13 +155,13 @@ class PublishedTask(Task):
     def _file_names(self, split: str) -> str:
         return ", ".join(source.path for source in self.sources[split])
 
-    def _file(self, path: Path, layouts: tuple[Layout, ...]) -> Iterator[Example | str]:
+    def _file(self, path: Path, layouts: tuple[TableLayout, ...]) -> Iterator[Example | str]:
         """Yield the examples of one file, and a reason for each row that is left out."""
-        layout: Layout | None = None
+        layout: TableLayout | None = None
         number = 0
         for line, row in rows.cells(path):
             if layout is None:
-                layout = _choose(layouts, row)
+                layout = _layout_of(layouts, row)
                 if layout.header:
                     if len(row) != layout.width:
                         raise rows.wrong_count(path, line, row, layout.width, " in the header")
@@ -187,7 +187,7 @@ class PublishedTask(Task):
             raise DataError(f"is empty; rows of {self.name} are expected.", path)
 
 
-def _choose(layouts: tuple[Layout, ...], first: list[str]) -> Layout:
+def _layout_of(layouts: tuple[TableLayout, ...], first: list[str]) -> TableLayout:
     """The layout whose header is the first row; the last layout when none says so."""
     names = tuple(cell.strip().casefold() for cell in first)
     for layout in layouts:

@@ -11,7 +11,7 @@ from pathlib import Path
 from plainbert.containers import rows
 from plainbert.errors import DataError, UnknownNameError, UsageError
 from plainbert.tasks.classification import columns
-from plainbert.tasks.classification.columns import Record
+from plainbert.tasks.classification.columns import TableRow
 from plainbert.tasks.classification.task import Example, Task
 
 log = logging.getLogger(__name__)
@@ -95,7 +95,7 @@ class TableTask(Task):
                 label = self.clean_label(label, path, record.line)
             yield Example(record.texts, label, number)
 
-    def _records(self, split: str) -> Iterator[Record]:
+    def _records(self, split: str) -> Iterator[TableRow]:
         return columns.read(
             self.files[split],
             self.text_columns,

@@ -1,4 +1,4 @@
-"""Texts to vectors.
+"""Texts to vectors: prepare, run.
 
 The letters of the shape comments are explained in :mod:`plainbert.nn.layout`; D' is the width of
 the result.
@@ -11,7 +11,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from plainbert.batching.batch import TOKENS_PER_BATCH, Batch
@@ -22,6 +21,7 @@ from plainbert.infer import threads
 from plainbert.infer.precision import FLOAT32
 from plainbert.infer.prepare import precision_of
 from plainbert.nn.bert import Bert
+from plainbert.nn.headed import Headed
 from plainbert.nn.heads import Embedding
 from plainbert.nn.names import POOLINGS, kind_of
 from plainbert.nn.pooling import Pooling
@@ -38,7 +38,6 @@ def encode(
     pooling: Pooling = MEAN,
     *,
     max_len: int | None = None,
-    device: torch.device | str = "cpu",
     tokens_per_batch: int = TOKENS_PER_BATCH,
     num_workers: int = 0,
     bar: bool = False,
@@ -53,7 +52,6 @@ def encode(
         texts: texts, or pairs. An empty text is [CLS] [SEP].
         pooling: how token vectors become one; not "none", see :func:`encode_tokens`.
         max_len: tokens kept per text, counting [CLS] and [SEP]; the model's positions when None.
-        device: where the model is.
         tokens_per_batch: tokens that go through the model together.
         num_workers: processes that tokenise; 0 does it in this one.
         bar: show progress.
@@ -66,17 +64,9 @@ def encode(
     """
     if pooling.kind == "none":
         raise UsageError("pooling NONE gives no vector per text; encode_tokens gives each token's.")
-    features = tokenized(
-        tokenizer, texts, max_len, model.config.max_position_embeddings, num_workers, bar
-    )
+    features = prepare(model, tokenizer, texts, max_len, num_workers, bar)
     embedding = Embedding(model, pooling, _specials(tokenizer))
-    vectors = np.zeros((len(features), embedding.width), np.float32)
-
-    def keep(batch: Batch, rows: Vectors) -> None:
-        vectors[batch.index] = rows
-
-    _run(embedding, features, keep, device, tokens_per_batch, bar)
-    return vectors
+    return run(embedding, features, tokens_per_batch, bar)
 
 
 def encode_tokens(
@@ -86,7 +76,6 @@ def encode_tokens(
     pooling: Pooling = MEAN,
     *,
     max_len: int | None = None,
-    device: torch.device | str = "cpu",
     tokens_per_batch: int = TOKENS_PER_BATCH,
     bar: bool = False,
 ) -> tuple[Features, list[Vectors]]:
@@ -98,16 +87,86 @@ def encode_tokens(
         texts: texts, or pairs. An empty text is [CLS] [SEP].
         pooling: its layers and ``mask_cls_sep`` (then the rows of [CLS] and [SEP] are zero).
         max_len: tokens kept per text, counting [CLS] and [SEP]; the model's positions when None.
-        device: where the model is.
         tokens_per_batch: tokens that go through the model together.
         bar: show progress.
 
     Returns:
         the ids of the tokens, and for each text an array (L, D'), float32.
     """
-    features = tokenized(tokenizer, texts, max_len, model.config.max_position_embeddings, 0, bar)
-    pooling = replace(pooling, kind="none", normalize=False)
-    embedding = Embedding(model, pooling, _specials(tokenizer))
+    features = prepare(model, tokenizer, texts, max_len, bar=bar)
+    every_token = replace(pooling, kind="none", normalize=False)
+    embedding = Embedding(model, every_token, _specials(tokenizer))
+    return features, run_tokens(embedding, features, tokens_per_batch, bar)
+
+
+def prepare(
+    model: Bert | Headed,
+    tokenizer: Tokenizer,
+    texts: Sequence[str | tuple[str, ...]],
+    max_len: int | None = None,
+    num_workers: int = 0,
+    bar: bool = False,
+) -> Features:
+    """Texts as ids, the first step; a warning says how many were cut.
+
+    Args:
+        model: its positions limit ``max_len``.
+        tokenizer: the one that the model was trained with.
+        texts: texts, or pairs.
+        max_len: tokens kept per text, counting [CLS] and [SEP]; the model's positions when None.
+        num_workers: processes that tokenise; 0 does it in this one.
+        bar: show progress.
+
+    Raises:
+        UsageError: ``max_len`` is more than the model has positions.
+    """
+    positions = model.config.max_position_embeddings
+    return tokenized(tokenizer, texts, max_len, positions, num_workers, bar)
+
+
+def run(
+    embedding: Embedding,
+    features: Features,
+    tokens_per_batch: int = TOKENS_PER_BATCH,
+    bar: bool = False,
+) -> Vectors:
+    """The vector of every row, the second and last step: pooling is part of the model.
+
+    Args:
+        embedding: a prepared body with a pooling that gives one vector per row.
+        features: the rows; there may be none.
+        tokens_per_batch: tokens that go through the model together.
+        bar: show progress.
+
+    Returns:
+        (N, D'), float32.
+    """
+    vectors = np.zeros((len(features), embedding.width), np.float32)
+
+    def keep(batch: Batch, rows: Vectors) -> None:
+        vectors[batch.index] = rows
+
+    _run(embedding, features, keep, tokens_per_batch, bar)
+    return vectors
+
+
+def run_tokens(
+    embedding: Embedding,
+    features: Features,
+    tokens_per_batch: int = TOKENS_PER_BATCH,
+    bar: bool = False,
+) -> list[Vectors]:
+    """The vectors of every row's tokens.
+
+    Args:
+        embedding: a prepared body with the pooling "none".
+        features: the rows; there may be none.
+        tokens_per_batch: tokens that go through the model together.
+        bar: show progress.
+
+    Returns:
+        for each row an array (L, D'), float32: a view into those of its batch.
+    """
     vectors: list[Any] = [None] * len(features)
 
     def keep(batch: Batch, rows: Vectors) -> None:
@@ -115,8 +174,8 @@ def encode_tokens(
         for row, part in zip(batch.index, np.split(rows, stops[:-1]), strict=True):
             vectors[row] = part
 
-    _run(embedding, features, keep, device, tokens_per_batch, bar)
-    return features, vectors
+    _run(embedding, features, keep, tokens_per_batch, bar)
+    return vectors
 
 
 def pooling_of(
@@ -156,7 +215,6 @@ def _run(
     model: Embedding,
     features: Features,
     keep: Callable[[Batch, Vectors], None],
-    device: torch.device | str,
     tokens_per_batch: int,
     bar: bool,
 ) -> None:
@@ -167,7 +225,7 @@ def _run(
         vectors = model(batch.ids, batch.types if pair else None, batch.layout)
         keep(batch, vectors.float().cpu().numpy())
 
-    threads.run(work, features, device, tokens_per_batch, bar, precision_of(model) or FLOAT32)
+    threads.run(work, features, model.device, tokens_per_batch, bar, precision_of(model) or FLOAT32)
 
 
 def _specials(tokenizer: Tokenizer) -> tuple[int, ...]:

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from plainbert import model_zoo
 from plainbert.batching.batch import TOKENS_PER_BATCH
-from plainbert.batching.features import tokenized
 from plainbert.errors import UnknownNameError, UsageError
 from plainbert.infer.devices import pick_device
 from plainbert.infer.precision import choose_precision
 from plainbert.infer.prepare import prepare
 from plainbert.nn.bert import Bert
-from plainbert.tasks.embedding.encode import Vectors, encode_tokens
+from plainbert.tasks.embedding import encode
+from plainbert.tasks.embedding.encode import Vectors
 from plainbert.text.tokenizer import Tokenizer
 from plainbert.text.vocab import Vocab
 
@@ -120,12 +120,11 @@ class BertEmbedding:
         _check(oov_way)
         if isinstance(sentences, str):
             raise UsageError("sentences is one string; a list of strings is expected.")
-        features, vectors = encode_tokens(
+        features, vectors = encode.encode_tokens(
             self.bert,
             self.tokenizer,
             list(sentences),
             max_len=self.max_seq_length,
-            device=self.device,
             tokens_per_batch=TOKENS_PER_BATCH,
         )
         ids = (features.row(row) for row in range(len(features)))
@@ -148,12 +147,7 @@ class BertEmbedding:
         self, sentences: Sequence[str], shuffle: bool = False
     ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]]:
         """Padded batches: ids (B, L), valid lengths (B,), segments (B, L)."""
-        features = tokenized(
-            self.tokenizer,
-            list(sentences),
-            self.max_seq_length,
-            self.bert.config.max_position_embeddings,
-        )
+        features = encode.prepare(self.bert, self.tokenizer, list(sentences), self.max_seq_length)
         order = list(range(len(features)))
         if shuffle:
             random.shuffle(order)

@@ -24,13 +24,13 @@ from plainbert import files, folders
 from plainbert.containers import npz
 from plainbert.corpus import random_numbers, tokens
 from plainbert.corpus.tokens import Reading, Store
-from plainbert.processes import Workers
+from plainbert.processes import WorkerProcesses
 from plainbert.progress import Progress
 from plainbert.tasks.pretraining import instances, shard_set
 from plainbert.tasks.pretraining.masking import Masker
-from plainbert.tasks.pretraining.plan import Plan, Settings, make_plan
-from plainbert.tasks.pretraining.shard_file import TYPES, Columns, write_shard
-from plainbert.tasks.pretraining.summary import Count, Summary
+from plainbert.tasks.pretraining.plan import InstancePlan, InstanceSettings, make_plan
+from plainbert.tasks.pretraining.shard_file import TYPES, ShardColumns, write_shard
+from plainbert.tasks.pretraining.summary import CorpusSummary, Count
 from plainbert.text.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Task:
+class BuildContext:
     """What every job needs.
 
     Attributes:
@@ -67,7 +67,7 @@ class Task:
     """
 
     folder: Path
-    settings: Settings
+    settings: InstanceSettings
     masker: Masker
     cls_id: int
     sep_id: int
@@ -87,13 +87,13 @@ class Task:
 def build(
     paths: Sequence[Path],
     reading: Reading,
-    settings: Settings,
+    settings: InstanceSettings,
     folder: str | Path,
     num_outputs: int | None = None,
     num_workers: int = 0,
     overwrite: bool = False,
     bar: bool = True,
-) -> Summary:
+) -> CorpusSummary:
     """Make the shards of a corpus: ``part-000.npz``, ``part-001.npz`` ...
 
     The tokenizer's files and a summary lie beside them.
@@ -124,12 +124,12 @@ def build(
         reading.tokenizer.save(work)
         if not older:
             shard_set.check_tokenizer(folder, work)
-        task = Task(work, settings, masker, vocab.cls_id, vocab.sep_id, vocab.sha256)
-        with _store_closed(), Workers(num_workers, reading, task) as workers:
-            store = tokens.tokenise(paths, reading, task.store_path, workers, bar)
+        context = BuildContext(work, settings, masker, vocab.cls_id, vocab.sep_id, vocab.sha256)
+        with _store_closed(), WorkerProcesses(num_workers, reading, context) as workers:
+            store = tokens.tokenise(paths, reading, context.store_path, workers, bar)
             jobs = plan_jobs(store, settings, num_outputs)
-            counts = _write_all(task, store, jobs, workers, bar)
-        summary = Summary.of(counts, store, len(paths), settings, time.monotonic() - begin)
+            counts = _write_all(context, store, jobs, workers, bar)
+        summary = CorpusSummary.of(counts, store, len(paths), settings, time.monotonic() - begin)
         summary.warn()
         content = asdict(summary) | {"settings": asdict(settings), "vocab_sha256": vocab.sha256}
         content |= shard_set.parts(work, [job.name for job in jobs])
@@ -148,7 +148,7 @@ def first_instance(folder: str | Path, tokenizer: Tokenizer) -> str:
     return f"{text}; masked: {', '.join(f'{at} {words[row]}' for at, row in masks)}"
 
 
-def next_command(folder: Path, summary: Summary) -> str:
+def next_command(folder: Path, summary: CorpusSummary) -> str:
     """The command that trains on the shards; those whose number ends in 0 are held out."""
     held, every = summary.shards > 1, shard_set.SHARD_NAMES
     trained, evaluated = ("part-*[!0].npz", "part-*0.npz") if held else (every, every)
@@ -158,7 +158,7 @@ def next_command(folder: Path, summary: Summary) -> str:
     )
 
 
-def plan_jobs(store: Store, settings: Settings, num_outputs: int | None) -> list[Job]:
+def plan_jobs(store: Store, settings: InstanceSettings, num_outputs: int | None) -> list[Job]:
     """Deal the documents out to shards of about as many tokens."""
     sizes = store.document_tokens
     D = store.num_documents
@@ -180,29 +180,31 @@ def plan_jobs(store: Store, settings: Settings, num_outputs: int | None) -> list
 
 
 def _write_all(
-    task: Task, store: Store, jobs: Sequence[Job], workers: Workers, bar: bool
+    context: BuildContext, store: Store, jobs: Sequence[Job], workers: WorkerProcesses, bar: bool
 ) -> list[Count]:
-    passes, sizes = task.settings.dupe_factor, store.document_tokens
+    passes, sizes = context.settings.dupe_factor, store.document_tokens
     counts = []
     with Progress("write shards", "token", int(sizes.sum()) * passes, True, bar) as progress:
-        for job, count in zip(jobs, workers.in_order(write, task, jobs), strict=True):
+        for job, count in zip(jobs, workers.in_order(write, context, jobs), strict=True):
             counts.append(count)
             progress.update(int(sizes[job.documents].sum()) * passes)
     return counts
 
 
-def write(task: Task, job: Job) -> Count:
+def write(context: BuildContext, job: Job) -> Count:
     """Make one shard; not all of its instances are in memory at once."""
-    store, total = task.store, np.zeros(5, np.int64)
+    store, total = context.store, np.zeros(5, np.int64)
     before = {"offsets": 1, "masked_offsets": 3}  # where ``total`` counts what they are places in
     with contextlib.ExitStack() as stack:
         spools = {
-            name: stack.enter_context(tempfile.TemporaryFile(dir=task.folder)) for name in TYPES
+            name: stack.enter_context(tempfile.TemporaryFile(dir=context.folder)) for name in TYPES
         }
         types: dict[str, Any] = {}
-        for plan in blocks(store, job.documents, task.settings):
+        for plan in blocks(store, job.documents, context.settings):
             for part in instances.slices(plan):
-                columns = instances.columns(store, part, task.masker, task.cls_id, task.sep_id)
+                columns = instances.columns(
+                    store, part, context.masker, context.cls_id, context.sep_id
+                )
                 for name, spool in spools.items():
                     column = np.ascontiguousarray(getattr(columns, name))
                     if name in before:
@@ -217,11 +219,13 @@ def write(task: Task, job: Job) -> Count:
                     part.random_next.sum(),
                 )
         arrays = {name: _mapped(spool, types[name]) for name, spool in spools.items()}
-        write_shard(task.folder / job.name, Columns(**arrays), task.sha256)
+        write_shard(context.folder / job.name, ShardColumns(**arrays), context.sha256)
     return Count(*total.tolist())
 
 
-def blocks(store: Store, documents: NDArray[np.int64], settings: Settings) -> Iterator[Plan]:
+def blocks(
+    store: Store, documents: NDArray[np.int64], settings: InstanceSettings
+) -> Iterator[InstancePlan]:
     """Plans of some documents at a time in all passes, each shuffled."""
     passes = settings.dupe_factor
     number = np.repeat(documents, passes)

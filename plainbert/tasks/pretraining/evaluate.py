@@ -19,7 +19,7 @@ from plainbert.infer.evaluation import Evaluation, Scores
 from plainbert.infer.logits import ComputesLogits
 from plainbert.nn.headed import Headed
 from plainbert.tasks.pretraining.features import Instances
-from plainbert.tasks.pretraining.rows import Rows
+from plainbert.tasks.pretraining.rows import InstanceRows
 from plainbert.train.monitor import LogFormatter, StepLog
 from plainbert.train.objective import Objective
 from plainbert.train.parallel.strategy import ALONE, ParallelStrategy
@@ -85,10 +85,10 @@ class SameLength:
         self.lengths = np.full(1 << 16, length)
         self.masked, self.vocab_size = min(masked, length), vocab_size
 
-    def rows(self, index: NDArray[np.int64], epoch: int = 0) -> Rows:
+    def rows(self, index: NDArray[np.int64], epoch: int = 0) -> InstanceRows:
         """As many as asked for."""
         count, length = len(index), int(self.lengths[0])
-        return Rows(
+        return InstanceRows(
             ids=np.resize(np.arange(length, dtype=np.int32) % self.vocab_size, count * length),
             offsets=np.arange(count + 1) * length,
             types=np.zeros(count * length, np.uint8),
@@ -168,7 +168,7 @@ def matrix_rate(device: torch.device, dtype: torch.dtype, seconds: float = 0.3) 
     return best
 
 
-def by_step(
+def step_formatter(
     config: BertConfig, masked: float, rate: float, ranks: int, device: torch.device
 ) -> LogFormatter:
     """The line of GluonNLP's pre-training, with memory and utilisation.

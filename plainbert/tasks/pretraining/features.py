@@ -16,46 +16,15 @@ from torch import Tensor
 
 from plainbert.nn.layout import Packed
 from plainbert.nn.names import IGNORE
+from plainbert.tasks.pretraining.rows import InstanceRows
 
 
-class Rows(Protocol):
-    """Some instances, end to end; see :mod:`plainbert.tasks.pretraining.rows`."""
-
-    @property
-    def ids(self) -> NDArray[np.int32]:
-        """Tokens, masks in place; (T,)."""
-
-    @property
-    def offsets(self) -> NDArray[np.int64]:
-        """Row i is ``ids[offsets[i]:offsets[i + 1]]``; (B + 1,)."""
-
-    @property
-    def types(self) -> NDArray[np.uint8]:
-        """Segment of each token; (T,)."""
-
-    @property
-    def masked_sequence(self) -> NDArray[np.int64]:
-        """Row of each masked token; (M,)."""
-
-    @property
-    def masked_positions(self) -> NDArray[np.int64]:
-        """Its place in the row; (M,)."""
-
-    @property
-    def masked_ids(self) -> NDArray[np.int64]:
-        """What it was; (M,)."""
-
-    @property
-    def next_sentence(self) -> NDArray[np.int64]:
-        """0: the second segment follows the first, 1: it does not, -1: there is none; (B,)."""
-
-
-class Source(Protocol):
+class InstanceSource(Protocol):
     """Instances by number; shards on disk, or text that is masked anew in every epoch."""
 
     lengths: NDArray[Any]
 
-    def rows(self, index: NDArray[np.int64], epoch: int = 0) -> Rows:
+    def rows(self, index: NDArray[np.int64], epoch: int = 0) -> InstanceRows:
         """Some instances, in the order asked for."""
 
 
@@ -95,7 +64,7 @@ class Instances:
 
     def __init__(
         self,
-        source: Source,
+        source: InstanceSource,
         lengths: NDArray[Any] | None = None,
         identity: dict[str, Any] | None = None,
     ) -> None:
@@ -116,9 +85,7 @@ class Instances:
         """
         index = index[np.argsort(self.lengths[index], kind="stable")]
         rows = self.source.rows(index, epoch)
-        lengths, ids, types, kinds = (
-            np.diff(rows.offsets), rows.ids, rows.types, rows.next_sentence,
-        )  # fmt: skip
+        lengths, ids, types, kinds = rows.lengths, rows.ids, rows.types, rows.next_sentence
         if len(lengths) == 0:
             lengths, kinds = np.ones(1, np.int64), np.full(1, -1)
             ids, types = np.zeros(1, np.int32), np.zeros(1, np.uint8)

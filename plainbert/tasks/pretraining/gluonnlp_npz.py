@@ -16,7 +16,7 @@ from plainbert.containers import object_pickle
 from plainbert.containers.npz import Archive
 from plainbert.containers.object_pickle import PickledArray
 from plainbert.errors import CheckpointError, FormatError
-from plainbert.tasks.pretraining.shard_file import Columns
+from plainbert.tasks.pretraining.shard_file import ShardColumns
 from plainbert.text import gluonnlp_vocab
 from plainbert.text.vocab import Vocab
 
@@ -61,7 +61,7 @@ def lengths(archive: Archive) -> Array:
     return sizes
 
 
-def read(archive: Archive, vocab: Vocab | None) -> Columns:
+def read(archive: Archive, vocab: Vocab | None) -> ShardColumns:
     """All instances, copied into memory.
 
     Args:
@@ -100,7 +100,7 @@ def read(archive: Archive, vocab: Vocab | None) -> Columns:
         raise archive.error("has segment_ids that are not zeros before ones")
     kept = weights == 1  # GluonNLP pads nothing and writes ones; others filled up with zeros
     owner = np.repeat(np.arange(len(valid)), counts)[kept]
-    columns = Columns(
+    columns = ShardColumns(
         ids,
         offsets,
         split,
@@ -112,7 +112,7 @@ def read(archive: Archive, vocab: Vocab | None) -> Columns:
     return columns if vocab is None else _translated(archive, columns, vocab)
 
 
-def _translated(archive: Archive, columns: Columns, vocab: Vocab) -> Columns:
+def _translated(archive: Archive, columns: ShardColumns, vocab: Vocab) -> ShardColumns:
     """Columns with the vocabulary's own ids; the first and last tokens tell the order of rows."""
     if not len(columns):
         return columns
@@ -148,7 +148,7 @@ def _translated(archive: Archive, columns: Columns, vocab: Vocab) -> Columns:
     )
     ids = gluonnlp_vocab.to_google(columns.input_ids, order)
     labels = gluonnlp_vocab.to_google(columns.masked_lm_ids, order)
-    return Columns(
+    return ShardColumns(
         ids,
         columns.offsets,
         columns.segment_split,

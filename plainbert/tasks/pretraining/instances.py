@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 
 from plainbert.corpus.tokens import Store
 from plainbert.tasks.pretraining.masking import Masker, Masks
-from plainbert.tasks.pretraining.plan import Plan
-from plainbert.tasks.pretraining.rows import Rows
-from plainbert.tasks.pretraining.shard_file import Columns
+from plainbert.tasks.pretraining.plan import InstancePlan
+from plainbert.tasks.pretraining.rows import InstanceRows
+from plainbert.tasks.pretraining.shard_file import ShardColumns
 
 TOKENS = 1 << 16  # gathered and masked together: what fits into the caches of a core
 
 
 def gather(
-    store: Store, plan: Plan, cls_id: int, sep_id: int
+    store: Store, plan: InstancePlan, cls_id: int, sep_id: int
 ) -> tuple[NDArray[Any], NDArray[np.int64]]:
     """Tokens of instances, without masks: ``[CLS] a [SEP] b [SEP]``, end to end.
 
@@ -40,7 +40,7 @@ def gather(
     return ids, offsets
 
 
-def slices(plan: Plan, tokens: int = TOKENS) -> Iterator[Plan]:
+def slices(plan: InstancePlan, tokens: int = TOKENS) -> Iterator[InstancePlan]:
     """Cut a plan into pieces of about so many tokens, one instance at least."""
     ends = plan.lengths.cumsum()
     start = 0
@@ -51,11 +51,13 @@ def slices(plan: Plan, tokens: int = TOKENS) -> Iterator[Plan]:
         start = end
 
 
-def columns(store: Store, plan: Plan, masker: Masker, cls_id: int, sep_id: int) -> Columns:
+def columns(
+    store: Store, plan: InstancePlan, masker: Masker, cls_id: int, sep_id: int
+) -> ShardColumns:
     """Instances as a shard holds them."""
     ids, offsets = gather(store, plan, cls_id, sep_id)
     masks = masker(ids, offsets, plan.keys)
-    return Columns(
+    return ShardColumns(
         input_ids=ids,
         offsets=offsets,
         segment_split=plan.a_length + 2,
@@ -66,13 +68,15 @@ def columns(store: Store, plan: Plan, masker: Masker, cls_id: int, sep_id: int) 
     )
 
 
-def rows(store: Store, plan: Plan, masker: Masker, cls_id: int, sep_id: int) -> Rows:
+def rows(
+    store: Store, plan: InstancePlan, masker: Masker, cls_id: int, sep_id: int
+) -> InstanceRows:
     """Instances as a batch is made of."""
     ids, offsets = gather(store, plan, cls_id, sep_id)
     masks: Masks = masker(ids, offsets, plan.keys)
     segments = np.stack([plan.a_length + 2, plan.b_length + 1], axis=1)
     sequence = np.repeat(np.arange(len(plan)), masks.counts)
-    return Rows(
+    return InstanceRows(
         ids=ids.astype(np.int32, copy=False),
         offsets=offsets,
         types=np.repeat(np.tile(np.array([0, 1], np.uint8), len(plan)), segments.reshape(-1)),

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plainbert.corpus import random_numbers
-from plainbert.tasks.pretraining.plan import Settings
+from plainbert.tasks.pretraining.plan import InstanceSettings
 from plainbert.text.tokenizer import Tokenizer
 
 Ints = NDArray[np.int64]
@@ -61,7 +61,7 @@ class Masker:
     kept: float = 0.1
 
     @classmethod
-    def of(cls, tokenizer: Tokenizer, settings: Settings) -> Masker:
+    def of(cls, tokenizer: Tokenizer, settings: InstanceSettings) -> Masker:
         """The masker of a vocabulary.
 
         Raises:
@@ -98,13 +98,13 @@ class Masker:
         if self.inner is None:
             places = _smallest(chance, free, offsets, quotas)
         else:
-            places = _words(chance, free, self.inner[ids], offsets, quotas)
+            places = _whole_words(chance, free, self.inner[ids], offsets, quotas)
         original = ids[places]
-        ids[places] = self._instead(original, chance[places])
+        ids[places] = self._replacements(original, chance[places])
         ends = np.searchsorted(places, offsets)
         return Masks(places, original, np.diff(ends))
 
-    def _instead(self, original: NDArray[Any], chance: random_numbers.Keys) -> NDArray[Any]:
+    def _replacements(self, original: NDArray[Any], chance: random_numbers.Keys) -> NDArray[Any]:
         """What stands in the place of tokens to predict."""
         kind = random_numbers.uniform(random_numbers.mix(chance + random_numbers.STEP))
         anything = random_numbers.uniform(
@@ -159,7 +159,7 @@ def _sorted(chance: random_numbers.Keys, rows: Ints) -> Ints:
     )
 
 
-def _words(
+def _whole_words(
     chance: random_numbers.Keys,
     free: NDArray[np.bool_],
     inner: NDArray[np.bool_],

@@ -30,7 +30,7 @@ RANDOM_NEXT = 0.5  # chance of a second text from anywhere
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class InstanceSettings:
     """How instances are made.
 
     Attributes:
@@ -70,7 +70,7 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class InstancePlan:
     """Where the texts of N instances lie in a store; every array is (N,).
 
     Attributes:
@@ -99,12 +99,14 @@ class Plan:
         """Tokens of each instance, special ones included; (N,)."""
         return self.a_length + self.b_length + SPECIALS
 
-    def take(self, index: NDArray[Any] | slice) -> Plan:
+    def take(self, index: NDArray[Any] | slice) -> InstancePlan:
         """Some of the instances, in the order of ``index``."""
-        return Plan(*(getattr(self, field.name)[index] for field in fields(self)))
+        return InstancePlan(*(getattr(self, field.name)[index] for field in fields(self)))
 
 
-def make_plan(store: Store, documents: Ints, passes: Ints, settings: Settings) -> Plan:
+def make_plan(
+    store: Store, documents: Ints, passes: Ints, settings: InstanceSettings
+) -> InstancePlan:
     """Plan the instances of some documents.
 
     The instances of a document are a function of the corpus, the settings, the pass and the
@@ -198,7 +200,7 @@ def _cut(
         first += at
 
 
-def _spans(store: Store, parts: _Parts, keys: random_numbers.Keys, longest: int) -> Plan:
+def _spans(store: Store, parts: _Parts, keys: random_numbers.Keys, longest: int) -> InstancePlan:
     """From sentences to tokens; what is too long loses tokens at either end."""
     sentences, documents = store.sentences, store.documents
     a_first, a_last, b_last = (
@@ -219,7 +221,7 @@ def _spans(store: Store, parts: _Parts, keys: random_numbers.Keys, longest: int)
     kept = np.minimum(b_length, np.maximum(longest // 2, longest - a_length))
     a_cut = np.maximum(a_length + kept - longest, 0)
     b_cut = b_length - kept
-    return Plan(
+    return InstancePlan(
         a_start=a_start + random_numbers.coins(random_numbers.keys(keys, 1), a_cut),
         a_length=a_length - a_cut,
         b_start=b_start + random_numbers.coins(random_numbers.keys(keys, 2), b_cut),

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from plainbert.containers import npz
 from plainbert.corpus import documents, random_numbers, tokens
 from plainbert.corpus.tokens import Reading, Store
-from plainbert.processes import Workers
+from plainbert.processes import WorkerProcesses
 from plainbert.tasks.pretraining import instances
 from plainbert.tasks.pretraining.masking import Masker
-from plainbert.tasks.pretraining.plan import Plan, Settings, make_plan
-from plainbert.tasks.pretraining.rows import Rows
+from plainbert.tasks.pretraining.plan import InstancePlan, InstanceSettings, make_plan
+from plainbert.tasks.pretraining.rows import InstanceRows
 from plainbert.text.sentencepiece import SentencePiece
 from plainbert.text.tokenizer import Tokenizer
 
@@ -42,7 +42,9 @@ class RawText:
         settings: how to mask.
     """
 
-    def __init__(self, store: Store, plan: Plan, tokenizer: Tokenizer, settings: Settings) -> None:
+    def __init__(
+        self, store: Store, plan: InstancePlan, tokenizer: Tokenizer, settings: InstanceSettings
+    ) -> None:
         self.store, self.plan, self.settings = store, plan, settings
         self.lengths: NDArray[np.int64] = plan.lengths
         self.vocab_sha256 = tokenizer.vocab.sha256
@@ -54,7 +56,7 @@ class RawText:
         cls,
         patterns: Sequence[str],
         tokenizer: Tokenizer,
-        settings: Settings,
+        settings: InstanceSettings,
         cache_folder: str | Path,
         num_workers: int = 0,
         language: str | None = None,
@@ -88,7 +90,7 @@ class RawText:
             log.info("tokens of %d files found in %s", len(paths), path)
             store = Store.read(path)
         else:
-            with Workers(num_workers, reading) as workers:
+            with WorkerProcesses(num_workers, reading) as workers:
                 store = tokens.tokenise(paths, reading, path, workers, bar)
         # Masks are drawn later: only what the plan depends on is part of its name.
         planned = [settings.max_seq_length, settings.short_seq_prob, settings.dupe_factor,
@@ -96,7 +98,7 @@ class RawText:
         path = folder / f"plan-{_hash([VERSION, name, planned])}.npz"
         if not path.exists():
             npz.write(path, _columns(_whole_plan(store, settings)))
-        plan = Plan(**npz.read(path))
+        plan = InstancePlan(**npz.read(path))
         log.info(
             "%s documents, %s sentences, %s tokens: %s instances",
             f"{store.num_documents:,}",
@@ -109,7 +111,7 @@ class RawText:
     def __len__(self) -> int:
         return len(self.plan)
 
-    def rows(self, index: NDArray[np.int64], epoch: int = 0) -> Rows:
+    def rows(self, index: NDArray[np.int64], epoch: int = 0) -> InstanceRows:
         """Some instances with their masks; equal for equal (seed, epoch, instance).
 
         Args:
@@ -136,7 +138,7 @@ def _hash(value: Any) -> str:
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:20]
 
 
-def _whole_plan(store: Store, settings: Settings) -> Plan:
+def _whole_plan(store: Store, settings: InstanceSettings) -> InstancePlan:
     """The instances of all documents, in their order."""
     passes = settings.dupe_factor
     number = np.tile(np.arange(store.num_documents), passes)
@@ -146,10 +148,13 @@ def _whole_plan(store: Store, settings: Settings) -> Plan:
         make_plan(store, number[cut], turn[cut], settings)
         for cut in np.split(np.arange(len(number)), np.flatnonzero(np.diff(block)) + 1)
     ]
-    return Plan(
-        *(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Plan))
+    return InstancePlan(
+        *(
+            np.concatenate([getattr(part, field.name) for part in parts])
+            for field in fields(InstancePlan)
+        )
     )
 
 
-def _columns(plan: Plan) -> dict[str, NDArray[Any]]:
+def _columns(plan: InstancePlan) -> dict[str, NDArray[Any]]:
     return {field.name: getattr(plan, field.name) for field in fields(plan)}

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class InstanceRows:
     """B instances with S tokens and M masks in all.
 
     Attributes:

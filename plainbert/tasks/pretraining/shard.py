@@ -14,7 +14,7 @@ from plainbert.tasks.pretraining.shard_file import (
     TYPES,
     VERSION,
     Array,
-    Columns,
+    ShardColumns,
     bad_contents,
     bad_offsets,
 )
@@ -47,7 +47,7 @@ class Shard:
         self._lock = threading.Lock()
         self._archive = npz.Archive(path, objects=True)
         self.of_gluonnlp = gluonnlp_npz.looks_like(self._archive)
-        self._kept: Columns | None = None
+        self._kept: ShardColumns | None = None
         if self.of_gluonnlp:
             self.lengths: Array = gluonnlp_npz.lengths(self._archive).astype(np.int32)
             return
@@ -87,7 +87,7 @@ class Shard:
                 self._kept = None
             self.checked = True
 
-    def columns(self) -> Columns:
+    def columns(self) -> ShardColumns:
         """The columns; mapped anew at each call, or those in memory.
 
         Raises:
@@ -95,8 +95,8 @@ class Shard:
         """
         return self._open() if self._kept is None else self._kept
 
-    def _open(self) -> Columns:
-        return Columns(**self._archive.arrays(TYPES))
+    def _open(self) -> ShardColumns:
+        return ShardColumns(**self._archive.arrays(TYPES))
 
     def _check_structure(self) -> None:
         members = self._archive.members

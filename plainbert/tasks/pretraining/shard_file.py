@@ -18,7 +18,7 @@ Array = NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Columns:
+class ShardColumns:
     """N instances with T tokens and M masks, as a shard holds them.
 
     Attributes:
@@ -44,7 +44,7 @@ class Columns:
         return len(self.offsets) - 1
 
 
-NAMES = tuple(Columns.__dataclass_fields__)
+NAMES = tuple(ShardColumns.__dataclass_fields__)
 TYPES = {  # in a file
     "input_ids": ("<u2", "<i4"), "offsets": ("<i8",), "segment_split": ("<i4",),
     "masked_lm_positions": ("<u2", "<i4"), "masked_lm_ids": ("<u2", "<i4"),
@@ -52,7 +52,7 @@ TYPES = {  # in a file
 }  # fmt: skip
 
 
-def write_shard(path: str | Path, columns: Columns, vocab_sha256: str) -> None:
+def write_shard(path: str | Path, columns: ShardColumns, vocab_sha256: str) -> None:
     """Write a shard; equal columns give equal bytes.
 
     Args:
@@ -72,7 +72,7 @@ def write_shard(path: str | Path, columns: Columns, vocab_sha256: str) -> None:
     npz.write(path, arrays)
 
 
-def bad_offsets(columns: Columns) -> str | None:
+def bad_offsets(columns: ShardColumns) -> str | None:
     """What is wrong with the lengths of the columns and where the instances begin, or None.
 
     The tokens and masks themselves are not read.
@@ -96,7 +96,7 @@ def bad_offsets(columns: Columns) -> str | None:
     return None
 
 
-def bad_contents(columns: Columns, vocab_size: int | None = None) -> str | None:
+def bad_contents(columns: ShardColumns, vocab_size: int | None = None) -> str | None:
     """What is wrong with the numbers themselves, or None.
 
     Args:
@@ -122,14 +122,14 @@ def bad_contents(columns: Columns, vocab_size: int | None = None) -> str | None:
     return None
 
 
-def _parts(columns: Columns) -> Iterator[tuple[Columns, int]]:
+def _parts(columns: ShardColumns) -> Iterator[tuple[ShardColumns, int]]:
     """Yield (some instances, the number of the first), so that little is in memory at once."""
     for first in range(0, len(columns), CHUNK):
         last = min(first + CHUNK, len(columns))
         begin, end = columns.offsets[[first, last]]
         low, high = columns.masked_offsets[[first, last]]
         yield (
-            Columns(
+            ShardColumns(
                 columns.input_ids[begin:end],
                 columns.offsets[first : last + 1],
                 columns.segment_split[first:last],

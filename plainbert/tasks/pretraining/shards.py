@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 from plainbert.errors import DataError, FormatError, UsageError
 from plainbert.progress import Progress
 from plainbert.tasks.pretraining import shard_set
-from plainbert.tasks.pretraining.rows import Rows
+from plainbert.tasks.pretraining.rows import InstanceRows
 from plainbert.tasks.pretraining.shard import Shard
-from plainbert.tasks.pretraining.shard_file import Array, Columns, write_shard
+from plainbert.tasks.pretraining.shard_file import Array, ShardColumns, write_shard
 from plainbert.text.vocab import Vocab
 
-__all__ = ["Columns", "Shards", "write_shard"]
+__all__ = ["ShardColumns", "Shards", "write_shard"]
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class Shards:
         self._starts = np.cumsum([0, *(len(file.lengths) for file in files)])
         self._skip_bad = skip_bad
         self._counted = [False] * len(files)
-        self._mapped: OrderedDict[int, Columns] = OrderedDict()
+        self._mapped: OrderedDict[int, ShardColumns] = OrderedDict()
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -147,7 +147,7 @@ class Shards:
             self._thread.join()
         self._mapped.clear()
 
-    def rows(self, index: NDArray[Any], epoch: int = 0) -> Rows:
+    def rows(self, index: NDArray[Any], epoch: int = 0) -> InstanceRows:
         """Instances by number.
 
         Args:
@@ -193,7 +193,7 @@ class Shards:
         if all(self._counted):
             raise FormatError(f"all {len(self._files)} shards are damaged. {self.skipped[0]}")
 
-    def _columns(self, number: int) -> Columns:
+    def _columns(self, number: int) -> ShardColumns:
         """The columns of a file, mapped now or a short while ago."""
         with self._lock:
             columns = self._mapped.pop(number, None)
@@ -262,7 +262,7 @@ class _Instance(NamedTuple):
     kind: int
 
     @classmethod
-    def of(cls, columns: Columns, row: int) -> _Instance:
+    def of(cls, columns: ShardColumns, row: int) -> _Instance:
         begin, end = columns.offsets[row : row + 2].tolist()
         low, high = columns.masked_offsets[row : row + 2].tolist()
         return cls(
@@ -274,7 +274,7 @@ class _Instance(NamedTuple):
         )
 
 
-def _joined(parts: Sequence[_Instance]) -> Rows:
+def _joined(parts: Sequence[_Instance]) -> InstanceRows:
     """Instances one behind the other."""
     lengths = np.array([len(part.ids) for part in parts], np.int64)
     masks = np.array([len(part.labels) for part in parts], np.int64)
@@ -282,7 +282,7 @@ def _joined(parts: Sequence[_Instance]) -> Rows:
     offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
     within = np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)
     none = np.zeros(0, np.int64)  # there may be no instances
-    return Rows(
+    return InstanceRows(
         ids=np.concatenate([none.astype(np.int32), *(part.ids for part in parts)]),
         offsets=offsets,
         types=(within >= np.repeat(splits, lengths)).astype(np.uint8),

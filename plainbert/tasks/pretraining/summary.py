@@ -9,14 +9,14 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from plainbert.corpus.tokens import Store
-from plainbert.tasks.pretraining.plan import Settings
+from plainbert.tasks.pretraining.plan import InstanceSettings
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Count:
-    """What was written to one shard; see :class:`Summary`."""
+    """What was written to one shard; see :class:`CorpusSummary`."""
 
     instances: int
     tokens: int
@@ -26,7 +26,7 @@ class Count:
 
 
 @dataclass(frozen=True)
-class Summary:
+class CorpusSummary:
     """What a corpus and its instances are, in numbers.
 
     Attributes:
@@ -80,9 +80,9 @@ class Summary:
         counts: Sequence[Count],
         store: Store,
         num_files: int,
-        settings: Settings,
+        settings: InstanceSettings,
         seconds: float,
-    ) -> Summary:
+    ) -> CorpusSummary:
         """Sum up what was written to each shard."""
         total = Count(*np.array([list(asdict(count).values()) for count in counts]).sum(0).tolist())
         return cls(

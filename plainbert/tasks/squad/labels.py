@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from plainbert import ragged
 from plainbert.nn.names import IGNORE
 from plainbert.tasks.squad.data import Question
-from plainbert.text.places import Columns
+from plainbert.text.offsets import TokenColumns
 
 Ints = NDArray[np.int64]
 
 
 def answer_tokens(
-    questions: Sequence[Question], context: Ints, tokens: Columns, texts: Sequence[str]
+    questions: Sequence[Question], context: Ints, tokens: TokenColumns, texts: Sequence[str]
 ) -> Ints:
     """First and last token, in its context, of each question's answer; (Q, 2).
 

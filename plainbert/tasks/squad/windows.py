@@ -19,11 +19,11 @@ from tqdm import tqdm
 from plainbert import ragged
 from plainbert.batching.features import Features
 from plainbert.errors import UsageError
-from plainbert.processes import Workers
+from plainbert.processes import WorkerProcesses
 from plainbert.tasks.squad.data import Question
 from plainbert.tasks.squad.labels import answer_tokens, window_labels
 from plainbert.tasks.squad.sliding import slide
-from plainbert.text.places import Columns, Places
+from plainbert.text.offsets import OffsetTokenizer, TokenColumns
 from plainbert.text.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
@@ -184,26 +184,26 @@ def prepare(
 
 def _tokens(
     tokenizer: Tokenizer, contexts: list[str], queries: list[str], num_workers: int, bar: bool
-) -> tuple[Columns, Columns]:
+) -> tuple[TokenColumns, TokenColumns]:
     """Tokens of the contexts and then the questions, and those of the contexts alone."""
     texts = contexts + queries
     if sum(map(len, texts)) < WORTH_WORKERS:
         num_workers = 0
     chunks = [texts[start : start + CHUNK] for start in range(0, len(texts), CHUNK)]
-    parts, places = [], Places(tokenizer)
+    parts, places = [], OffsetTokenizer(tokenizer)
     with (
         tqdm(
             total=len(texts), desc="tokenise", unit="text", disable=None if bar else True
         ) as meter,
-        Workers(num_workers, places) as workers,
+        WorkerProcesses(num_workers, places) as workers,
     ):
-        for part in workers.in_order(Places.__call__, places, chunks):
+        for part in workers.in_order(OffsetTokenizer.__call__, places, chunks):
             parts.append(part)
             meter.update(len(part.offsets) - 1)
-    joined = Columns.join(parts)
+    joined = TokenColumns.join(parts)
     stop = joined.offsets[len(contexts)]
     # Copies, so that the windows do not keep the columns of the questions alive.
-    alone = Columns(
+    alone = TokenColumns(
         joined.ids[:stop],
         joined.start[:stop].copy(),
         joined.end[:stop].copy(),

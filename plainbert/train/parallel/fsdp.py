@@ -15,7 +15,7 @@ from torch.distributed.tensor import DTensor
 from plainbert.distributed.group import Group
 from plainbert.errors import UsageError
 from plainbert.nn.bert import Layer
-from plainbert.nn.pretraining_heads import Predictions
+from plainbert.nn.pretraining_heads import PredictionHead
 from plainbert.train.parallel.strategy import ParallelStrategy
 from plainbert.train.parallel.tensor_shard import TensorShard
 
@@ -65,7 +65,7 @@ class FSDP(ParallelStrategy):
         for module in model.modules():
             if isinstance(module, Layer):
                 fully_shard(module, mesh=mesh, reshard_after_forward=self.reshard, mp_policy=policy)
-            elif isinstance(module, Predictions) and half:
+            elif isinstance(module, PredictionHead) and half:
                 self._hooks += _copies_per_forward(module, half)
         root = fully_shard(model, mesh=mesh)
         for sharded in _fsdp_modules(root):
@@ -214,7 +214,7 @@ def _fsdp_modules(root: FSDPModule) -> list[FSDPModule]:
     return [module for module in modules if isinstance(module, FSDPModule)]
 
 
-def _copies_per_forward(head: Predictions, dtype: torch.dtype) -> list[Any]:
+def _copies_per_forward(head: PredictionHead, dtype: torch.dtype) -> list[Any]:
     """Let the product with the vocabulary run in 16 bits: its copies live for one forward pass."""
 
     def before(module: nn.Module, inputs: tuple[Tensor, Tensor]) -> None:

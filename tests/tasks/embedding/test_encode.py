@@ -11,7 +11,9 @@ import torch
 from plainbert.errors import UsageError
 from plainbert.infer.prepare import prepare
 from plainbert.nn.bert import Bert
+from plainbert.nn.heads import Embedding
 from plainbert.nn.pooling import Pooling
+from plainbert.tasks.embedding import encode as steps
 from plainbert.tasks.embedding.encode import encode, encode_tokens
 from plainbert.text.wordpiece import WordPiece
 from tests.helpers.rounding import rounding, terms_of
@@ -83,6 +85,20 @@ def test_every_token(bert: Bert, tokenizer: WordPiece, masked: bool) -> None:
         right = np.concatenate([every[-2], every[-1]], axis=1) * mask[:, None]
         atol = rounding(terms_of(bert.config), every[-2:])
         np.testing.assert_allclose(rows, right, rtol=0, atol=atol)
+
+
+def test_the_steps_are_those_of_the_whole(bert: Bert, tokenizer: WordPiece) -> None:
+    ready = prepare(bert)
+    features = steps.prepare(ready, tokenizer, TEXTS)
+    vocab = tokenizer.vocab
+    first = [vocab.cls_id, *tokenizer.ids(TEXTS[0]), vocab.sep_id]
+    assert features.row(0) == first
+    vectors = steps.run(Embedding(ready, Pooling()), features)
+    assert np.array_equal(vectors, encode(ready, tokenizer, TEXTS))
+    rows = steps.run_tokens(Embedding(ready, Pooling("none")), features)
+    means = np.stack([row.mean(0) for row in rows])
+    atol = rounding(terms_of(bert.config), vectors)
+    np.testing.assert_allclose(means, vectors, rtol=0, atol=atol)
 
 
 def test_layers_above_the_pooled_one_are_not_computed(bert: Bert, tokenizer: WordPiece) -> None:

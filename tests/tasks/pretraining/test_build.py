@@ -14,16 +14,16 @@ from plainbert.containers.npz import Archive
 from plainbert.errors import DataError, UsageError
 from plainbert.tasks.pretraining import build as module
 from plainbert.tasks.pretraining.build import build, plan_jobs
-from plainbert.tasks.pretraining.plan import Settings
+from plainbert.tasks.pretraining.plan import InstanceSettings
 from plainbert.tasks.pretraining.shards import Shards
-from plainbert.tasks.pretraining.summary import Summary
+from plainbert.tasks.pretraining.summary import CorpusSummary
 from plainbert.text.reader import read_tokenizer
 from tests.helpers import slow_corpus, texts
 
-SETTINGS = Settings(32, 0.1, 0.15, 5, dupe_factor=3, seed=7)
+SETTINGS = InstanceSettings(32, 0.1, 0.15, 5, dupe_factor=3, seed=7)
 
 
-def run(paths: list[Path], folder: Path, num_workers: int = 0, **options: object) -> Summary:
+def run(paths: list[Path], folder: Path, num_workers: int = 0, **options: object) -> CorpusSummary:
     settings = replace(SETTINGS, **options.pop("settings", {}))  # type: ignore[arg-type]
     return build(
         paths, texts.reading(), settings, folder, num_workers=num_workers, bar=False, **options

@@ -19,12 +19,12 @@ from scipy import stats
 from plainbert.corpus import random_numbers
 from plainbert.tasks.pretraining import instances, plan
 from plainbert.tasks.pretraining.masking import Masker
-from plainbert.tasks.pretraining.plan import Ints, Settings, make_plan
+from plainbert.tasks.pretraining.plan import InstanceSettings, Ints, make_plan
 from tests.helpers import slow_corpus, texts
 
 D, PASSES = 2000, 50
 LIMIT, SHARE, MOST = 20, 0.15, 3
-SETTINGS = Settings(LIMIT, 0.1, SHARE, MOST, dupe_factor=PASSES, seed=3)
+SETTINGS = InstanceSettings(LIMIT, 0.1, SHARE, MOST, dupe_factor=PASSES, seed=3)
 DOCUMENTS = texts.documents(D, seed=11)
 V = len(texts.TOKENS)
 PLAIN = ("length", "first text", "random next", "masks", "kinds", "places", "sentence begins")
@@ -81,7 +81,10 @@ def expected(whole_words: bool) -> Tables:
 
 
 def observed(
-    whole_words: bool, settings: Settings = SETTINGS, with_words: bool = False, **changes: Any
+    whole_words: bool,
+    settings: InstanceSettings = SETTINGS,
+    with_words: bool = False,
+    **changes: Any,
 ) -> Tables:
     """The same of ours; ``changes`` are made to the masker."""
     store = texts.store(DOCUMENTS)
@@ -116,7 +119,7 @@ def observed(
     return counted
 
 
-def first_of_pass(found: plan.Plan) -> Ints:
+def first_of_pass(found: plan.InstancePlan) -> Ints:
     """Which instances are the first of a pass over a document, as their keys tell."""
     passes = random_numbers.keys(
         SETTINGS.seed, np.tile(np.arange(PASSES), D), np.repeat(np.arange(D), PASSES)

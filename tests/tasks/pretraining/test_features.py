@@ -7,7 +7,7 @@ import torch
 
 from plainbert.nn.names import IGNORE
 from plainbert.tasks.pretraining.features import Instances
-from plainbert.tasks.pretraining.rows import Rows
+from plainbert.tasks.pretraining.rows import InstanceRows
 
 CPU = torch.device("cpu")
 # ids, types, masked places, what was there, next sentence
@@ -31,7 +31,7 @@ class Made:
         self.asked.append((index.tolist(), epoch))
         rows = [MADE[place] for place in index if place not in self.damaged]
         masked = [(row, place) for row, (_, _, places, *_) in enumerate(rows) for place in places]
-        return Rows(
+        return InstanceRows(
             ids=np.array([each + epoch for ids, *_ in rows for each in ids], np.int32),
             offsets=np.cumsum([0, *(len(ids) for ids, *_ in rows)]),
             types=np.array([each for _, types, *_ in rows for each in types], np.uint8),

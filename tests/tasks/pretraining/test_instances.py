@@ -8,19 +8,19 @@ import pytest
 from plainbert.corpus.tokens import Store
 from plainbert.tasks.pretraining import instances
 from plainbert.tasks.pretraining.masking import Masker
-from plainbert.tasks.pretraining.plan import Plan, Settings, make_plan
+from plainbert.tasks.pretraining.plan import InstancePlan, InstanceSettings, make_plan
 from tests.helpers import slow_corpus, texts
 
 
 @pytest.fixture(scope="module")
-def made() -> tuple[Store, Plan, Masker]:
+def made() -> tuple[Store, InstancePlan, Masker]:
     store = texts.store(texts.documents(50, 2))
-    settings = Settings(40, 0.2)
+    settings = InstanceSettings(40, 0.2)
     plan = make_plan(store, np.arange(50), np.zeros(50, np.int64), settings)
     return store, plan, Masker.of(texts.tokenizer(), settings)
 
 
-def test_gathered_one_by_one(made: tuple[Store, Plan, Masker]) -> None:
+def test_gathered_one_by_one(made: tuple[Store, InstancePlan, Masker]) -> None:
     store, plan, _ = made
     ids, offsets = instances.gather(store, plan, slow_corpus.CLS, slow_corpus.SEP)
     tokens = store.ids.tolist()
@@ -36,14 +36,14 @@ def test_gathered_one_by_one(made: tuple[Store, Plan, Masker]) -> None:
 
 
 @pytest.mark.parametrize("tokens", [1, 100, 10**6])
-def test_slices_are_the_plan(made: tuple[Store, Plan, Masker], tokens: int) -> None:
+def test_slices_are_the_plan(made: tuple[Store, InstancePlan, Masker], tokens: int) -> None:
     _, plan, _ = made
     parts = list(instances.slices(plan, tokens))
     assert np.array_equal(np.concatenate([part.keys for part in parts]), plan.keys)
     assert all(len(part) == 1 or part.lengths.sum() <= tokens for part in parts)
 
 
-def test_rows_and_columns_agree(made: tuple[Store, Plan, Masker]) -> None:
+def test_rows_and_columns_agree(made: tuple[Store, InstancePlan, Masker]) -> None:
     store, plan, masker = made
     columns = instances.columns(store, plan, masker, slow_corpus.CLS, slow_corpus.SEP)
     rows = instances.rows(store, plan, masker, slow_corpus.CLS, slow_corpus.SEP)

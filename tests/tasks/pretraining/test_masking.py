@@ -11,7 +11,7 @@ from plainbert.corpus import random_numbers
 from plainbert.errors import CheckpointError
 from plainbert.tasks.pretraining import masking
 from plainbert.tasks.pretraining.masking import Masker
-from plainbert.tasks.pretraining.plan import Settings
+from plainbert.tasks.pretraining.plan import InstanceSettings
 from plainbert.text.vocab import Vocab
 from plainbert.text.wordpiece import WordPiece
 from tests.helpers import slow_corpus, texts
@@ -37,7 +37,7 @@ def instances(bodies: list[list[int]]) -> tuple[np.ndarray, np.ndarray]:
 def test_every_instance(
     bodies: list[list[int]], prob: float, most: int, words: bool, seed: int
 ) -> None:
-    settings = Settings(128, 0.1, prob, most, words)
+    settings = InstanceSettings(128, 0.1, prob, most, words)
     masker = Masker.of(texts.tokenizer(), settings)
     plain, offsets = instances(bodies)
     ids, keys = plain.copy(), random_numbers.keys(seed, np.arange(len(bodies)))
@@ -63,7 +63,7 @@ def test_every_instance(
 
 @given(body=BODY, seed=st.integers(0, 1000))
 def test_words_are_whole_and_as_many_as_fit(body: list[int], seed: int) -> None:
-    masker = Masker.of(texts.tokenizer(), Settings(128, 0.1, 0.3, 80, True))
+    masker = Masker.of(texts.tokenizer(), InstanceSettings(128, 0.1, 0.3, 80, True))
     plain, offsets = instances([body])
     masks = masker(plain.copy(), offsets, random_numbers.keys(seed))
     found, room = set(masks.places.tolist()), max(1, round(len(plain) * 0.3)) - len(masks.places)
@@ -97,7 +97,7 @@ def test_rows_of_which_the_bound_left_too_few() -> None:
 
 
 def test_special_tokens_of_the_text_stay() -> None:
-    masker = Masker.of(texts.tokenizer(), Settings(64, 0.1, 1.0, 60))
+    masker = Masker.of(texts.tokenizer(), InstanceSettings(64, 0.1, 1.0, 60))
     plain, offsets = instances([[7, slow_corpus.SEP, 8, slow_corpus.CLS, 9]])
     masks = masker(plain, offsets, random_numbers.keys(1))
     assert masks.ids.tolist() == [7, 8, 9]
@@ -106,7 +106,7 @@ def test_special_tokens_of_the_text_stay() -> None:
 def test_sentencepiece_words() -> None:
     """Pieces that begin a word carry a mark there, and special tokens begin one."""
     tokenizer = texts.tokenizer()
-    inner = Masker.of(tokenizer, Settings(whole_word_mask=True)).inner
+    inner = Masker.of(tokenizer, InstanceSettings(whole_word_mask=True)).inner
     assert inner is not None
     assert set(np.flatnonzero(inner).tolist()) == texts.INNER
 
@@ -114,4 +114,4 @@ def test_sentencepiece_words() -> None:
 def test_a_vocabulary_without_mask() -> None:
     words = [token for token in texts.TOKENS if token != "[MASK]"]
     with pytest.raises(CheckpointError, match="mask"):
-        Masker.of(WordPiece(Vocab.from_tokens(words)), Settings())
+        Masker.of(WordPiece(Vocab.from_tokens(words)), InstanceSettings())

@@ -17,10 +17,15 @@ from plainbert.config import BertConfig
 from plainbert.nn import pretraining_heads as heads
 from plainbert.nn.names import IGNORE
 from plainbert.tasks.pretraining import evaluate
-from plainbert.tasks.pretraining.evaluate import HeldOut, SameLength, by_step, flops_per_token
+from plainbert.tasks.pretraining.evaluate import (
+    HeldOut,
+    SameLength,
+    flops_per_token,
+    step_formatter,
+)
 from plainbert.tasks.pretraining.features import Instances
 from plainbert.tasks.pretraining.objective import PretrainingObjective
-from plainbert.tasks.pretraining.rows import Rows
+from plainbert.tasks.pretraining.rows import InstanceRows
 from plainbert.train.loop import fit
 from plainbert.train.module_state import ModuleState
 from plainbert.train.monitor import StepLog
@@ -64,7 +69,7 @@ class Text:
             return np.concatenate([np.zeros(0, kind), *parts]).astype(kind)
 
         counts = [len(self.masked[row]) for row in index]
-        return Rows(
+        return InstanceRows(
             ids=joined([self.ids[row] for row in index], np.int32),
             offsets=np.cumsum([0, *self.lengths[index]]),
             types=joined([np.arange(n) >= n // 2 for n in self.lengths[index]], np.uint8),
@@ -393,7 +398,7 @@ def test_a_run_learns_keeps_the_best_and_leaves_the_model_as_it_was(tmp_path, ca
         evaluation=HeldOut({"eval": data}, PretrainingObjective()),
         folder=tmp_path,
         objective=PretrainingObjective(),
-        formatter=by_step(CONFIG, 0.15, 1e12, 1, CPU),
+        formatter=step_formatter(CONFIG, 0.15, 1e12, 1, CPU),
     )
     scores = [each["eval"]["mlm_loss"] for _, each in result.history]
     assert scores[-1] < 1.3 < scores[0]  # one word of four, always: log(4) = 1.39
@@ -408,7 +413,7 @@ def test_the_line_has_gluonnlps_form():
     """As its log parsers expect it, with memory and utilisation behind."""
     losses = {"mlm_loss": 7.25, "nsp_loss": 0.5, "mlm_acc": 0.125, "nsp_acc": 0.75}
     now = StepLog(500, 1, 20, 480, 250, losses, 1e-4, 1.0, 10.0, 16000, 2_048_000)
-    text, numbers = by_step(CONFIG, 0.15, 1e12, 2, CPU)(now)
+    text, numbers = step_formatter(CONFIG, 0.15, 1e12, 2, CPU)(now)
     form = (
         r"\[step 500\]\tmlm_loss=7\.25000\tmlm_acc=0\.12500\tnsp_loss=0\.50000\tnsp_acc=0\.75000"
         r"\tthroughput=204\.8K tks/s\tlr=0\.0001000 time=10\.00, latency=40\.0 ms/batch, "

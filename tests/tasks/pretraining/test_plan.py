@@ -13,7 +13,7 @@ from plainbert.corpus import random_numbers
 from plainbert.corpus.tokens import Store
 from plainbert.errors import UsageError
 from plainbert.tasks.pretraining import plan
-from plainbert.tasks.pretraining.plan import Plan, Settings, make_plan
+from plainbert.tasks.pretraining.plan import InstancePlan, InstanceSettings, make_plan
 from tests.helpers import texts
 
 
@@ -21,8 +21,10 @@ def of_lengths(documents: list[list[int]]) -> Store:
     return texts.store([[[7] * length for length in document] for document in documents])
 
 
-def equal(one: Plan, two: Plan) -> bool:
-    return all(np.array_equal(getattr(one, f.name), getattr(two, f.name)) for f in fields(Plan))
+def equal(one: InstancePlan, two: InstancePlan) -> bool:
+    return all(
+        np.array_equal(getattr(one, f.name), getattr(two, f.name)) for f in fields(InstancePlan)
+    )
 
 
 DOCUMENTS = st.lists(st.lists(st.integers(1, 40), min_size=1, max_size=12), min_size=1, max_size=5)
@@ -35,7 +37,7 @@ def test_every_instance(documents: list[list[int]], limit: int, seed: int) -> No
         store,
         np.arange(len(documents)),
         np.zeros(len(documents), np.int64),
-        Settings(limit, short_seq_prob=0.5, seed=seed),
+        InstanceSettings(limit, short_seq_prob=0.5, seed=seed),
     )
     assert len(found) >= len(documents)
     assert found.lengths.max() <= limit
@@ -60,7 +62,9 @@ def test_short_documents_are_covered() -> None:
     """Without cuts, first texts and what comes next hold every sentence once."""
     store = of_lengths([[1, 2, 3, 1], [2, 2], [1]])
     for seed in range(20):
-        found = make_plan(store, np.arange(3), np.zeros(3, np.int64), Settings(64, 0.0, seed=seed))
+        found = make_plan(
+            store, np.arange(3), np.zeros(3, np.int64), InstanceSettings(64, 0.0, seed=seed)
+        )
         seen = [0] * len(store.ids)
         for row in range(len(found)):
             for token in range(found.a_start[row], found.a_start[row] + found.a_length[row]):
@@ -76,7 +80,7 @@ def test_short_documents_are_covered() -> None:
 def test_what_is_cut(A: int, B: int, limit: int) -> None:
     """Taking tokens one by one from the longer text leaves as many of each."""
     store = of_lengths([[A, B], [50]])
-    settings = Settings(limit, 0.0)
+    settings = InstanceSettings(limit, 0.0)
     for seed in range(8):
         found = make_plan(store, np.array([0]), np.array([0]), replace(settings, seed=seed))
         for row in range(len(found)):
@@ -91,11 +95,11 @@ def test_what_is_cut(A: int, B: int, limit: int) -> None:
 def test_company_and_windows_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     documents = texts.documents(30, 1, sentences=200)
     store = texts.store(documents)
-    settings = Settings(32, 0.3)
+    settings = InstanceSettings(32, 0.3)
     whole = make_plan(store, np.arange(30), np.full(30, 2), settings)
     alone = [make_plan(store, np.array([d]), np.array([2]), settings) for d in range(30)]
-    joined = Plan(
-        *(np.concatenate([getattr(part, f.name) for part in alone]) for f in fields(Plan))
+    joined = InstancePlan(
+        *(np.concatenate([getattr(part, f.name) for part in alone]) for f in fields(InstancePlan))
     )
     assert equal(whole, joined)
     monkeypatch.setattr(plan, "WINDOW", 1)  # twice the target is the least
@@ -107,14 +111,14 @@ def test_company_and_windows_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_one_document_is_its_own_other() -> None:
     store = of_lengths([[3] * 20_000])
-    found = make_plan(store, np.array([0]), np.array([0]), Settings(20))
+    found = make_plan(store, np.array([0]), np.array([0]), InstanceSettings(20))
     assert 0.47 < found.random_next.mean() < 0.53
     assert (found.b_start + found.b_length).max() <= len(store.ids)
 
 
 def test_random_documents_come_from_all_of_the_corpus() -> None:
     store = of_lengths([[5]] * 50)
-    found = make_plan(store, np.full(4000, 7), np.arange(4000), Settings(20))
+    found = make_plan(store, np.full(4000, 7), np.arange(4000), InstanceSettings(20))
     other = found.b_start // 5
     counts = np.bincount(other, minlength=50)
     assert counts[7] == 0
@@ -145,4 +149,4 @@ def test_coins() -> None:
 )
 def test_settings_that_make_nothing(wrong: dict[str, float]) -> None:
     with pytest.raises(UsageError, match=f"--{next(iter(wrong))} "):
-        Settings(**wrong)  # type: ignore[arg-type]
+        InstanceSettings(**wrong)  # type: ignore[arg-type]

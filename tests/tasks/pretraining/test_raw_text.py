@@ -10,25 +10,27 @@ import numpy as np
 import pytest
 
 from plainbert.tasks.pretraining import instances, raw_text
-from plainbert.tasks.pretraining.plan import Settings
+from plainbert.tasks.pretraining.plan import InstanceSettings
 from plainbert.tasks.pretraining.raw_text import RawText
-from plainbert.tasks.pretraining.rows import Rows
+from plainbert.tasks.pretraining.rows import InstanceRows
 from plainbert.text.sentencepiece import SentencePiece
 from plainbert.text.wordpiece import WordPiece
 from tests.helpers import slow_corpus, texts
 
-SETTINGS = Settings(32, 0.1, 0.15, 5, seed=3)
+SETTINGS = InstanceSettings(32, 0.1, 0.15, 5, seed=3)
 MODEL = Path(__file__).parents[2] / "fixtures" / "text" / "unigram1000.model"
 
 
-def make(path: Path, settings: Settings = SETTINGS, **options: object) -> RawText:
+def make(path: Path, settings: InstanceSettings = SETTINGS, **options: object) -> RawText:
     return RawText.of(
         [str(path)], texts.tokenizer(), settings, path.parent / "cache", bar=False, **options
     )  # type: ignore[arg-type]
 
 
-def equal(one: Rows, two: Rows) -> bool:
-    return all(np.array_equal(getattr(one, f.name), getattr(two, f.name)) for f in fields(Rows))
+def equal(one: InstanceRows, two: InstanceRows) -> bool:
+    return all(
+        np.array_equal(getattr(one, f.name), getattr(two, f.name)) for f in fields(InstanceRows)
+    )
 
 
 def test_rows(tmp_path: Path) -> None:

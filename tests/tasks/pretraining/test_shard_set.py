@@ -11,11 +11,11 @@ import pytest
 from plainbert import folders
 from plainbert.errors import FormatError, UsageError
 from plainbert.tasks.pretraining.build import build
-from plainbert.tasks.pretraining.plan import Settings
+from plainbert.tasks.pretraining.plan import InstanceSettings
 from plainbert.tasks.pretraining.shards import Shards, matching_files, write_shard
 from tests.helpers import npz_files, texts
 
-SETTINGS = Settings(32, 0.1, 0.15, 5, seed=7)
+SETTINGS = InstanceSettings(32, 0.1, 0.15, 5, seed=7)
 OF_GLUONNLP = Path(__file__).parents[2] / "fixtures" / "corpus" / "gluonnlp.npz"
 
 

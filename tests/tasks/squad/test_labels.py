@@ -7,7 +7,7 @@ import numpy as np
 from plainbert.nn.names import IGNORE
 from plainbert.tasks.squad.data import NOWHERE, GoldAnswer, Question
 from plainbert.tasks.squad.labels import answer_tokens, window_labels
-from plainbert.text.places import Places
+from plainbert.text.offsets import OffsetTokenizer
 from tests.helpers import folders
 
 
@@ -21,7 +21,7 @@ def test_tokens_of_answers() -> None:
         Question("none", "a", texts[0], (GoldAnswer("cat", 4),), impossible=True),
         Question("touching", "a", texts[2], (GoldAnswer("-a", 3),)),
     ]
-    tokens = Places(folders.tokenizer())(texts)
+    tokens = OffsetTokenizer(folders.tokenizer())(texts)
 
     spans = answer_tokens(questions, np.array([1, 0, 1, 0, 0, 2]), tokens, texts)
 

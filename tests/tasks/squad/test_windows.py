@@ -14,7 +14,7 @@ from plainbert.nn.names import IGNORE
 from plainbert.tasks.squad import windows as spans
 from plainbert.tasks.squad.data import NOWHERE, GoldAnswer, Question
 from plainbert.tasks.squad.windows import Limits, Windows, prepare
-from plainbert.text.places import Places
+from plainbert.text.offsets import OffsetTokenizer
 from plainbert.text.vocab import Vocab
 from plainbert.text.wordpiece import WordPiece
 
@@ -196,13 +196,13 @@ def test_any_number_of_workers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_every_context_is_tokenised_once(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[str] = []
-    original = Places.__call__
+    original = OffsetTokenizer.__call__
 
-    def counted(self: Places, texts: list[str]) -> Any:
+    def counted(self: OffsetTokenizer, texts: list[str]) -> Any:
         seen.extend(texts)
         return original(self, texts)
 
-    monkeypatch.setattr(Places, "__call__", counted)
+    monkeypatch.setattr(OffsetTokenizer, "__call__", counted)
     prepare(TOKENIZER, [Question(str(row), f"a {row}", "b c") for row in range(5)])
 
     assert seen.count("b c") == 1

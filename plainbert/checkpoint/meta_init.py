@@ -17,7 +17,7 @@ DRAWING = {
 MAKING = (torch.empty, torch.zeros, torch.ones)
 
 
-class Blank(TorchFunctionMode):
+class MetaInit(TorchFunctionMode):
     """Modules made inside have parameters without memory, on the meta device.
 
     ``checkpoint.load`` gives each its stored tensor::

@@ -15,7 +15,7 @@ from tests.helpers.folders import batch, tiny, tokenizer
 
 
 def blank(head, config):
-    with checkpoint.Blank():
+    with checkpoint.MetaInit():
         return Bert(config) if head == "embedding" else MODELS[head](config)
 
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plainbert.text import places as module
-from plainbert.text.places import Columns, Places
+from plainbert.text import offsets as module
+from plainbert.text.offsets import OffsetTokenizer, TokenColumns
 from plainbert.text.sentencepiece import SentencePiece
 from plainbert.text.tokenizer import Tokenizer
 from plainbert.text.vocab import Vocab
@@ -33,7 +33,7 @@ TEXTS = st.lists(
 )
 
 
-def check(tokenizer: Tokenizer, places: Places, texts: list[str]) -> None:
+def check(tokenizer: Tokenizer, places: OffsetTokenizer, texts: list[str]) -> None:
     found = places(texts)
     assert len(found.offsets) == len(texts) + 1
     for row, text in enumerate(texts):
@@ -47,7 +47,7 @@ def check(tokenizer: Tokenizer, places: Places, texts: list[str]) -> None:
 @settings(max_examples=200, deadline=None)
 @given(TEXTS)
 def test_any_text(texts: list[str]) -> None:
-    check(UNCASED, Places(UNCASED), texts)
+    check(UNCASED, OffsetTokenizer(UNCASED), texts)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_any_text(texts: list[str]) -> None:
 def test_real_lines_with_every_tokenizer(
     tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    places = Places(tokenizer)
+    places = OffsetTokenizer(tokenizer)
     check(tokenizer, places, LINES[:40])
     check(tokenizer, places, LINES[20:60])  # half of the runs are known
     monkeypatch.setattr(module, "TOGETHER", 10)
@@ -73,11 +73,11 @@ def test_real_lines_with_every_tokenizer(
 
 
 def test_added_tokens_with_blanks() -> None:
-    check(ACROSS, Places(ACROSS), ["a b a b", "a", "", "b a b"])
-    assert Places(ACROSS)(["a b"]).ids.tolist() == [6]
+    check(ACROSS, OffsetTokenizer(ACROSS), ["a b a b", "a", "", "b a b"])
+    assert OffsetTokenizer(ACROSS)(["a b"]).ids.tolist() == [6]
 
 
 def test_nothing() -> None:
-    for found in (Places(UNCASED)([]), Columns.join([])):
+    for found in (OffsetTokenizer(UNCASED)([]), TokenColumns.join([])):
         assert found.offsets.tolist() == [0]
         assert len(found.ids) == len(found.start) == len(found.end) == 0

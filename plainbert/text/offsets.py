@@ -16,7 +16,7 @@ MOST_RUNS = 1 << 19  # runs between blanks kept in memory; about 150 MB
 
 
 @dataclass(frozen=True)
-class Columns:
+class TokenColumns:
     """Tokens of N texts, S in all, end to end; without [CLS] and [SEP].
 
     Attributes:
@@ -32,7 +32,7 @@ class Columns:
     offsets: NDArray[np.int64]
 
     @classmethod
-    def join(cls, parts: Sequence[Columns]) -> Columns:
+    def join(cls, parts: Sequence[TokenColumns]) -> TokenColumns:
         """Several parts end to end."""
         counts = [np.zeros(1, np.int64), *(np.diff(part.offsets) for part in parts)]
         empty = [np.zeros(0, np.int32)]
@@ -44,7 +44,7 @@ class Columns:
         )
 
 
-class Places:
+class OffsetTokenizer:
     """Tokenises texts with offsets: what :meth:`Tokenizer.pieces` gives, several times as fast.
 
     BERT's tokenisation never looks across a blank, so every different run of characters between
@@ -61,12 +61,12 @@ class Places:
     def _forget(self) -> None:
         self._rows = _Numbered()
         self._sizes = np.zeros(0, np.int64)  # characters of each run
-        self._table = Columns.join([])  # tokens of each run, places counted from its start
+        self._table = TokenColumns.join([])  # tokens of each run, places counted from its start
 
-    def __call__(self, texts: Sequence[str]) -> Columns:
+    def __call__(self, texts: Sequence[str]) -> TokenColumns:
         """Tokens of some texts."""
         if self.tokenizer.across_blanks:
-            return Columns.join([_columns(self.tokenizer, text) for text in texts])
+            return TokenColumns.join([_columns(self.tokenizer, text) for text in texts])
         if len(self._rows) > MOST_RUNS:
             self._forget()
         known, rows = len(self._rows), self._rows
@@ -84,10 +84,10 @@ class Places:
         groups = (sizes + 1).cumsum() // TOGETHER
         cuts = [0, *(np.flatnonzero(np.diff(groups)) + 1).tolist(), len(new)]
         parts = [self._tokens(new[begin:end]) for begin, end in itertools.pairwise(cuts)]
-        self._table = Columns.join([self._table, *parts])
+        self._table = TokenColumns.join([self._table, *parts])
         self._sizes = np.concatenate([self._sizes, sizes])
 
-    def _tokens(self, runs: list[str]) -> Columns:
+    def _tokens(self, runs: list[str]) -> TokenColumns:
         """Tokens of some runs, which the tokenizer sees as one text."""
         joined = _columns(self.tokenizer, " ".join(runs))
         starts = np.zeros(len(runs), np.int32)  # where each run begins in it
@@ -95,9 +95,9 @@ class Places:
         run = np.searchsorted(starts, joined.start, "right") - 1
         offsets = np.searchsorted(run, np.arange(len(runs) + 1))
         base = starts[run]
-        return Columns(joined.ids, joined.start - base, joined.end - base, offsets)
+        return TokenColumns(joined.ids, joined.start - base, joined.end - base, offsets)
 
-    def _gather(self, runs: NDArray[np.int64], counts: NDArray[np.int64]) -> Columns:
+    def _gather(self, runs: NDArray[np.int64], counts: NDArray[np.int64]) -> TokenColumns:
         """Tokens of texts, given the rows of their runs."""
         table = self._table
         lengths = self._sizes[runs] + 1
@@ -114,7 +114,7 @@ class Places:
         shift = np.repeat(base, tokens).astype(np.int32)
         offsets = np.concatenate([[0], stops])[counts]
         start, end = table.start[places] + shift, table.end[places] + shift
-        return Columns(table.ids[places], start, end, offsets)
+        return TokenColumns(table.ids[places], start, end, offsets)
 
 
 class _Numbered(dict[str, int]):
@@ -125,9 +125,9 @@ class _Numbered(dict[str, int]):
         return number
 
 
-def _columns(tokenizer: Tokenizer, text: str) -> Columns:
+def _columns(tokenizer: Tokenizer, text: str) -> TokenColumns:
     pieces = tokenizer.pieces(text)
-    return Columns(
+    return TokenColumns(
         np.array(pieces.ids, np.int32),
         np.array(pieces.start, np.int32),
         np.array(pieces.end, np.int32),

@@ -1,0 +1,60 @@
+"""Texts in, labels or numbers and probabilities out: prepare, run, decode."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from plainbert.batching.features import tokenized
+from plainbert.errors import UsageError
+from plainbert.infer.logits import ComputesLogits, run
+from plainbert.nn.bert import Bert
+from plainbert.tasks.classification.decode import Prediction, decode
+from plainbert.text.tokenizer import Tokenizer
+
+HEADS = ("classification", "regression")
+
+
+def predict(
+    model: Bert | ComputesLogits,
+    tokenizer: Tokenizer,
+    texts: Sequence[str | tuple[str, ...]],
+    labels: Sequence[str],
+    max_len: int,
+    *,
+    name: str = "this model",
+    bar: bool = False,
+) -> list[Prediction]:
+    """Classify texts, or score them with a regressor.
+
+    Args:
+        model: prepared, with a head of :data:`HEADS`.
+        tokenizer: the one that the model was trained with.
+        texts: texts, or pairs.
+        labels: names of the classes by id; a regressor has no use for them.
+        max_len: tokens kept per text, counting [CLS] and [SEP].
+        name: what errors call the model.
+        bar: show progress.
+
+    Raises:
+        UsageError: the model has another head, or fewer than ``max_len`` positions.
+    """
+    classifier = checked(model, name)
+    positions = classifier.config.max_position_embeddings
+    features = tokenized(tokenizer, texts, max_len, positions, bar=bar)
+    logits = run(classifier, features, bar=bar)
+    return decode(logits, () if classifier.head == "regression" else labels)
+
+
+def checked(model: Bert | ComputesLogits, name: str) -> ComputesLogits:
+    """The model, if it is a classifier or a regressor.
+
+    Raises:
+        UsageError: it has another head, or none.
+    """
+    if isinstance(model, Bert) or model.head not in HEADS:
+        has = "no head" if isinstance(model, Bert) else f"a {model.head} head"
+        raise UsageError(
+            f"{name} has {has}; predict needs a classifier. Fine-tune one "
+            "with scripts/bert/finetune_classifier.py."
+        )
+    return model

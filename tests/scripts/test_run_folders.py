@@ -18,7 +18,6 @@ from plainbert import checkpoint, files
 from plainbert.cli.run import run
 from plainbert.errors import CheckpointError, PlainBertError, UsageError
 from plainbert.train import earlier, run_folder
-from plainbert.train.checkpoints import Checkpoints
 from plainbert.train.step import Stepper
 from tests.helpers import folders, scripts
 from tests.helpers.processes import HERE, Command, environment
@@ -49,7 +48,7 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random encoder, and rows of two classes."""
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("given")
-    checkpoint.write(folder / "model", folders.tiny("encoder"), folders.tokenizer())
+    checkpoint.write(folder / "model", folders.tiny("embedding"), folders.tokenizer())
     lines = [f"{'b the ' * (1 + row % 4)}{'a' * (row % 2)}\t{row % 2}" for row in range(24)]
     for name in ("train", "dev"):
         (folder / f"{name}.tsv").write_text("\n".join(["text\tlabel", *lines]) + "\n")
@@ -187,7 +186,7 @@ MOMENTS: dict[str, tuple[Callable[[], None], bool]] = {
     "nothing is written yet": (lambda: before(files, "write_json", lambda *_: True), False),
     "in the second step": (lambda: in_step(1), False),
     "half a checkpoint": (
-        lambda: before(Checkpoints, "_write_model", lambda *_: True), False,
+        lambda: before(checkpoint, "write_into", lambda *_: True), False,
     ),
     "before a checkpoint has its name": (
         lambda: before(os, "rename", lambda one, to: str(to).endswith("step-0000003")), False,
@@ -245,16 +244,16 @@ def kill(line: list[str], arrange: Callable[[], None]) -> None:
 
 def test_others_beside_a_run_that_is_writing_a_checkpoint(given: Path, tmp_path: Path) -> None:
     """Training there is refused, evaluation is not, and the run ends as it would have alone."""
-    folder, wrote = tmp_path / "run", Checkpoints._write_model
+    folder, wrote = tmp_path / "run", checkpoint.write_into
     line, half = words(given, folder), Pipe()
 
-    def waits(self: Checkpoints, partial: Path, *rest: Any) -> None:
-        wrote(self, partial, *rest)
+    def waits(partial: Path, *rest: Any) -> None:
+        wrote(partial, *rest)
         if "step-0000006" in partial.name:
             half.tell_and_wait()
 
     def training() -> None:
-        Checkpoints._write_model = waits  # type: ignore[method-assign]
+        checkpoint.write_into = waits  # type: ignore[assignment]
         main(line)
 
     with half.beside(training):

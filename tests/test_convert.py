@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import runpy
 import shutil
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from plainbert import checkpoint, model_zoo
 from plainbert.errors import CheckpointError, FormatError, UnknownNameError, UsageError
 from plainbert.model_zoo.convert import convert, open_any
 from plainbert.text.vocab import Vocab
+from tests.helpers import scripts
 from tests.helpers.folders import CONFIG, FIXTURES, LABELS, TOKENS, batch, tiny, tokenizer
 from tests.helpers.rounding import rounding, terms_of
 
@@ -33,7 +33,7 @@ HEADS = (
 
 
 def script(name, *arguments):
-    return runpy.run_path(str(SCRIPTS / f"{name}.py"))["main"](list(map(str, arguments)))
+    return scripts.load(SCRIPTS / f"{name}.py").main(list(map(str, arguments)))
 
 
 def outputs(model):

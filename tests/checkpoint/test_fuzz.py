@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+
+from tests.helpers.processes import environment, helper
 
 NUMBER = 10_000
 
 
 def fuzz(kind, number, folder, seed):
     """Run it in a process of its own: a crash or too much memory must not end the tests."""
-    command = [
-        sys.executable,
-        Path(__file__).parents[1] / "helpers" / "fuzz_checkpoint.py",
-        kind,
-        str(number),
-        str(folder),
-        str(seed),
-    ]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    command = helper("fuzz_checkpoint", kind, number, folder, seed)
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, f"exit status {done.returncode}: {done.stderr[-2000:]}"
     return json.loads(done.stdout.splitlines()[-1])
 

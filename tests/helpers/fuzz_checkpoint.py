@@ -1,6 +1,6 @@
 """Open many broken copies of a small folder, in a process of its own with little memory.
 
-    python tests/helpers/fuzz_checkpoint.py KIND NUMBER FOLDER SEED
+    python -m tests.helpers.fuzz_checkpoint KIND NUMBER FOLDER SEED
 
 A crash, a hang of 10 seconds, 1 GB of memory or an error that is not ours ends the process with a
 status other than 0. The last line counts what happened.

@@ -1,6 +1,6 @@
 """Open many broken copies of files of instances, in a process of its own with little memory.
 
-    python tests/helpers/fuzz_corpus.py KIND NUMBER FOLDER SEED
+    python -m tests.helpers.fuzz_corpus KIND NUMBER FOLDER SEED
 
 A crash, a hang of 10 seconds, 1 GB more memory, an error that is not ours or an instance that
 cannot be ends the process with a status other than 0. The last line counts what happened.

@@ -1,6 +1,6 @@
 """Kill the scripts that make data and look at what is left.
 
-    python tests/helpers/killed_corpus.py FOLDER WAY KILLS SEED
+    python -m tests.helpers.killed_corpus FOLDER WAY KILLS SEED
 
 WAY is pretraining or punctuation. With KILLS 0 there is a kill before every change of a file.
 """
@@ -13,7 +13,6 @@ import json
 import logging
 import random
 import re
-import runpy
 import shutil
 import sys
 from collections.abc import Callable
@@ -21,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from plainbert.errors import DataError, FormatError
-from tests.helpers import kills, texts
+from tests.helpers import kills, scripts, texts
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = ROOT / "tests" / "fixtures" / "text" / "unigram1000.model"
@@ -32,9 +31,7 @@ Content = dict[str, bytes]
 
 
 def script(name: str) -> Callable[[list[str]], Any]:
-    found: Callable[[list[str]], Any] = runpy.run_path(str(ROOT / "scripts" / "bert" / name))[
-        "main"
-    ]
+    found: Callable[[list[str]], Any] = scripts.load(ROOT / "scripts" / "bert" / name).main
     return found
 
 

@@ -1,9 +1,8 @@
-"""Kill ``export.py --overwrite`` where it touches the folder: ``killed_export.py FOLDER``."""
+"""Kill ``export.py --overwrite`` where it touches the folder: ``killed_export FOLDER``."""
 
 from __future__ import annotations
 
 import logging
-import runpy
 import shutil
 import sys
 from pathlib import Path
@@ -16,17 +15,17 @@ from plainbert import checkpoint, files
 from plainbert.errors import UsageError
 from plainbert.export.manifest import Manifest
 from plainbert.export.torch import format as torch_format
-from tests.helpers import folders, kills
+from tests.helpers import folders, kills, scripts
 
 ROOT = Path(__file__).resolve().parents[2]
-script: Any = runpy.run_path(str(ROOT / "scripts" / "export" / "export.py"))
+script = scripts.load(ROOT / "scripts" / "export" / "export.py")
 ASIDE = f".out.old{files.PARTIAL}"
 LENGTHS = {"old": 12, "new": 16}
 
 
 def export(model: Path, which: str, place: Path, *words: str) -> None:
     logging.disable(logging.CRITICAL)
-    script["main"](
+    script.main(
         ["--model_dir", str(model), "--format", "torch", "--output_dir", str(place / "out"),
          "--max_len", str(LENGTHS[which]), *words]
     )  # fmt: skip
@@ -77,7 +76,7 @@ def main(root: Path) -> None:
         shutil.rmtree(copy, ignore_errors=True)
         shutil.copytree(place, copy)
         with pytest.raises(UsageError, match="needs labelled rows"):
-            script["main"](["--evaluate", str(copy / "out")])
+            script.main(["--evaluate", str(copy / "out")])
         whole(copy / "out", names)
         shutil.rmtree(copy)
         shutil.copytree(place, copy)

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -65,10 +66,21 @@ class Command:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """This process's variables, one thread, and ``more``."""
+    """This process's variables, one thread, where ``tests.helpers`` is found, and ``more``."""
     # mpirun refuses to run as root, as these tests must, unless told twice.
     root = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
-    return {**os.environ, **root, "OMP_NUM_THREADS": "1", **more}
+    path = os.pathsep.join(filter(None, [str(HERE), os.environ.get("PYTHONPATH")]))
+    return {**os.environ, **root, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", **more}
+
+
+def helper(name: str, *words: object) -> list[str]:
+    """The command line of a program in ``tests/helpers``; it needs :func:`environment`.
+
+    Args:
+        name: of the file, without ``.py``.
+        words: its arguments.
+    """
+    return [sys.executable, "-m", f"tests.helpers.{name}", *map(str, words)]
 
 
 def wait_for(what: Callable[[], bool], seconds: float = 40, command: Command | None = None) -> None:

@@ -26,12 +26,12 @@ def test_matches_one_at_a_time(head: str, config: BertConfig, tokenizer: WordPie
     got = logits.run(model, features, tokens_per_batch=20)
     assert model.training
     model.eval()
+    atol = rounding(terms_of(config), got)
     for row in range(len(features)):
         part = slice(*features.offsets[row : row + 2])
         ids, types = (torch.from_numpy(x[part].astype(int)) for x in (features.ids, features.types))
         with torch.no_grad():
             right = model(ids[None], types[None])
-        atol = rounding(terms_of(config), right)
         np.testing.assert_allclose(got[row], right[0].numpy(), rtol=0, atol=atol)
     np.testing.assert_array_equal(logits.run(prepare(model), features, tokens_per_batch=20), got)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import runpy
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -21,7 +20,7 @@ from plainbert.errors import CheckpointError, PlainBertError, UsageError
 from plainbert.train import earlier, run_folder
 from plainbert.train.checkpoints import Checkpoints
 from plainbert.train.step import Stepper
-from tests.helpers import folders
+from tests.helpers import folders, scripts
 from tests.helpers.processes import HERE, Command, environment
 
 Main = Callable[[list[str]], dict[str, Any]]
@@ -30,7 +29,7 @@ OTHERS = ("log.txt", "args.json", "events.", earlier.ASIDE, ".plainbert.lock", "
 
 
 def load(name: str) -> Main:
-    main: Main = runpy.run_path(str(HERE / "scripts" / "bert" / f"{name}.py"))["main"]
+    main: Main = scripts.load(HERE / "scripts" / "bert" / f"{name}.py").main
     return main
 
 

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+
+from tests.helpers.processes import environment, helper
 
 
 @pytest.mark.parametrize("kills", [pytest.param(20, marks=pytest.mark.slow)])
 def test_a_killed_run_ends_with_the_weights_of_one_that_was_not(kills, tmp_path, seed):
-    command = [
-        sys.executable,
-        Path(__file__).with_name("killed.py"),
-        tmp_path,
-        str(kills),
-        str(seed),
-    ]
     done = subprocess.run(
-        command,
+        helper("killed_training", tmp_path, kills, seed),
+        env=environment(),
         capture_output=True,
         text=True,
         timeout=600,

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import json
 import logging
 import os
 import shutil
-from pathlib import Path
 
 import pytest
 import torch
@@ -21,10 +19,7 @@ from plainbert.tasks.classification.evaluate import ClassifierEvaluation, evalua
 from plainbert.train import loop, monitor
 from plainbert.train.loop import fit
 from plainbert.train.settings import Settings
-
-spec = importlib.util.spec_from_file_location("tiny", Path(__file__).with_name("tiny.py"))
-tiny = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(tiny)
+from tests.helpers import tiny
 
 SETTINGS = Settings(
     epochs=4, batch_size=8, accumulate=2, optimizer="bertadam", lr=3e-3, log_interval=4

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -18,10 +15,7 @@ from plainbert.train import loop, monitor, optim, step
 from plainbert.train.loop import fit
 from plainbert.train.module_state import ModuleState
 from plainbert.train.settings import Settings
-
-spec = importlib.util.spec_from_file_location("tiny", Path(__file__).with_name("tiny.py"))
-tiny = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(tiny)
+from tests.helpers import tiny
 
 
 def gradients(model, scale=1.0):

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
 import threading
-from pathlib import Path
 
 import pytest
 import torch
@@ -17,10 +15,7 @@ from plainbert.train.objective import Labels, Sums
 from plainbert.train.optim import Optimizer
 from plainbert.train.parallel.strategy import ALONE, ParallelStrategy
 from plainbert.train.step import PATIENCE, DivergedError, Scaler, Stepper, _seed
-
-spec = importlib.util.spec_from_file_location("tiny", Path(__file__).with_name("tiny.py"))
-tiny = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(tiny)
+from tests.helpers import tiny
 
 STEPS = 11  # the last batch of each epoch of 53 / 12 has 5 examples, cut into unequal parts
 GLOBAL = 12

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import runpy
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +10,11 @@ import pytest
 
 from plainbert.cli.run import run
 from plainbert.tasks.ner import conll, punctuation
+from tests.helpers import scripts
 
 HERE = Path(__file__).resolve().parents[3]
 SAMPLE = HERE / "data" / "pretrain" / "en_novels_sample.txt"
-script = runpy.run_path(str(HERE / "scripts" / "bert" / "create_punctuation_data.py"))
+script = scripts.load(HERE / "scripts" / "bert" / "create_punctuation_data.py")
 
 
 @pytest.mark.parametrize(
@@ -59,9 +59,9 @@ def test_rows_go_on_where_the_last_one_ended() -> None:
 def test_the_novels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Every chapter in one split, no word lost, and the same result again."""
     words = ["--input_file", str(SAMPLE), "--dev_share", "0.15", "--test_share", "0.15"]
-    found = script["main"]([*words, "--output_dir", str(tmp_path / "one")])
-    script["main"]([*words, "--output_dir", str(tmp_path / "two")])
-    other = script["main"]([*words, "--output_dir", str(tmp_path / "three"), "--seed", "7"])
+    found = script.main([*words, "--output_dir", str(tmp_path / "one")])
+    script.main([*words, "--output_dir", str(tmp_path / "two")])
+    other = script.main([*words, "--output_dir", str(tmp_path / "three"), "--seed", "7"])
 
     assert found["documents"] == 75
     printed = capsys.readouterr().out
@@ -95,7 +95,7 @@ def test_mistakes_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     def said(*words: str) -> str:
         with pytest.raises(SystemExit) as ended:
             run(
-                lambda: script["main"](
+                lambda: script.main(
                     ["--input_file", str(path), "--output_dir", str(tmp_path / "out"), *words]
                 )
             )
@@ -109,7 +109,7 @@ def test_mistakes_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     (tmp_path / "out/dev.tsv").touch()
     assert "holds dev.tsv. Add --overwrite" in said()
     shares = ["--dev_share", "0", "--test_share", "0", "--overwrite"]
-    done: Any = script["main"](
+    done: Any = script.main(
         ["--input_file", str(path), "--output_dir", str(tmp_path / "out"), *shares]
     )
     assert done["rows"] == {"train": 2, "dev": 0, "test": 0}

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.helpers.processes import HERE, Command, environment
+from tests.helpers.processes import Command, environment, helper
 
 
 @pytest.mark.slow
@@ -15,8 +14,7 @@ from tests.helpers.processes import HERE, Command, environment
 @pytest.mark.parametrize("script", ["pretraining", "punctuation"])
 def test_a_kill_leaves_one_set_whole(tmp_path: Path, script: str, kills: int, seed: int) -> None:
     """Before every change of a file (0 kills), and at random moments with several processes."""
-    words = [sys.executable, str(HERE / "tests/helpers/killed_corpus.py"), str(tmp_path), script,
-             str(kills), str(seed)]  # fmt: skip
+    words = helper("killed_corpus", tmp_path, script, kills, seed)
     done = Command(words, environment()).wait(570)
     assert done.status == 0, done.text[-3000:]
     assert done.text.count(" kills") == 2

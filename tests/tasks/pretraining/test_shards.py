@@ -20,8 +20,8 @@ from plainbert.tasks.pretraining import shards as module
 from plainbert.tasks.pretraining.shards import Shards, write_shard
 from plainbert.text.vocab import Vocab
 from tests.helpers.npz_files import VOCAB, columns, instances, plain
+from tests.helpers.processes import environment, helper
 
-FUZZ = Path(__file__).parents[2] / "helpers" / "fuzz_corpus.py"
 SIZES = (5, 0, 1, 17, 8)
 
 
@@ -335,8 +335,8 @@ def test_the_thread_ends_with_the_shards(folder):
 def test_broken_files(tmp_path, kind):
     number = 200
     done = subprocess.run(
-        [sys.executable, str(FUZZ), kind, str(number), str(tmp_path), "5"],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        helper("fuzz_corpus", kind, number, tmp_path, 5),
+        env=environment(),
         capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, f"exit status {done.returncode}: {done.stderr[-2000:]}"

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -36,11 +34,8 @@ from plainbert.train.optim import Optimizer
 from plainbert.train.parallel.strategy import ParallelStrategy
 from plainbert.train.settings import Settings
 from plainbert.train.step import Scaler, Stepper
+from tests.helpers import tiny
 from tests.helpers.rounding import rounding
-
-spec = importlib.util.spec_from_file_location("tiny", Path(__file__).with_name("tiny.py"))
-tiny = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(tiny)
 
 CPU = torch.device("cpu")
 CONFIG = BertConfig(

@@ -1,11 +1,10 @@
-"""Kill a run at random moments, resume it, compare: ``killed.py FOLDER KILLS SEED``.
+"""Kill a run at random moments, resume it, compare: ``killed_training FOLDER KILLS SEED``.
 
 torch is imported once; each attempt is a fork of this process and dies by a real kill -9.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import random
 import shutil
@@ -22,10 +21,7 @@ from plainbert.batching.batch import Examples
 from plainbert.tasks.classification.evaluate import ClassifierEvaluation
 from plainbert.train.loop import fit
 from plainbert.train.settings import Settings
-
-spec = importlib.util.spec_from_file_location("tiny", Path(__file__).with_name("tiny.py"))
-tiny = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(tiny)
+from tests.helpers import tiny
 
 SETTINGS = Settings(
     epochs=6,

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import os
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -15,20 +11,18 @@ from safetensors.torch import load_file, save_file
 
 from plainbert.errors import CheckpointError, FormatError
 from plainbert.train.background import Background
+from plainbert.train.checkpoints import Checkpoints
+from plainbert.train.optim import Optimizer
 from plainbert.train.parallel.tensor_shard import TensorShard
 from plainbert.train.sharded_optimizer_state import read_shards, read_sizes, write_shards
-
-PROGRAM = Path(__file__).with_name("resumed.py")
-spec = importlib.util.spec_from_file_location("resumed", PROGRAM)
-resumed = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(resumed)
+from tests.helpers import processes, resumed, tiny, together
 
 
 def run(job, folder, *more):
     """Start the program; its two streams."""
     done = subprocess.run(
-        [sys.executable, PROGRAM, job, folder, *map(str, more)],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        processes.helper("resumed", job, folder, *more),
+        env=processes.environment(),
         capture_output=True,
         text=True,
         timeout=600,
@@ -159,10 +153,10 @@ def test_garbled_and_missing_files(written):
 
 def test_slots_of_another_optimizer_are_refused(done):
     source = done[0] / "fsdp-False"
-    case = resumed.Case(optimizer="sgd")
-    ours = resumed.shared.model(case)
-    saves = resumed.Checkpoints(source, ours, resumed.shared.tiny.tokenizer())
-    optimizer = resumed.Optimizer("sgd", ours.named_parameters())
+    case = together.Case(optimizer="sgd")
+    ours = together.model(case)
+    saves = Checkpoints(source, ours, tiny.tokenizer())
+    optimizer = Optimizer("sgd", ours.named_parameters())
     with pytest.raises(CheckpointError, match="does not belong to this model and sgd"):
         saves.load_optimizer(optimizer, 10)
 

@@ -1,11 +1,10 @@
-"""Train over several processes and write what comes out: ``together.py JOB,JOB FOLDER``.
+"""Train over several processes and write what comes out: ``together JOB,JOB FOLDER``.
 
 torch is imported once; the ranks are forks of this process that talk over gloo.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import logging
 import os
@@ -19,7 +18,7 @@ import numpy as np
 import torch
 import torch._dynamo  # with the next two: before the forks, which would each import them
 import torch.distributed.checkpoint
-from safetensors.torch import load_file, save_file  # noqa: F401
+from safetensors.torch import save_file
 from torch.distributed.fsdp import fully_shard  # noqa: F401
 
 from plainbert.distributed.group import init
@@ -36,10 +35,7 @@ from plainbert.train.parallel.buckets import Buckets
 from plainbert.train.parallel.choose import choose_strategy
 from plainbert.train.settings import Settings
 from plainbert.train.step import Scaler, Stepper
-
-spec = importlib.util.spec_from_file_location("tiny", Path(__file__).with_name("tiny.py"))
-tiny = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(tiny)
+from tests.helpers import tiny
 
 # So small a model would travel in one message.
 buckets.BYTES, zero1.SMALL = 4096, 200

@@ -1,9 +1,8 @@
-"""Stop runs of several processes, resume them on others: ``resumed.py JOB,JOB FOLDER``."""
+"""Stop runs of several processes, resume them on others: ``resumed JOB,JOB FOLDER``."""
 
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import json
 import logging
 import os
@@ -16,18 +15,15 @@ import time
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 
 from plainbert.errors import CheckpointError
 from plainbert.train.checkpoints import Checkpoints, RunProgress
 from plainbert.train.optim import Optimizer
 from plainbert.train.settings import Settings
 from plainbert.train.step import Stepper
-
-spec = importlib.util.spec_from_file_location("together", Path(__file__).with_name("together.py"))
-shared = importlib.util.module_from_spec(spec)
-sys.modules["together"] = shared  # dataclasses look there
-spec.loader.exec_module(shared)
-Case, together, train = shared.Case, shared.together, shared.train
+from tests.helpers import tiny
+from tests.helpers.together import Case, model, ranks_of, start, together, train
 
 ONE, DDP, ZERO, FSDP = Case(), Case("ddp", 2), Case("zero1", 2), Case("fsdp", 2)
 FOUR = Case("zero1", 4), Case("fsdp", 4), Case("hsdp", 4, per_host=2)
@@ -88,7 +84,7 @@ def resumes(folder: Path) -> None:
 
     def go_on(group, path, saver, resumer) -> None:
         if resumer.size == group.size:  # with the flags of the run
-            ranks = shared.ranks_of(resumer, group)
+            ranks = ranks_of(resumer, group)
             train(saver, group, folder=path, resume=True, ranks=ranks, save_steps=100)
 
     both(1, whole)
@@ -121,13 +117,13 @@ def faults(folder: Path) -> None:
     def work(group) -> None:
         for kind in (False, True):
             case = Case("zero1", 2, optimizer="adamw")
-            ranks, ours = shared.ranks_of(case, group), shared.model(case)
+            ranks, ours = ranks_of(case, group), model(case)
             ranks.prepare(ours, torch.float64)
             named = ranks.parameters(ours)
             optimizer = Optimizer("adamw", named, owned=ranks.owned(named))
             settings = Settings(async_checkpoints=kind)
             own = folder / f"full-{kind}"
-            saves = Checkpoints(own, ours, shared.tiny.tokenizer(), None, settings, ranks)
+            saves = Checkpoints(own, ours, tiny.tokenizer(), None, settings, ranks)
             saves.save(optimizer, RunProgress(1))
             saves.wait()
             if group.rank == 1:
@@ -169,9 +165,9 @@ def killed(folder: Path, kills: str, seed: str) -> None:
     def whole(group) -> None:
         train(cases[0], group, folder=folder / "whole", save_steps=1)
 
-    start = time.monotonic()
+    began = time.monotonic()
     assert together(2, whole) == [0, 0]
-    length = time.monotonic() - start
+    length = time.monotonic() - began
     finished = hits = 0
     run = folder / "killed"
     while hits < int(kills):
@@ -182,7 +178,7 @@ def killed(folder: Path, kills: str, seed: str) -> None:
                 case, group, folder=run, resume=run.exists(), save_steps=1, async_checkpoints=kind
             )
 
-        children = shared.start(2, work)
+        children = start(2, work)
         time.sleep(draw.uniform(0.1 * length, length))
         for child in children[: draw.choice([1, 2])]:
             with contextlib.suppress(ProcessLookupError):
@@ -223,11 +219,11 @@ def whole_ones(run: Path) -> None:
     """Every checkpoint with a name has all its weights and its optimizer state."""
     case = Case(optimizer="adamw")
     for path in run.glob("step-*"):
-        ours = shared.model(case)
-        saves = Checkpoints(run, ours, shared.tiny.tokenizer())
+        ours = model(case)
+        saves = Checkpoints(run, ours, tiny.tokenizer())
         optimizer = Optimizer("adamw", ours.named_parameters())
         saves.load_optimizer(optimizer, int(path.name.partition("-")[2]))
-        assert shared.load_file(path / "model.safetensors").keys() == ours.state_dict().keys()
+        assert load_file(path / "model.safetensors").keys() == ours.state_dict().keys()
         assert json.loads((path / "training.json").read_text())["step"] > 0
     if (run / "last").is_symlink():
         assert (run / "last" / "training.json").is_file()
@@ -235,7 +231,7 @@ def whole_ones(run: Path) -> None:
 
 def same(one: Path, other: Path) -> None:
     """Equal weights: the order of sums differs between strategies, so not to the last bit."""
-    got, want = (shared.load_file(path / "model.safetensors") for path in (one, other))
+    got, want = (load_file(path / "model.safetensors") for path in (one, other))
     for name, tensor in want.items():
         torch.testing.assert_close(got[name], tensor, rtol=0, atol=1e-9)
 

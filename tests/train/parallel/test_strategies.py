@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import os
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -20,19 +16,14 @@ from plainbert.train.parallel.buckets import split
 from plainbert.train.parallel.choose import choose_strategy
 from plainbert.train.parallel.strategy import ALONE
 from plainbert.train.parallel.zero1 import shares
-
-PROGRAM = Path(__file__).with_name("together.py")
-spec = importlib.util.spec_from_file_location("together", PROGRAM)
-together = importlib.util.module_from_spec(spec)
-sys.modules["together"] = together  # dataclasses look there
-spec.loader.exec_module(together)
+from tests.helpers import processes, together
 
 
 def run(job, folder, *more, timeout=300):
     """Start the program; what it wrote to its error stream."""
     done = subprocess.run(
-        [sys.executable, PROGRAM, job, folder, *map(str, more)],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        processes.helper("together", job, folder, *more),
+        env=processes.environment(),
         capture_output=True,
         text=True,
         timeout=timeout,

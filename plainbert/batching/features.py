@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from plainbert import ragged
 from plainbert.errors import UsageError
 from plainbert.processes import WorkerProcesses
 from plainbert.text.tokenizer import Tokenizer
@@ -60,10 +61,7 @@ class Features:
 
     def places(self, index: NDArray[np.int64]) -> NDArray[np.int64]:
         """Where the tokens of some rows lie, end to end: (B,) -> (T,)."""
-        lengths = self.lengths[index]
-        ends = lengths.cumsum()
-        total = int(ends[-1]) if len(ends) else 0
-        return np.arange(total) + np.repeat(self.offsets[index] - ends + lengths, lengths)
+        return ragged.ranges(self.offsets[index], self.lengths[index])
 
     def take(self, index: NDArray[np.int64]) -> Features:
         """Some rows, in the order of ``index``."""
@@ -71,7 +69,7 @@ class Features:
         labels = self.labels
         if labels is not None:
             labels = labels[places if self.per_token else index]
-        offsets = np.concatenate([np.zeros(1, np.int64), self.lengths[index].cumsum()])
+        offsets = ragged.offsets(self.lengths[index])
         return replace(
             self, ids=self.ids[places], offsets=offsets, types=self.types[places], labels=labels
         )
@@ -206,9 +204,7 @@ def encode_chunk(
         firsts.append(len(parts[0]) + 2)
         lengths.append(total)
     sizes = np.array(lengths, dtype=np.int64)
-    starts = sizes.cumsum() - sizes
-    places = np.arange(len(ids)) - np.repeat(starts, sizes)
-    types = places >= np.repeat(np.array(firsts, dtype=np.int64), sizes)
+    types = ragged.within(sizes) >= np.repeat(np.array(firsts, dtype=np.int64), sizes)
     return Chunk(np.array(ids, dtype=np.int32), types.astype(np.uint8), sizes, cut)
 
 

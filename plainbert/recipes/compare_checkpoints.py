@@ -191,12 +191,12 @@ def report(results: Report) -> None:
 def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     """The command: parse, run, report."""
     settings = parse_args(argv)
-    command.begin(settings, "compare_checkpoints", argv)
-    results = run(settings)
-    report(results)
-    from plainbert.compare.report import as_json
+    with command.shown(settings, "compare_checkpoints", argv):
+        results = run(settings)
+        report(results)
+        from plainbert.compare.report import as_json
 
-    return as_json(results)
+        return as_json(results)
 
 
 def status(results: dict[str, Any]) -> int:

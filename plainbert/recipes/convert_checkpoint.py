@@ -122,10 +122,10 @@ def run(settings: Settings) -> Conversion:
 def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     """The command: parse, run, report."""
     settings = parse_args(argv)
-    command.begin(settings, "convert_checkpoint", argv)
-    conversion = run(settings)
-    return {
-        "folder": str(conversion.folder),
-        "unused": conversion.unused,
-        "dropped": conversion.dropped,
-    }
+    with command.shown(settings, "convert_checkpoint", argv):
+        conversion = run(settings)
+        return {
+            "folder": str(conversion.folder),
+            "unused": conversion.unused,
+            "dropped": conversion.dropped,
+        }

@@ -135,5 +135,5 @@ def run(settings: Settings) -> CorpusSummary:
 def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     """The command: parse, run, report."""
     settings = parse_args(argv)
-    command.begin(settings, NAME, argv)
-    return asdict(run(settings))
+    with command.shown(settings, NAME, argv):
+        return asdict(run(settings))

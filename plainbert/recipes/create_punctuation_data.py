@@ -75,7 +75,7 @@ def report(results: PunctuationSummary) -> None:
 def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     """The command: parse, run, report."""
     settings = parse_args(argv)
-    command.begin(settings, "create_punctuation_data", argv)
-    results = run(settings)
-    report(results)
-    return asdict(results)
+    with command.shown(settings, "create_punctuation_data", argv):
+        results = run(settings)
+        report(results)
+        return asdict(results)

@@ -153,9 +153,9 @@ def report(results: Vectors) -> None:
 def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     """The command: parse, run, report."""
     settings = parse_args(argv)
-    command.begin(settings, "embedding", argv)
-    results = run(settings)
-    report(results)
-    if results.words is not None:
-        return {"texts": results.texts, "words": results.words}
-    return {"texts": results.texts, "vectors": results.vectors}
+    with command.shown(settings, "embedding", argv):
+        results = run(settings)
+        report(results)
+        if results.words is not None:
+            return {"texts": results.texts, "words": results.words}
+        return {"texts": results.texts, "vectors": results.vectors}

@@ -277,7 +277,7 @@ def report(results: dict[str, Any]) -> None:
 def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     """The command: parse, run, report."""
     settings = parse_args(argv)
-    command.begin(settings, "export", argv)
-    results = run(settings)
-    report(results)
-    return results
+    with command.shown(settings, "export", argv):
+        results = run(settings)
+        report(results)
+        return results

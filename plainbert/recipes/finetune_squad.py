@@ -283,7 +283,7 @@ def report(results: Trained) -> None:
 def main(argv: Sequence[str] | None = None) -> dict[str, dict[str, float]]:
     """The command: parse, run, report."""
     settings = parse_args(argv)
-    command.begin(settings, NAME, argv)
-    results = run(settings)
-    report(results)
-    return results.scores
+    with command.shown(settings, NAME, argv):
+        results = run(settings)
+        report(results)
+        return results.scores

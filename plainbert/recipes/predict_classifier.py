@@ -130,7 +130,7 @@ def report(results: Predictions) -> None:
 def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     """The command: parse, run, report."""
     settings = parse_args(argv)
-    command.begin(settings, NAME, argv)
-    results = run(settings)
-    report(results)
-    return {"predictions": results.predictions}
+    with command.shown(settings, NAME, argv):
+        results = run(settings)
+        report(results)
+        return {"predictions": results.predictions}

@@ -248,7 +248,7 @@ def report(results: Taggings) -> None:
 def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     """The command: parse, run, report."""
     settings = parse_args(argv)
-    command.begin(settings, NAME, argv)
-    results = run(settings)
-    report(results)
-    return {"predictions": results.taggings, "scores": results.scores}
+    with command.shown(settings, NAME, argv):
+        results = run(settings)
+        report(results)
+        return {"predictions": results.taggings, "scores": results.scores}

@@ -145,9 +145,9 @@ def report(results: Pretrained) -> None:
 def main(argv: Sequence[str] | None = None, doc: str | None = __doc__) -> dict[str, Any]:
     """The command: parse, run, report."""
     settings = parse_args(argv, doc)
-    command.begin(settings, NAME, argv)
-    results = run(settings)
-    report(results)
-    if results.trace is not None:
-        return {}
-    return {**results.scores, "model": None if results.model is None else str(results.model)}
+    with command.shown(settings, NAME, argv):
+        results = run(settings)
+        report(results)
+        if results.trace is not None:
+            return {}
+        return {**results.scores, "model": None if results.model is None else str(results.model)}

@@ -79,6 +79,9 @@ def test_a_caller_in_python_gets_results_and_no_output(
     classifier: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     texts = ("the cat", "a ||| b")
+    command = ["--model_dir", classifier, "--sentences", *texts, "--gpus", ""]
+    embedding.main(command)  # a command in the same process leaves no log behind
+    assert "plainbert" in capfd.readouterr().err
     words = embedding.run(embedding.Settings.of(model_dir=classifier, sentences=texts, gpus=()))
     assert words.texts == list(texts)
     assert words.words is not None

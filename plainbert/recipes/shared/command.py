@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 
 from plainbert.cli.settings import Flags
-from plainbert.recipes.shared.console import log_to_console
+from plainbert.recipes.shared.console import end_console, log_to_console
 from plainbert.recipes.shared.settings import ProcessFlags
 
 
-def begin(settings: Flags, recipe: str, argv: Sequence[str] | None = None) -> None:
-    """Start the ranks that the flags ask for, and show the log.
+@contextlib.contextmanager
+def shown(settings: Flags, recipe: str, argv: Sequence[str] | None = None) -> Iterator[None]:
+    """Start the ranks that the flags ask for, and show the log of the block on the console.
 
     Args:
         settings: of the recipe.
@@ -25,3 +27,5 @@ def begin(settings: Flags, recipe: str, argv: Sequence[str] | None = None) -> No
 
         start_ranks(settings, recipe, argv)
     log_to_console()
+    yield
+    end_console()  # not after an error: that is still to be explained there

@@ -37,6 +37,11 @@ def log_to_console() -> None:
     _replace(_Console(), "%(message)s")
 
 
+def end_console() -> None:
+    """Leave what follows to the caller's own logging."""
+    _remove(_Console)
+
+
 def log_to_file(handler: LogFile) -> None:
     """Write the log of a run to its folder."""
     _replace(handler, "%(asctime)s %(levelname)s %(message)s")

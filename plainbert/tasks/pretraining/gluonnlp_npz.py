@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from plainbert import ragged
 from plainbert.containers import object_pickle
 from plainbert.containers.npz import Archive
 from plainbert.containers.object_pickle import PickledArray
@@ -93,20 +94,19 @@ def read(archive: Archive, vocab: Vocab | None) -> ShardColumns:
         raise archive.error("has arrays of instances whose lengths disagree")
     if not np.isin(weights, (0, 1)).all():
         raise archive.error("has masks with other weights than 0 and 1")
-    offsets = _offsets(valid)
+    offsets = ragged.offsets(valid)
     split = valid - np.add.reduceat(types, offsets[:-1]) if len(valid) else valid
-    within = np.arange(offsets[-1]) - np.repeat(offsets[:-1], valid)
-    if not np.array_equal(types, within >= np.repeat(split, valid)):
+    if not np.array_equal(types, ragged.within(valid) >= np.repeat(split, valid)):
         raise archive.error("has segment_ids that are not zeros before ones")
     kept = weights == 1  # GluonNLP pads nothing and writes ones; others filled up with zeros
-    owner = np.repeat(np.arange(len(valid)), counts)[kept]
+    owner = ragged.rows(counts)[kept]
     columns = ShardColumns(
         ids,
         offsets,
         split,
         places[kept],
         labels[kept],
-        _offsets(np.bincount(owner, minlength=len(valid))),
+        ragged.offsets(np.bincount(owner, minlength=len(valid))),
         _plain(archive, "next_sentence_labels"),
     )
     return columns if vocab is None else _translated(archive, columns, vocab)
@@ -203,7 +203,3 @@ def _rows(data: memoryview, shape: tuple[int, ...]) -> tuple[Array, NDArray[np.i
 def _plain(archive: Archive, name: str) -> Array:
     member = archive.members[name]
     return np.frombuffer(archive.unpacked(name), member.dtype)
-
-
-def _offsets(sizes: Array) -> NDArray[np.int64]:
-    return np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes, dtype=np.int64)])

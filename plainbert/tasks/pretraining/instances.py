@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from plainbert import ragged
 from plainbert.corpus.tokens import Store
 from plainbert.tasks.pretraining.masking import Masker, Masks
 from plainbert.tasks.pretraining.plan import InstancePlan
@@ -25,7 +26,7 @@ def gather(
     Returns:
         ids (T,) of the store's type, and where each instance begins in them, (N + 1,).
     """
-    offsets = np.append(0, plan.lengths.cumsum())
+    offsets = ragged.offsets(plan.lengths)
     # Two runs of neighbours in the store per instance: [CLS] a [SEP], with whatever stands where
     # the special tokens will be; b [SEP].
     sizes = np.stack([plan.a_length + 2, plan.b_length + 1], axis=1)  # (N, 2)
@@ -63,7 +64,7 @@ def columns(
         segment_split=plan.a_length + 2,
         masked_lm_positions=masks.places - np.repeat(offsets[:-1], masks.counts),
         masked_lm_ids=masks.ids,
-        masked_offsets=np.append(0, masks.counts.cumsum()),
+        masked_offsets=ragged.offsets(masks.counts),
         next_sentence_labels=plan.random_next,
     )
 
@@ -75,7 +76,7 @@ def rows(
     ids, offsets = gather(store, plan, cls_id, sep_id)
     masks: Masks = masker(ids, offsets, plan.keys)
     segments = np.stack([plan.a_length + 2, plan.b_length + 1], axis=1)
-    sequence = np.repeat(np.arange(len(plan)), masks.counts)
+    sequence = ragged.rows(masks.counts)
     return InstanceRows(
         ids=ids.astype(np.int32, copy=False),
         offsets=offsets,

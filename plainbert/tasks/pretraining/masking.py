@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from plainbert import ragged
 from plainbert.corpus import random_numbers
 from plainbert.tasks.pretraining.plan import InstanceSettings
 from plainbert.text.tokenizer import Tokenizer
@@ -89,7 +90,9 @@ class Masker:
         lengths = np.diff(offsets)
         quotas = np.rint(lengths * self.prob).astype(np.int64)
         quotas = np.minimum(self.most, np.maximum(1, quotas))
-        # Counter of token t of instance n: keys[n] + (t + 1) STEP.
+        # One number per token, a hash of a counter: token t of instance n has keys[n] +
+        # (t + 1) STEP. No generator runs from instance to instance, so that the masks of one are
+        # the same in any batch, shard or process, and all are drawn in a few passes over an array.
         begin = keys - offsets[:-1].astype(np.uint64) * random_numbers.STEP
         chance = np.repeat(begin, lengths)
         chance += np.arange(1, len(ids) + 1, dtype=np.uint64) * random_numbers.STEP
@@ -105,7 +108,12 @@ class Masker:
         return Masks(places, original, np.diff(ends))
 
     def _replacements(self, original: NDArray[Any], chance: random_numbers.Keys) -> NDArray[Any]:
-        """What stands in the place of tokens to predict."""
+        """What stands in the place of tokens to predict.
+
+        BERT's 80 / 10 / 10: mostly [MASK]; but fine-tuning never sees [MASK], so some tokens are
+        replaced by any other and some stay, and the model must know each word in its context.
+        """
+        # Two more numbers per token; the first one, which chose it, is small by selection.
         kind = random_numbers.uniform(random_numbers.mix(chance + random_numbers.STEP))
         anything = random_numbers.uniform(
             random_numbers.mix(chance + random_numbers.STEP + random_numbers.STEP)
@@ -121,8 +129,10 @@ def _smallest(
     """Places of the tokens with the ``quotas[n]`` smallest numbers among the free ones."""
     lengths = np.diff(offsets)
     there = np.add.reduceat(free, offsets[:-1], dtype=np.int64)
-    # Few tokens can be among the smallest: only those below a bound are sorted. Where it left
-    # too few of an instance, all are.
+    # Few tokens can be among the smallest, q of them: only those below a bound are sorted, about a
+    # quarter of a long instance. As many numbers as expected lie below a bound, give or take their
+    # root: five times that, and 3 where q is small, leaves too few in less than one instance of a
+    # million. There all are sorted, so that the bound never shows in the masks.
     share = (quotas + 5.0 * np.sqrt(quotas) + 3.0) / np.maximum(there, 1)
     bound = np.where(share < 1.0, np.minimum(share, 0.99) * 2.0**64, 0.0).astype(np.uint64)
     bound[share >= 1.0] = HIGHEST
@@ -146,7 +156,7 @@ def _below(
     """Free places with numbers up to a bound, their rows, where each row begins among them."""
     places = np.flatnonzero((chance <= np.repeat(bound, lengths)) & free)
     first = np.searchsorted(places, offsets)
-    return places, np.repeat(np.arange(len(lengths)), np.diff(first)), first
+    return places, ragged.rows(np.diff(first)), first
 
 
 def _sorted(chance: random_numbers.Keys, rows: Ints) -> Ints:
@@ -179,7 +189,7 @@ def _whole_words(
     sizes = np.diff(np.append(begin, len(places)))
     first = np.searchsorted(begin, first)  # words of each row
     counts = np.diff(first)
-    rows = np.repeat(np.arange(len(quotas)), counts)
+    rows = ragged.rows(counts)
     order = _sorted(chance[places[begin]], rows)
     size = sizes[order]
     before = size.cumsum() - size

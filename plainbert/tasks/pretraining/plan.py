@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from plainbert import ragged
 from plainbert.corpus import random_numbers
 from plainbert.corpus.tokens import Store
 from plainbert.errors import UsageError
@@ -130,15 +131,17 @@ def make_plan(
     for row, (number, first, last, seed) in enumerate(
         zip(documents.tolist(), firsts, lasts, seeds, strict=True)
     ):
-        draw = random.Random(seed).random
+        draw = random.Random(seed).random  # few draws per document: not worth doing in arrays
+        # Some documents are cut shorter all through, so that short inputs are learned too.
         target = longest
         if draw() < settings.short_seq_prob:
             target = 2 + int(draw() * (longest - 1))
         before = len(parts.target)
         _cut(store, number, first, last, target, draw, parts)
         counts[row] = len(parts.target) - before
-    ends = counts.cumsum()
-    serial = np.arange(counts.sum()) - np.repeat(ends - counts, counts)
+    # Masks are drawn from the document's seed and the instance's number in it: they do not depend
+    # on which documents are planned together.
+    serial = ragged.within(counts)
     keys = random_numbers.keys(np.repeat(np.array(seeds, np.uint64), counts), serial)
     return _spans(store, parts, keys, longest)
 
@@ -166,6 +169,8 @@ def _cut(
 ) -> None:
     """Cut one document (sentences first to last) into chunks of about ``target`` tokens."""
     others = store.num_documents - 1
+    # A document of any length is read window by window, as a list: bisection of a list is much
+    # faster than of an array, and every chunk of ``target`` tokens fits into a window.
     window = max(WINDOW, 2 * target)
     while first < last:
         size = min(window, last - first)
@@ -192,6 +197,7 @@ def _cut(
                 continue
             # The sentences behind the first text were not used: they come next.
             parts.b_last.append(-1)
+            # Any document but this one: the numbers from its own on move up by one.
             other = int(draw() * others) if others else number
             parts.other.append(other + (other >= number if others else 0))
             parts.target.append(target - (bounds[middle] - bounds[at]))
@@ -217,7 +223,8 @@ def _spans(store: Store, parts: _Parts, keys: random_numbers.Keys, longest: int)
     b_first[drawn], b_last[drawn] = begin, np.minimum(reached, end)
     a_start, b_start = sentences[a_first], sentences[b_first]
     a_length, b_length = sentences[a_last] - a_start, sentences[b_last] - b_start
-    # Taking single tokens from the longer text (the second, where both are as long) ends here:
+    # The source takes single tokens from the longer text (the second, where both are as long),
+    # each from its front or its back by the toss of a coin. It ends here:
     kept = np.minimum(b_length, np.maximum(longest // 2, longest - a_length))
     a_cut = np.maximum(a_length + kept - longest, 0)
     b_cut = b_length - kept

@@ -93,8 +93,12 @@ class RawText:
             with WorkerProcesses(num_workers, reading) as workers:
                 store = tokens.tokenise(paths, reading, path, workers, bar)
         # Masks are drawn later: only what the plan depends on is part of its name.
-        planned = [settings.max_seq_length, settings.short_seq_prob, settings.dupe_factor,
-                   settings.seed]  # fmt: skip
+        planned = [
+            settings.max_seq_length,
+            settings.short_seq_prob,
+            settings.dupe_factor,
+            settings.seed,
+        ]
         path = folder / f"plan-{_hash([VERSION, name, planned])}.npz"
         if not path.exists():
             npz.write(path, _columns(_whole_plan(store, settings)))

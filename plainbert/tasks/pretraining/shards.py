@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from plainbert import ragged
 from plainbert.errors import DataError, FormatError, UsageError
 from plainbert.progress import Progress
 from plainbert.tasks.pretraining import shard_set
@@ -55,7 +56,7 @@ class Shards:
         self.skipped = list(skipped)
         self.lengths: Array = np.concatenate([file.lengths for file in files])
         self._files = list(files)
-        self._starts = np.cumsum([0, *(len(file.lengths) for file in files)])
+        self._starts = ragged.offsets([len(file.lengths) for file in files])
         self._skip_bad = skip_bad
         self._counted = [False] * len(files)
         self._mapped: OrderedDict[int, ShardColumns] = OrderedDict()
@@ -279,14 +280,12 @@ def _joined(parts: Sequence[_Instance]) -> InstanceRows:
     lengths = np.array([len(part.ids) for part in parts], np.int64)
     masks = np.array([len(part.labels) for part in parts], np.int64)
     splits = np.array([part.split for part in parts], np.int64)
-    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
-    within = np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)
     none = np.zeros(0, np.int64)  # there may be no instances
     return InstanceRows(
         ids=np.concatenate([none.astype(np.int32), *(part.ids for part in parts)]),
-        offsets=offsets,
-        types=(within >= np.repeat(splits, lengths)).astype(np.uint8),
-        masked_sequence=np.repeat(np.arange(len(parts), dtype=np.int64), masks),
+        offsets=ragged.offsets(lengths),
+        types=(ragged.within(lengths) >= np.repeat(splits, lengths)).astype(np.uint8),
+        masked_sequence=ragged.rows(masks),
         masked_positions=np.concatenate([none, *(part.places for part in parts)]),
         masked_ids=np.concatenate([none, *(part.labels for part in parts)]),
         next_sentence=np.array([part.kind for part in parts], np.int64),

@@ -284,14 +284,11 @@ def compare(
         job = Job(
             args.model, found["train"], found["dev" if tries else "test"], args.limit, args.threads
         )
-        sizes = {
-            "train_sentences": len(job.sentences(job.train)),
-            "sentences": len(job.sentences(job.test)),
-        }
+        parts = {"train_sentences": job.train, "sentences": job.test}
+        sizes = {key: len(job.sentences(path)) for key, path in parts.items()}
         fixed = {**settings, **sizes, **({} if tries else {"lr": args.lr})}
-        for seed, side, lr in itertools.product(
-            args.seeds[:1] if tries else args.seeds, args.sides, RATES if tries else [args.lr]
-        ):
+        seeds, rates = (args.seeds[:1], RATES) if tries else (args.seeds, [args.lr])
+        for seed, side, lr in itertools.product(seeds, args.sides, rates):
             label = f"{side} {lr:g}" if tries else side
             log = logs / f"{part}-{name}-{label.replace(' ', '-')}-{seed}.log"
             work = partial(SIDES[side], job, seed, lr, log)

@@ -30,7 +30,7 @@ class Source:
     Attributes:
         model: in evaluation mode, float32, on the CPU, not prepared.
         task: a key of :data:`plainbert.export.names.TASKS`.
-        tokenizer: the model's.
+        tokenizer: that the model was trained with; it is written beside the export.
         max_length: tokens of an input at most, counting [CLS] and [SEP].
         labels: names of classes or tags by id; empty for other tasks.
         pooling: how vectors are made of tokens; for "embedding" alone.

@@ -44,7 +44,7 @@ class WorkerThreads:
         """Some workers.
 
         Args:
-            workers: how many.
+            workers: number of threads.
             threads: torch's threads in each.
         """
         key = (os.getpid(), workers, threads)  # threads do not survive a fork

@@ -35,7 +35,8 @@ class PredictionHead(nn.Module):
     Attributes:
         copy_16_bit: 16-bit copies of that matrix and of the bias, as in
             :class:`plainbert.nn.linear.Linear`.
-        gradient_buffer: see :func:`plainbert.nn.linear.product`.
+        gradient_buffer: where the gradient of the word vectors is added up, see
+            :func:`plainbert.nn.linear.product`.
     """
 
     copy_16_bit: tuple[Tensor, Tensor] | None = None

@@ -40,7 +40,7 @@ from plainbert.export.onnx.format import ONNXFormat
 from plainbert.export.runner import Runner
 from plainbert.infer.prepare import prepare
 from plainbert.recipes import export
-from plainbert.recipes.shared import exporting
+from plainbert.recipes.shared import evaluate_export
 
 NAME, FLOAT = "speed/export_tasks", "float32 in ONNX Runtime"
 RUNTIMES: dict[str, Callable[[Path, int], Runner]] = {
@@ -99,7 +99,9 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
         for name, open_runner in RUNTIMES.items():
             runner = stack.enter_context(open_runner(folder, args.threads))
             models[name] = Exported(runner, opened.model.config, opened.head, manifest.max_length)
-        evaluation, rows = exporting.evaluation_of(words, manifest, models[FLOAT], opened.tokenizer)
+        evaluation, rows = evaluate_export.evaluation_of(
+            words, manifest, models[FLOAT], opened.tokenizer
+        )
         scores = {name: evaluation(model)["dev"] for name, model in models.items()}
         turns: dict[str, Callable[[], Any]] = {
             name: partial(evaluation, model) for name, model in models.items()

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from plainbert import ragged
+from plainbert.batching.truncation import truncate
 from plainbert.errors import UsageError
 from plainbert.processes import WorkerProcesses
 from plainbert.text.tokenizer import Tokenizer
@@ -137,33 +138,6 @@ def featurize(
         labels=None if labels is None else _label_column(labels),
         cut=sum(part.cut for part in parts),
     )
-
-
-def truncate(lengths: Sequence[int], budget: int) -> list[int]:
-    """Tokens that each text keeps when together they may have ``budget``.
-
-    The result of removing one token at a time from the longest text, the last one of those that
-    are equally long.
-
-    Example:
-        >>> truncate([5, 9, 2], 10)
-        [4, 4, 2]
-    """
-    kept = list(lengths)
-    surplus = sum(kept) - budget
-    while surplus > 0:
-        longest = max(kept)
-        ties = [place for place, length in enumerate(kept) if length == longest]
-        below = max((length for length in kept if length < longest), default=0)
-        rounds = min(longest - below, surplus // len(ties))
-        for place in ties:
-            kept[place] -= rounds
-        surplus -= rounds * len(ties)
-        if rounds == 0:  # less than one token each is left to take
-            for place in ties[len(ties) - surplus :]:
-                kept[place] -= 1
-            break
-    return kept
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,8 @@
-"""Models to fine-tune. Parameters are named as in Hugging Face's ``BertFor...`` classes."""
+"""Models to fine-tune. Parameters are named as in Hugging Face's ``BertFor...`` classes.
+
+A new head is a class here, a name in :mod:`plainbert.nn.names` and a line in
+:mod:`plainbert.nn.models`.
+"""
 
 from __future__ import annotations
 

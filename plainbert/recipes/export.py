@@ -245,16 +245,16 @@ def export(settings: Settings) -> Manifest:
 
 def run(settings: Settings) -> dict[str, Any]:
     """Export a model, or score an exported one."""
-    from plainbert.recipes.shared import exporting
+    from plainbert.recipes.shared import evaluate_export
     from plainbert.recipes.shared.start import CPU, start
 
     start(settings, device=CPU)  # exports are made there, wherever they will run
     if settings.evaluate is not None:
         exported = Path(settings.evaluate)
-        manifest = exporting.manifest_of(exported)
+        manifest = evaluate_export.manifest_of(exported)
         int8 = manifest.quantized and not settings.float32
         format = format_of(settings, manifest.format, int8=int8)
-        return exporting.score(settings, exported, manifest, format, settings.threads or 0)
+        return evaluate_export.score(settings, exported, manifest, format, settings.threads or 0)
     folder = settings.output_dir
     manifest = export(settings)
     log.info('next: python %s/predict.py "a text"', folder)

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plainbert.batching import features as module
-from plainbert.batching.features import featurize, truncate
+from plainbert.batching.features import featurize
+from plainbert.batching.truncation import truncate
 from plainbert.errors import CheckpointError, UsageError
 from plainbert.text.vocab import Vocab
 from plainbert.text.wordpiece import WordPiece

@@ -136,10 +136,13 @@ class Session:
         """
         export = None
         if model is not None and self.settings.export is not None and self.first:
-            from plainbert.recipes.shared.exporting import export_trained
+            from plainbert.export import bundle
+            from plainbert.export.formats import with_defaults
+            from plainbert.export.source import source_of
 
             export = self.folder / f"export-{self.settings.export}"
-            export_trained(model, self.settings.export, export)
+            source = source_of(model_zoo.open_folder(model), str(model))
+            bundle.export(source, export, with_defaults(self.settings.export), overwrite=True)
         return Trained(scores, model, export, self.group.rank)
 
 

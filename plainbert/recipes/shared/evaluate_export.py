@@ -1,4 +1,4 @@
-"""The export of ``--export``, and scores of an exported model."""
+"""``export.py --evaluate``: scores of an exported model on labelled rows, in its own runtime."""
 
 from __future__ import annotations
 
@@ -9,16 +9,13 @@ from typing import Any
 
 import torch
 
-from plainbert import folders, model_zoo
+from plainbert import folders
 from plainbert.config import BertConfig
 from plainbert.errors import UsageError
-from plainbert.export import bundle
 from plainbert.export.exported import Exported
 from plainbert.export.format import Format
-from plainbert.export.formats import with_defaults
 from plainbert.export.manifest import NAME, Manifest
 from plainbert.export.names import TASKS
-from plainbert.export.source import source_of
 from plainbert.infer.evaluation import Evaluation
 from plainbert.recipes.shared.settings import LabelledFlags
 from plainbert.tasks.classification import evaluate as classification
@@ -35,18 +32,6 @@ from plainbert.text.reader import read_tokenizer
 from plainbert.text.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
-
-
-def export_trained(model: Path, format: str, folder: Path) -> Manifest:
-    """Export a model that was just trained.
-
-    Args:
-        model: its folder.
-        format: a key of :data:`plainbert.export.names.FORMATS`.
-        folder: to make; an older export there is replaced.
-    """
-    source = source_of(model_zoo.open_folder(model), str(model))
-    return bundle.export(source, folder, with_defaults(format), overwrite=True)
 
 
 def manifest_of(folder: Path) -> Manifest:

@@ -338,8 +338,8 @@ def test_casing_comes_from_the_record_when_the_folder_is_silent(hub, tmp_path):
 
 
 def test_unknown_head(folder):
-    with pytest.raises(UnknownNameError, match="Did you mean 'tagging'"):
-        model_zoo.open_folder(folder, "taging")
+    with pytest.raises(UnknownNameError, match="Did you mean 'classification'"):
+        model_zoo.open_folder(folder, "clasification")
 
 
 def test_classifier_becomes_a_regression_only_anew(folder):

@@ -170,7 +170,7 @@ def test_the_numbers_by_the_formula() -> None:
     low, high = (seen.low / factors).min(), (seen.high / factors).max()
     np.testing.assert_allclose((-zero * step, (255 - zero) * step), (low, high), atol=float(step))
 
-    name = "model.encoder.layer.1.output.dense"
+    name = "model.bert.encoder.layer.1.output.dense"
     steps = array(f"{name}.weight.scale")
     wanted = weight * factors
     np.testing.assert_allclose(steps, np.abs(wanted).max(1) / 127, rtol=1e-5)

@@ -52,11 +52,7 @@ SIZES = BertConfig(
     intermediate_size=80,
     max_position_embeddings=20,
 )
-NAMES = {
-    "question_answering": "question_answering",
-    "ner": "token_classification",
-    "embedding": "pooled",
-}
+NAMES = {"question_answering": "span", "ner": "tagging", "embedding": "pooled"}
 
 
 def cases() -> dict[str, tuple[Source, dict[str, Any]]]:

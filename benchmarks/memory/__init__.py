@@ -1,0 +1,1 @@
+"""How much memory it takes: one program per claim."""

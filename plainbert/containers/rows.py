@@ -140,7 +140,7 @@ def is_quoted(path: str | Path) -> bool:
     and some mark is doubled, or some cell holds a tab or line end. A text that merely begins and
     ends with a quotation mark shows nothing.
     """
-    width, text, shown = 0, "", False
+    width, text, evident = 0, "", False
     for _, line in text_files.read_lines(path):
         text = f"{text}\n{line}" if text else line
         if '"' in text:
@@ -149,13 +149,13 @@ def is_quoted(path: str | Path) -> bool:
                 continue
             if row is None:
                 return False
-            shown = shown or '""' in text or "\n" in text
+            evident = evident or '""' in text or "\n" in text
         size = len(_CELL.findall(text))
         width = width or size
         if size != width and text:
             return False
         text = ""
-    return shown and not text
+    return evident and not text
 
 
 def objects(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:

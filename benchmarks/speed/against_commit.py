@@ -4,8 +4,8 @@
     python -m benchmarks.speed.against_commit 989b785 --repeats 9 --only embed
 
 Both run the same command lines (``JOBS``) as processes of their own, in turns, after one untimed
-turn. Seconds are those of whole processes: start, loading, work, writing. ``empty`` is the embedding
-of one sentence, that is, what starting costs.
+turn. Seconds are those of whole processes: start, loading, work, writing. ``start`` embeds one
+sentence: what starting costs.
 """
 
 from __future__ import annotations

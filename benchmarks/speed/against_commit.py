@@ -105,9 +105,11 @@ def _run(checkout: Path, words: Sequence[str], work: Path) -> None:
         script, *flags = (word.format(work=work, out=out) for word in words)
         done = subprocess.run(
             [sys.executable, str(checkout / "scripts" / "bert" / script), *flags],
-            env={**os.environ, "PYTHONPATH": str(checkout)}, cwd=out,
-            capture_output=True, text=True,
-        )  # fmt: skip
+            env={**os.environ, "PYTHONPATH": str(checkout)},
+            cwd=out,
+            capture_output=True,
+            text=True,
+        )
     if done.returncode:
         raise SystemExit(f"{checkout.name}: {script} ended with {done.returncode}\n{done.stderr}")
 

@@ -25,14 +25,15 @@ NONE = "O"
 SPLITS = ("train", "dev", "test")
 NAMES = tuple(f"{split}.tsv" for split in SPLITS)
 _IDEOGRAPH = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-_EXTENSION = rf"[{MARKS}{JOINERS}\u00ad{WITHIN_WORDS}]"  # with the soft hyphen
+_LATIN = "\\x00-\u02ff"  # passed over first: the class of all marks is slow to look at
+_EXTENSION = rf"(?:\u00ad|(?![{_LATIN}])[{MARKS}{JOINERS}{WITHIN_WORDS}])"  # and the soft hyphen
 _LETTER = rf"[^\W\d_]{_EXTENSION}*"
-_LETTERS = rf"[{MARKS}]*(?:[^\W_{_IDEOGRAPH}]{_EXTENSION}*)+"
+_LETTERS = rf"(?:(?![{_LATIN}])[{MARKS}]+)?[^\W_{_IDEOGRAPH}]+(?:{_EXTENSION}+[^\W_{_IDEOGRAPH}]*)*"
 _TOKEN = re.compile(
-    rf"(?P<word>\d+(?:[.,:\u066b\u066c]\d+)+|(?:{_LETTER}\.)+{_LETTER}(?!\w)"
+    rf"(?=\S)(?:(?P<word>\d+(?:[.,:\u066b\u066c]\d+)+|(?:{_LETTER}\.)+{_LETTER}(?!\w)"
     rf"|[{_IDEOGRAPH}]{_EXTENSION}*"
     rf"|{_LETTERS}(?:['’\-\u00b7\u05be\u05f3\u05f4\u2010\u2011]{_LETTERS})*)"
-    rf"|(?P<mark>--+|[{re.escape(''.join(LABELS))}])"
+    rf"|(?P<mark>--+|[{re.escape(''.join(LABELS))}]))"
 )
 _WITHIN = re.compile(f"[{WITHIN_WORDS}]")
 # Words whose full stop does not end a sentence, where more words follow on their line.

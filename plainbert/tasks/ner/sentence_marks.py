@@ -23,7 +23,7 @@ _NAME = re.compile(rf"\b(?:{'|'.join(_BY_NAME)})\b")
 _BEFORE = re.compile(r"\b(?:INVERTED|INITIAL|CARET|YIG MGO|SBRUL)\b")
 _NAMED_OTHERWISE = {  # of Greek, Burmese, Khmer, Balinese, Javanese; Hebrew, Sinhala and others
     **dict.fromkeys("\u0387\u2015\u104a\u17d6\u1b5e\ua9c8", COMMA),
-    **dict.fromkeys("\u05c3\u0700\u0df4\u104b\u17d4\u17d5\u1b5f\u2025\ua9c9\uabeb", PERIOD),
+    **dict.fromkeys("\u05c3\u0700\u0df4\u104b\u17d4\u17d5\u1b5f\u2025\ua9c9\uabeb\ufe30", PERIOD),
 }
 _LAST = 0x20000  # no punctuation lies behind it
 # Armenian writes these two within a word, over the vowel that is stressed.

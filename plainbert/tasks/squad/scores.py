@@ -27,9 +27,10 @@ UNSPACED = re.compile(f"[{_NO_BLANKS}\U00020000-\U0003ffff]")
 # What CMRC 2018 takes for punctuation; all else, ASCII's comma and full stop too, counts.
 CMRC_PUNCTUATION = frozenset("-:_*^/\\~`+=，。：？！“”；’《》·、「」（）－～『』") | {"……"}
 # Runs of other characters are words: letters, digits and their marks together, other signs alone.
-_EXTENSION = f"[{MARKS}{JOINERS}]*"
+_LETTERS = r"[^\W\u4e00-\u9fa5]"
+_EXTENSION = rf"(?![\x00-\u02ff])[{MARKS}{JOINERS}]+"  # passing over Latin letters is far faster
 CMRC_PIECES = re.compile(
-    rf"[\u4e00-\u9fa5]|(?:[^\W\u4e00-\u9fa5]{_EXTENSION})+|[^\w\s]{_EXTENSION}"
+    rf"[\u4e00-\u9fa5]|{_LETTERS}+(?:{_EXTENSION}{_LETTERS}*)*|[^\w\s](?:{_EXTENSION})?"
 )
 
 WORDS, CHARACTERS = "words", "characters"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import re
 from collections.abc import Sequence
 from typing import Any
 
+from plainbert import files
 from plainbert.errors import UsageError
 
 
@@ -49,8 +49,4 @@ def _cell(value: Any) -> str:
 
 def json_line(row: dict[str, Any]) -> bytes:
     """A row as one line of JSON Lines, in UTF-8."""
-    # Lone surrogates cannot be written as UTF-8: escaped, they come back as they were.
-    try:
-        return (json.dumps(row, ensure_ascii=False) + "\n").encode()
-    except UnicodeEncodeError:
-        return (json.dumps(row) + "\n").encode()
+    return (files.json_text(row) + "\n").encode()

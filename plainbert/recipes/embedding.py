@@ -22,7 +22,6 @@ object a line. Sentence vectors are made when --output or a pooling flag is give
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -147,7 +146,7 @@ def report(results: Vectors) -> None:
             print(f"Tokens embedding: {arrays}")
     elif results.output is None:
         for line, vector in zip(results.texts, results.vectors, strict=True):
-            print(json.dumps({"text": line, "vector": vector.tolist()}, ensure_ascii=False))
+            print(files.json_text({"text": line, "vector": vector.tolist()}))
 
 
 def main(argv: Sequence[str] | None = None) -> dict[str, Any]:

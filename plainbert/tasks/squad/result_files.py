@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,12 +24,16 @@ def write_folder(folder: Path, answers: Sequence[Answer]) -> None:
     Where "no answer" is possible, also ``null_odds.json`` (score of no answer minus that of the
     best answer) and ``na_probs.json`` (its probability, for ``evaluate-v2.0.py -n``).
     """
-    _write(folder / PREDICTIONS, {answer.id: answer.text for answer in answers})
+    files.write_json(folder / PREDICTIONS, {answer.id: answer.text for answer in answers})
     nbest = {answer.id: [_listed(span) for span in answer.nbest] for answer in answers}
-    _write(folder / "nbest_predictions.json", nbest)
+    files.write_json(folder / "nbest_predictions.json", nbest)
     if any(answer.null_odds is not None for answer in answers):
-        _write(folder / "null_odds.json", {answer.id: answer.null_odds for answer in answers})
-        _write(folder / "na_probs.json", {answer.id: answer.na_prob for answer in answers})
+        files.write_json(
+            folder / "null_odds.json", {answer.id: answer.null_odds for answer in answers}
+        )
+        files.write_json(
+            folder / "na_probs.json", {answer.id: answer.na_prob for answer in answers}
+        )
     log.info("%d answers in %s", len(answers), folder / PREDICTIONS)
 
 
@@ -48,7 +51,7 @@ def write_file(path: str | Path, questions: Sequence[Question], answers: Sequenc
     """
     suffix = Path(path).suffix
     if suffix == ".json":
-        _write(Path(path), {answer.id: answer.text for answer in answers})
+        files.write_json(Path(path), {answer.id: answer.text for answer in answers})
     elif suffix == ".jsonl":
         pairs = zip(questions, answers, strict=True)
         rows = [_row(question, answer) for question, answer in pairs]
@@ -107,10 +110,3 @@ def _listed(span: Span) -> dict[str, Any]:
         "start": span.start,
         "end": span.end,
     }
-
-
-def _write(path: Path, values: dict[str, Any]) -> None:
-    try:
-        files.write_json(path, values)
-    except UnicodeEncodeError:  # lone surrogates: escaped, they come back as they were
-        files.write_text(path, json.dumps(values, indent=2) + "\n")

@@ -27,6 +27,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
+from plainbert import files
 from plainbert.recipes.shared import command, flags, texts
 from plainbert.recipes.shared.settings import (
     DeviceFlags,
@@ -112,7 +113,8 @@ def run(settings: Settings) -> Vectors:
             tokenizer=tokenizer,
             lower=settings.do_lower_case,
         )
-        return Vectors(lines, embedding(lines, oov_way=settings.oov_way), None, None)
+        words = embedding(rows, oov_way=settings.oov_way)
+        return Vectors(lines, words, None, None)
 
     model = load(
         folder,

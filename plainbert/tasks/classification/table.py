@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from plainbert import text_files
+from plainbert.containers import rows
 from plainbert.errors import DataError, UnknownNameError, UsageError
 from plainbert.tasks.classification import columns
 from plainbert.tasks.classification.columns import TableRow
@@ -188,17 +189,15 @@ def read_texts(
         path: a file; ``-`` is standard input.
         text_columns: one to three columns, by name or counted from 0. None: every line is one text
             (an empty line is an empty text, so that results line up with lines), unless the suffix
-            is .tsv, .csv or .jsonl: then the header must have one of the usual columns ("text",
-            ...). By number, every line is a row; standard input is then tab-separated, or JSON
-            Lines with ``form="jsonl"``.
+            is .tsv, .csv, .jsonl or .ndjson: then the header must have one of the usual columns
+            ("text", ...). By number, every line is a row; standard input is then tab-separated, or
+            JSON Lines with ``form="jsonl"``.
         form: "tsv", "csv" or "jsonl" against the suffix.
 
     Raises:
         DataError: the file is empty or a row cannot be used.
     """
-    suffix = Path(str(path).removesuffix(".gz").removesuffix(".xz")).suffix.lower()
-    plain = text_columns is None and form is None and suffix in ("", ".txt", ".text", ".raw")
-    if plain:
+    if form is None and is_plain(path, text_columns):
         texts: list[tuple[str, ...]] = [(line,) for _, line in text_files.read_lines(path)]
     else:
         records = columns.read(path, columns.parse(text_columns), None, form)
@@ -206,6 +205,16 @@ def read_texts(
     if not texts:
         raise DataError("is empty; one text per line is expected.", path)
     return texts
+
+
+def is_plain(path: str | Path, text_columns: str | Sequence[str | int] | None = None) -> bool:
+    """Whether every line of a file is one text: neither columns nor the suffix speak of a table.
+
+    Args:
+        path: a file; ``-`` is standard input.
+        text_columns: which columns are texts, where that is stated.
+    """
+    return text_columns is None and rows.suffix_of(path) not in (*rows.TABLES, ".json")
 
 
 def _numbers(names: set[str]) -> list[float] | None:

@@ -16,24 +16,34 @@ from plainbert.tasks.squad.decode import Answer, Span
 log = logging.getLogger(__name__)
 
 PREDICTIONS = "predictions.json"
+RAW_PREDICTIONS = "raw_predictions.json"
 
 
 def write_folder(folder: Path, answers: Sequence[Answer]) -> None:
     """Write what was answered: ``predictions.json`` and ``nbest_predictions.json``.
 
     Where "no answer" is possible, also ``null_odds.json`` (score of no answer minus that of the
-    best answer) and ``na_probs.json`` (its probability, for ``evaluate-v2.0.py -n``).
+    best answer), ``na_probs.json`` (its probability) and ``raw_predictions.json`` (the best answer
+    whatever the threshold). The official script gives our scores for ``predictions.json`` alone,
+    and our best scores for ``raw_predictions.json -n na_probs.json``: it looks for the best
+    threshold, and needs answers that have not passed one.
     """
-    files.write_json(folder / PREDICTIONS, {answer.id: answer.text for answer in answers})
-    nbest = {answer.id: [_listed(span) for span in answer.nbest] for answer in answers}
-    files.write_json(folder / "nbest_predictions.json", nbest)
+    values: dict[str, dict[str, Any]] = {
+        PREDICTIONS: {answer.id: answer.text for answer in answers},
+        "nbest_predictions.json": {
+            answer.id: [_listed(span) for span in answer.nbest] for answer in answers
+        },
+    }
     if any(answer.null_odds is not None for answer in answers):
-        files.write_json(
-            folder / "null_odds.json", {answer.id: answer.null_odds for answer in answers}
-        )
-        files.write_json(
-            folder / "na_probs.json", {answer.id: answer.na_prob for answer in answers}
-        )
+        values |= {
+            "null_odds.json": {answer.id: answer.null_odds for answer in answers},
+            "na_probs.json": {answer.id: answer.na_prob for answer in answers},
+            RAW_PREDICTIONS: {
+                answer.id: answer.best.text if answer.best else "" for answer in answers
+            },
+        }
+    for name, content in values.items():
+        files.write_json(folder / name, content)
     log.info("%d answers in %s", len(answers), folder / PREDICTIONS)
 
 

@@ -83,7 +83,8 @@ class Checkpoints:
             the folder.
 
         Raises:
-            CheckpointError: it could not be written, or, in the background, the one before.
+            CheckpointError: it could not be written, as weights are not finite for example, or, in
+                the background, the one before.
             UsageError: something else has the checkpoint's name.
         """
         self.wait()
@@ -208,7 +209,7 @@ class Checkpoints:
         path = self.folder / checkpoint.step_name(int(step))
         fields = files.read_json(path / STATE)
         try:
-            progress = RunProgress(**{**fields, "scaler": Scaler(**fields["scaler"])})
+            progress = RunProgress(**{**fields, "scaler": Scaler.stored(fields["scaler"])})
             # JSON has no NaN: a loss that was none is null there.
             for name, total in progress.losses.items():
                 progress.losses[name] = math.nan if total is None else total

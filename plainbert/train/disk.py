@@ -8,7 +8,7 @@ from pathlib import Path
 from plainbert import files
 from plainbert.errors import UsageError
 
-_PROBE = "probe"
+_PROBE = f".links{files.PARTIAL}"  # a name that nobody else has
 
 
 def check(folder: Path, size: int, number: int) -> None:

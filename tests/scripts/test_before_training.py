@@ -227,4 +227,4 @@ def test_the_size_of_a_checkpoint_is_known_before(
     real = sum((last / name).stat().st_size for name in parts if (last / name).exists())
     assert size <= real <= size + headers
     assert number == 3  # the last one, one that is kept, and the one that is being written
-    assert sorted(path.name for path in (tmp_path / "run").glob("probe*")) == []
+    assert sorted(path.name for path in (tmp_path / "run").glob(".*links*")) == []

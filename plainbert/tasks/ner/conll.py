@@ -15,10 +15,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from plainbert.containers.rows import lines as text_lines
 from plainbert.errors import DataError, UnknownNameError
 from plainbert.tasks.ner import escaped
 from plainbert.tasks.ner.columns import ColumnChoice, NumberedLine, columns_of, notes
+from plainbert.text_files import read_lines
 
 FORMS = ("columns", "rows")
 NO_WORD = "no word before the tag; left out"
@@ -94,7 +94,7 @@ def read(
     if form is not None and form not in FORMS:
         raise UnknownNameError("form of tagged text", form, FORMS)
     path = Path(path)
-    return of_lines(list(text_lines(path)), path, form, tagged, choice)
+    return of_lines(list(read_lines(path)), path, form, tagged, choice)
 
 
 def of_lines(

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from plainbert import ragged
+from plainbert.infer import finite
 from plainbert.infer.logits import probabilities
 from plainbert.tasks.ner.features import WordFeatures
 from plainbert.tasks.ner.tags import PLAIN, EntitySpan, TagSet, encode, spans
@@ -117,10 +119,18 @@ def decode_tags(
         features: the words of the sentences as features.
         tags: the C tags that the model learned.
         touches: whether each word begins where the one before ends; none does when not given; (W,).
+
+    Raises:
+        NotFiniteError: logits are not finite; the sentences are named.
     """
     seen = features.first >= 0
     # Only the first piece of each word, in its best window, speaks for it.
     known = logits[features.first[seen]]
+    finite.check(
+        known,
+        lambda row: f"sentence {row + 1}",
+        lambda: ragged.rows(np.diff(features.offsets))[seen],
+    )
     chosen = known.copy()
     chosen[:, tags.controls] = -np.inf
     if tags.pieces:

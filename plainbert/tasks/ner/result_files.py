@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -92,7 +93,7 @@ def _columns(columns: Sequence[Sequence[Sequence[str]]], joint: str) -> str:
 
 def _read_again(content: str, suffix: str) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
     """Words and tags that a file of this content would be taken to hold; [] for none."""
-    lines = [line.removesuffix("\r") for line in content.split("\n")]
+    lines = re.split(r"\r\n|\r|\n", content)
     try:
         data = conll.of_lines(list(enumerate(lines, start=1)), Path(f"again{suffix}"))
     except DataError:

@@ -111,7 +111,7 @@ def sample(data: Sentences, counts: Mapping[str, int]) -> str:
     """The words and tags of one sentence: the first with a tag that is not the commonest."""
     common = max(counts, key=lambda tag: counts[tag], default=OUTSIDE)
     sentence = next(
-        (each for each in data.sentences if {*(each.tags or ())} - {common, OUTSIDE}),
+        (row for row in data.sentences if {*(row.tags or ())} - {common, OUTSIDE}),
         data.sentences[0],
     )
     tags = sentence.tags or ("",) * len(sentence.words)

@@ -73,9 +73,9 @@ def table(
         columns.append([sentence.words, *own, names])
     contents = [_columns(columns, " "), _columns(columns, "\t")]
     if suffix == ".tsv":
-        lines = (f"{' '.join(each.words)}\t{' '.join(names)}\n" for each, names in rows)
+        lines = (f"{' '.join(sentence.words)}\t{' '.join(names)}\n" for sentence, names in rows)
         contents[0] = "".join(lines)
-    right = [(tuple(each.words), tuple(names)) for each, names in rows if each.words]
+    right = [(tuple(sentence.words), tuple(names)) for sentence, names in rows if sentence.words]
     for content in contents:
         if right == _read_again(content, suffix):
             return content
@@ -98,7 +98,7 @@ def _read_again(content: str, suffix: str) -> list[tuple[tuple[str, ...], tuple[
         data = conll.of_lines(list(enumerate(lines, start=1)), Path(f"again{suffix}"))
     except DataError:
         return []
-    return [(each.words, each.tags or ()) for each in data.sentences]
+    return [(sentence.words, sentence.tags or ()) for sentence in data.sentences]
 
 
 def record(tagging: Tagging, tags: TagSet) -> dict[str, Any]:

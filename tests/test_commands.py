@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import os
 import shlex
-import shutil
 import subprocess
 import sys
 import tomllib
@@ -130,7 +129,6 @@ def test_every_extra_that_errors_name_is_there() -> None:
     assert len(named) > 4
 
 
-@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
 def test_a_shell_completes_commands_and_flags(tmp_path: Path) -> None:
     script = run("-m", "plainbert", "--completion", "bash")
     assert script.returncode == 0, script.stderr

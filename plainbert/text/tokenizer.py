@@ -164,9 +164,12 @@ class Tokenizer(ABC):
             folder: exists; files of the same names are replaced.
         """
 
-    def fingerprint(self) -> tuple[str, ...]:
-        """What tells this tokenizer from others: SHA-256 of each file that :meth:`save` writes."""
+    def files(self) -> dict[str, bytes]:
+        """What :meth:`save` writes: the bytes of each file by its name, in the order of names."""
         with tempfile.TemporaryDirectory() as folder:
             self.save(folder)
-            paths = sorted(Path(folder).iterdir())
-            return tuple(hashlib.sha256(path.read_bytes()).hexdigest() for path in paths)
+            return {path.name: path.read_bytes() for path in sorted(Path(folder).iterdir())}
+
+    def fingerprint(self) -> tuple[str, ...]:
+        """What tells this tokenizer from others: SHA-256 of each of its :meth:`files`."""
+        return tuple(hashlib.sha256(data).hexdigest() for data in self.files().values())

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from plainbert.errors import PlainBertError
+from plainbert.infer import compiled
 from plainbert.train.memory import keep_freed
 from plainbert.train.module_state import ModuleState
 from plainbert.train.objective import Labels, Objective, divided
@@ -112,6 +113,7 @@ class Stepper:
         self.failed = 0  # steps in a row
         if next(self.model.parameters()).device.type == "cpu":
             keep_freed()
+            compiled.keep_few()
             if self.ranks.size == 1:  # several ranks add dense gradients up
                 modules.gather_word_gradients(optimizer)
 

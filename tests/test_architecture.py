@@ -34,6 +34,7 @@ LAYERS = (
     {"export", "serve", "compare"},
     {"recipes.shared"},
     {"recipes"},
+    {"__main__"},
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from plainbert.infer import compiled
 from plainbert.infer.kernels import FrozenLinear, linear
 from plainbert.infer.precision import FLOAT32, Precision
 from plainbert.nn.bert import Embeddings, Intermediate, Residual, SelfAttention
@@ -40,7 +39,6 @@ def prepare(
         weights that were replaced: save the original.
     """
     device = torch.device(device)
-    compiled.keep_few()
 
     def replace(module: nn.Module) -> nn.Module | None:
         if isinstance(module, SelfAttention):

@@ -80,7 +80,8 @@ class Checkpoints:
             the folder.
 
         Raises:
-            CheckpointError: it could not be written, or, in the background, the one before.
+            CheckpointError: it could not be written, as weights are not finite for example, or, in
+                the background, the one before.
             UsageError: something else has the checkpoint's name.
         """
         self.wait()
@@ -186,7 +187,7 @@ class Checkpoints:
         path = self.folder / checkpoint.step_name(int(step))
         fields = files.read_json(path / STATE)
         try:
-            progress = RunProgress(**{**fields, "scaler": Scaler(**fields["scaler"])})
+            progress = RunProgress(**{**fields, "scaler": Scaler.stored(fields["scaler"])})
         except (KeyError, TypeError) as error:
             raise FormatError(f"{path / STATE} is not a training state: {error}.") from None
         checkpoint.load(self.model, checkpoint.read(path).tensors(), source=str(path))

@@ -20,7 +20,7 @@ import plainbert
 from plainbert import files
 from plainbert.cli import run
 from plainbert.distributed.group import Group
-from plainbert.infer import compiled, devices
+from plainbert.infer import devices
 from plainbert.infer.precision import FLOAT32, Precision, choose_precision
 from plainbert.recipes.shared import console, output_dir
 from plainbert.recipes.shared.output_dir import Claim
@@ -120,7 +120,6 @@ def start(
         threads = max(1, torch.get_num_threads() // group.local_size)  # mpirun gives all to each
     if threads is not None:
         torch.set_num_threads(threads)
-    compiled.keep_few()
     # Before the folder is touched: a wrong flag must not leave one behind.
     precision = FLOAT32
     if device is None:

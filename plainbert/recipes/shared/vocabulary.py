@@ -63,10 +63,6 @@ def _of_model(name: str, lower: bool | None) -> Tokenizer:
     path = resolve(name, weights=False)
     record = None if Path(name).expanduser().exists() else record_of(name)
     if path.is_dir() and any((path / name).is_file() for name in records.VOCABULARY_FILES):
-        if lower is None and record is not None and record.vocab_size:
-            try:
-                return read_tokenizer(path)
-            except UsageError:  # the folder does not say it
-                lower = record.lower
-        return read_tokenizer(path, lower)
+        known = record.lower if record is not None and record.vocab_size else None
+        return read_tokenizer(path, lower, known)
     return tokenizer_of(read_stored(path), lower, record)

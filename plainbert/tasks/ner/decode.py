@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from plainbert import ragged
+from plainbert.infer import finite
 from plainbert.infer.logits import probabilities
 from plainbert.tasks.ner.features import WordFeatures
 from plainbert.tasks.ner.tags import OUTSIDE, TagSet, spans
@@ -109,10 +111,18 @@ def decode_tags(
         logits: of every token; (S, C).
         features: the words of the sentences as features.
         tags: the C tags that the model learned.
+
+    Raises:
+        NotFiniteError: logits are not finite; the sentences are named.
     """
     seen = features.first >= 0
     # Only the first piece of each word, in its best window, speaks for it.
     known = logits[features.first[seen]]
+    finite.check(
+        known,
+        lambda row: f"sentence {row + 1}",
+        lambda: ragged.rows(np.diff(features.offsets))[seen],
+    )
     nothing = tags.labels.index(OUTSIDE) if OUTSIDE in tags.labels else 0
     rows = np.full(len(features.first), nothing)
     shares = np.zeros(len(features.first))

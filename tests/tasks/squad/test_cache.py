@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 from dataclasses import replace
 from pathlib import Path
@@ -74,22 +72,6 @@ def test_no_folder_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     cache.windows(None, TOKENIZER, QUESTIONS, LIMITS)
 
     assert not list(tmp_path.iterdir())
-
-
-def test_caches_keep_their_names(tmp_path: Path) -> None:
-    """The name is a digest of settings, questions and the tokenizer's files, in this form."""
-    settings = {
-        "form": 1,
-        "limits": {"max_len": 12, "doc_stride": 2, "max_query_length": 4},
-        "labelled": True,
-    }
-    contexts = ["c d a b c", "d \ud83d c"]
-    rows = [["a b", 0, [2, 5], False], ["b", 0, None, True], ["a", 1, [4, 5], False]]
-    digest = hashlib.sha256(json.dumps([settings, contexts, rows]).encode())
-    TOKENIZER.save(tmp_path)
-    for path in sorted(tmp_path.iterdir()):
-        digest.update(f"{path.name}:{path.stat().st_size}:".encode() + path.read_bytes())
-    assert cache.fingerprint(TOKENIZER, QUESTIONS, LIMITS, True) == digest.hexdigest()
 
 
 def test_the_fingerprint_follows_everything_that_matters() -> None:

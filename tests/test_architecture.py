@@ -53,7 +53,8 @@ TORCH_FREE = (
         "chinese", "columns", "find", "glue", "hub_sets", "names", "own", "published", "scores",
         "submission", "table", "task")),
     *(f"tasks.squad.{name}" for name in ("data", "files", "find", "flags", "scores")),
-    *(f"tasks.ner.{name}" for name in ("conll", "flags", "punctuation", "scores", "tags")),
+    *(f"tasks.ner.{name}" for name in (
+        "columns", "conll", "escaped", "flags", "punctuation", "scores", "spelling", "tags")),
 )  # fmt: skip
 # Free of torch at import, with everything they import at their top: what parse_args needs.
 LIGHT = (

@@ -128,7 +128,7 @@ def new_folder(path: str | Path) -> Iterator[Path]:
         yield partial
         for folder, _, names in os.walk(partial):
             for name in names:
-                _sync(Path(folder) / name)
+                sync(Path(folder) / name)
             sync_folder(Path(folder))
         os.rename(partial, path)
     except BaseException:
@@ -194,7 +194,8 @@ def _umask() -> int:
     return mask
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Have what is in a file on disk."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
 

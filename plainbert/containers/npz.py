@@ -16,6 +16,7 @@ import warnings
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -33,7 +34,44 @@ PADDING = 0xD935  # the extra field in which Android's zipalign keeps its paddin
 CHUNK = 1 << 24  # bytes read, checked or written at once
 
 
-def write(path: str | Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+@dataclass(frozen=True)
+class StoredArray:
+    """An array whose bytes lie in a file, to be copied into an archive without being in memory.
+
+    Attributes:
+        path: file with nothing but the numbers, in C order, little-endian.
+        dtype: of the numbers.
+        shape: sizes whose product is the file's.
+    """
+
+    path: Path
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the numbers."""
+        return int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
+
+    def header(self) -> dict[str, Any]:
+        """What the archive says about the numbers."""
+        descr = npy.dtype_to_descr(self.dtype)
+        return {"descr": descr, "fortran_order": False, "shape": self.shape}
+
+    def pieces(self) -> Iterator[bytes]:
+        """The bytes, piece by piece.
+
+        Raises:
+            FormatError: the file has another size.
+        """
+        if (size := self.path.stat().st_size) != self.nbytes:
+            raise FormatError(f"{self.path} has {size} bytes; {self.nbytes} are expected.")
+        with self.path.open("rb") as file:
+            while piece := file.read(CHUNK):
+                yield piece
+
+
+def write(path: str | Path, arrays: Mapping[str, NDArray[Any] | StoredArray]) -> None:
     """Write an archive; equal arrays give equal bytes.
 
     Args:
@@ -45,12 +83,15 @@ def write(path: str | Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     """
     with files.atomic_file(path) as file, zipfile.ZipFile(file, "w") as archive:
         for name, values in arrays.items():
-            array = np.asarray(values, order="C")
+            array = values if isinstance(values, StoredArray) else np.asarray(values, order="C")
             if array.dtype.kind not in npz_layout.PLAIN or not re.fullmatch(r"\w+", name, re.A):
                 raise UsageError(f"{name!r} of type {array.dtype} cannot be stored in {path}.")
-            array = array.astype(array.dtype.newbyteorder("<"), copy=False)
             head = io.BytesIO()
-            npy.write_array_header_1_0(head, npy.header_data_from_array_1_0(array))
+            if isinstance(array, StoredArray):
+                npy.write_array_header_1_0(head, array.header())
+            else:
+                array = array.astype(array.dtype.newbyteorder("<"), copy=False)
+                npy.write_array_header_1_0(head, npy.header_data_from_array_1_0(array))
             info = zipfile.ZipInfo(f"{name}.npy")  # dated 1980: bytes depend on the arrays only
             huge = len(head.getvalue()) + array.nbytes >= zipfile.ZIP64_LIMIT
             before = file.tell() + npz_layout.LOCAL.size + len(info.filename) + 4 + 20 * huge
@@ -58,9 +99,15 @@ def write(path: str | Path, arrays: Mapping[str, NDArray[Any]]) -> None:
             with archive.open(info, "w", force_zip64=huge) as member:
                 assert file.tell() % ALIGN == 0, (name, file.tell())
                 member.write(head.getvalue())
-                flat = array.reshape(-1).view(np.uint8)
-                for start in range(0, len(flat), CHUNK):
-                    member.write(flat[start : start + CHUNK].data)
+                for piece in array.pieces() if isinstance(array, StoredArray) else _cut(array):
+                    member.write(piece)
+
+
+def _cut(array: NDArray[Any]) -> Iterator[memoryview]:
+    """The bytes of an array in C order, piece by piece."""
+    flat = array.reshape(-1).view(np.uint8)
+    for start in range(0, len(flat), CHUNK):
+        yield flat[start : start + CHUNK].data
 
 
 def read(path: str | Path) -> dict[str, NDArray[Any]]:

@@ -12,13 +12,14 @@ from plainbert import files
 from plainbert.errors import UsageError
 
 
-def table(rows: Sequence[dict[str, Any]], suffix: str) -> str:
+def table(rows: Sequence[dict[str, Any]], suffix: str, header: bool = True) -> str:
     """Rows of one shape as a file's content.
 
     Args:
         rows: at least one; all have the keys of the first.
         suffix: ".jsonl", or ".tsv" with a header; there tabs and line ends in texts and names
             become blanks.
+        header: whether a .tsv begins with the names; False for what is added to one.
 
     Raises:
         UsageError: another suffix.
@@ -36,7 +37,8 @@ def table(rows: Sequence[dict[str, Any]], suffix: str) -> str:
         escapechar=None,
         lineterminator="\n",
     )
-    writer.writerow([cell(name) for name in rows[0]])
+    if header:
+        writer.writerow([cell(name) for name in rows[0]])
     for row in rows:
         writer.writerow([cell(value) for value in row.values()])
     return text.getvalue()

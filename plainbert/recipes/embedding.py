@@ -18,20 +18,24 @@ A line of --file (or of standard input, --file -) is a text; "first ||| second" 
 --text_columns, or for a .tsv, .csv or .jsonl file, the texts are in columns. The rows
 of --output are in the order of the input: .npz holds the arrays "text" and "vector", .jsonl one
 object a line. Sentence vectors are made when --output or a pooling flag is given.
+
+A long file goes through block by block, to --output. If that is interrupted, the same command with
+--resume goes on behind the rows that are done, and the file is the same.
 """
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
 from plainbert import files
-from plainbert.recipes.shared import command, flags, texts
+from plainbert.recipes.shared import blocks, command, flags, texts
 from plainbert.recipes.shared.settings import (
     DeviceFlags,
-    OutputFlags,
+    GrowingOutputFlags,
     TextsFlags,
     TrainedModelFlags,
 )
@@ -45,7 +49,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(DeviceFlags, OutputFlags, VectorFlags, TextsFlags, TrainedModelFlags):
+class Settings(DeviceFlags, GrowingOutputFlags, VectorFlags, TextsFlags, TrainedModelFlags):
     """The flags, with their documented defaults."""
 
     sentencepiece: str | None = None
@@ -65,14 +69,15 @@ class Vectors:
     """What the recipe returns.
 
     Attributes:
-        texts: a pair has " ||| " between its texts.
+        texts: a pair has " ||| " between its texts. None where they are more than one block, or
+            none is left to do, and all is in ``output`` alone.
         words: for each text its words and their vectors; None where sentence vectors were made.
         vectors: (texts, units), or for each text (tokens, units) where nothing is pooled; None
-            where word vectors were made.
+            where word vectors were made, or where ``texts`` is.
         output: file with the sentence vectors; None where there is none.
     """
 
-    texts: list[str]
+    texts: list[str] | None
     words: list[Any] | None
     vectors: Any
     output: str | None
@@ -86,13 +91,16 @@ def parse_args(argv: Sequence[str] | None = None) -> Settings:
 def run(settings: Settings) -> Vectors:
     """Make the vectors, and write them where ``--output`` says."""
     # Before torch is imported: a file that cannot be read is said at once.
-    rows = texts.read(settings)
-    lines = [texts.join(row) for row in rows]
+    blocks.check(settings)
+    if blocks.is_done(settings):
+        return Vectors(None, None, None, settings.output)
+    reader = blocks.BlockReader(settings, settings.output)
 
+    from plainbert.infer.finite import NotFiniteError
     from plainbert.model import load
     from plainbert.recipes.shared.models import name_of
     from plainbert.recipes.shared.start import start
-    from plainbert.tasks.embedding.result_files import write_vectors
+    from plainbert.tasks.embedding import result_files
     from plainbert.tasks.embedding.words import BertEmbedding
     from plainbert.text.sentencepiece import SentencePiece
 
@@ -113,8 +121,9 @@ def run(settings: Settings) -> Vectors:
             tokenizer=tokenizer,
             lower=settings.do_lower_case,
         )
-        words = embedding(rows, oov_way=settings.oov_way)
-        return Vectors(lines, words, None, None)
+        rows = reader.all()
+        lines = [texts.join(row) for row in rows]
+        return Vectors(lines, embedding(rows, oov_way=settings.oov_way), None, None)
 
     model = load(
         folder,
@@ -126,22 +135,43 @@ def run(settings: Settings) -> Vectors:
     encode: Callable[..., Any] = model.encode
     if settings.pooling_strategy == "NONE":
         encode = model.encode_tokens
-    vectors = encode(
-        rows,
+    work = functools.partial(
+        encode,
         pooling_strategy=settings.pooling_strategy,
         pooling_layer=settings.pooling_layer,
         mask_cls_sep=settings.mask_cls_sep,
         max_len=settings.max_len,
-        bar=True,
     )
-    if settings.output is not None:
-        write_vectors(settings.output, lines, vectors)
-        log.info("%d vectors in %s", len(lines), settings.output)
-    return Vectors(lines, None, vectors, settings.output)
+    if settings.output is None or reader.is_single:
+        rows = reader.all()
+        lines, vectors = [texts.join(row) for row in rows], work(rows, bar=True)
+        if settings.output is not None:
+            result_files.write_vectors(settings.output, lines, vectors)
+            log.info("%d vectors in %s", len(lines), settings.output)
+        return Vectors(lines, None, vectors, settings.output)
+    key = {
+        "pooling": [settings.pooling_strategy, settings.pooling_layer, settings.mask_cls_sep],
+        "tokens": [settings.max_len, settings.sentencepiece, settings.do_lower_case],
+        "numbers": str(ready.precision),
+        "weights": blocks.identity(model.checkpoint.folder),
+    }
+    with blocks.BlockWork(settings.output, key) as done:
+        for block in done.pending(reader):
+            with blocks.numbered(done.done, NotFiniteError):
+                vectors = work(block)
+            lines = [texts.join(row) for row in block]
+            parts = result_files.parts_of(lines, vectors, done.output.suffix)
+            done.add(parts, width=result_files.width_of(vectors))
+        rows_done = done.done
+        done.finish(result_files.publish)
+        log.info("%d vectors in %s", rows_done, settings.output)
+    return Vectors(None, None, None, settings.output)
 
 
 def report(results: Vectors) -> None:
     """Print the vectors that are in no file."""
+    if results.texts is None:
+        return
     if results.words is not None:
         for line, (_, arrays) in zip(results.texts, results.words, strict=True):
             print(f"Text: {line}")

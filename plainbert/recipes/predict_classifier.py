@@ -12,21 +12,25 @@ r"""Predict with a fine-tuned classifier: a label and the probability of every l
 A line of --file is a text, "first ||| second" a pair; with --text_columns, or for a .tsv, .csv or
 .jsonl file, the texts are in columns. Every row gets an answer, in the order of the input. Without
 --output the table is printed.
+
+A long file goes through block by block, to --output. If that is interrupted, the same command with
+--resume goes on behind the rows that are done, and the file is the same.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from plainbert.recipes.shared import command, flags, texts
+from plainbert.recipes.shared import blocks, command, flags, texts
 from plainbert.recipes.shared.settings import (
     CheckpointFlags,
-    OutputFlags,
+    GrowingOutputFlags,
     ProcessFlags,
     TextsFlags,
 )
@@ -41,7 +45,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(ProcessFlags, OutputFlags, TextsFlags, CheckpointFlags):
+class Settings(ProcessFlags, GrowingOutputFlags, TextsFlags, CheckpointFlags):
     """The flags, with their documented defaults."""
 
     model_dir: str
@@ -60,27 +64,41 @@ class Predictions:
     """What the recipe returns.
 
     Attributes:
-        rows: one or two texts each.
-        predictions: one for each row.
+        rows: one or two texts each; None where they are more than one block, or none is left to
+            do, and all is in ``output`` alone.
+        predictions: one for each row; None where ``rows`` is.
         output: file with the table; None where there is none.
         rank: of this process, of which rank 0 speaks for all.
     """
 
-    rows: list[tuple[str, ...]]
-    predictions: list[Prediction]
+    rows: list[tuple[str, ...]] | None
+    predictions: list[Prediction] | None
     output: str | None
     rank: int
 
-    def table(self, suffix: str) -> str:
-        """One line for each row, as .tsv or .jsonl."""
-        from plainbert.containers.tables import table
 
-        rows = [
-            {"text": texts.join(row), "label": prediction.label}
-            | {f"p({label})": share for label, share in prediction.probabilities.items()}
-            for row, prediction in zip(self.rows, self.predictions, strict=True)
-        ]
-        return table(rows, suffix)
+def lines(
+    rows: Sequence[tuple[str, ...]],
+    predictions: Sequence[Prediction],
+    suffix: str,
+    header: bool = True,
+) -> str:
+    """One line for each row, as .tsv or .jsonl.
+
+    Args:
+        rows: one or two texts each.
+        predictions: one for each row.
+        suffix: of the form.
+        header: whether a .tsv begins with the names of its columns.
+    """
+    from plainbert.containers.tables import table
+
+    cells = [
+        {"text": texts.join(row), "label": prediction.label}
+        | {f"p({label})": share for label, share in prediction.probabilities.items()}
+        for row, prediction in zip(rows, predictions, strict=True)
+    ]
+    return table(cells, suffix, header)
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Settings:
@@ -91,6 +109,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Settings:
 def run(settings: Settings) -> Predictions:
     """Predict every row, and write the table where ``--output`` says."""
     from plainbert import files
+    from plainbert.infer.finite import NotFiniteError
     from plainbert.model import load
     from plainbert.recipes.shared.ranks import deal, from_first, join
     from plainbert.recipes.shared.start import start
@@ -98,7 +117,20 @@ def run(settings: Settings) -> Predictions:
 
     with join(settings) as group:
         # Standard input has one reader: rank 0 reads for all, before a model is opened.
-        rows = [tuple(row) for row in from_first(group, lambda: texts.read(settings))]
+        reader: blocks.BlockReader | None = None
+
+        def begin() -> tuple[bool, list[tuple[str, ...]] | None]:
+            nonlocal reader
+            blocks.check(settings)
+            if blocks.is_done(settings):
+                return True, None
+            reader = blocks.BlockReader(settings, settings.output)
+            whole = settings.output is None or reader.is_single
+            return False, reader.all() if whole else None
+
+        is_done, every = from_first(group, begin)
+        if is_done:
+            return Predictions(None, None, settings.output, group.rank)
         ready = start(settings, group=group)
         model = load(
             settings.model_dir,
@@ -110,21 +142,55 @@ def run(settings: Settings) -> Predictions:
         )
 
         def predict(part: list[tuple[str, ...]]) -> list[Any]:
-            predictions = model.predict(part, max_len=settings.max_len, bar=group.rank == 0)
+            bar = group.rank == 0 and every is not None
+            predictions = model.predict(part, max_len=settings.max_len, bar=bar)
             return [dataclasses.asdict(prediction) for prediction in predictions]
 
-        predictions = [Prediction(**fields) for fields in deal(group, rows, predict)]
-    results = Predictions(rows, predictions, settings.output, group.rank)
-    if settings.output is not None and group.rank == 0:
-        files.write_text(settings.output, results.table(Path(settings.output).suffix))
-        log.info("%d predictions in %s", len(rows), settings.output)
-    return results
+        def predict_all(rows: list[tuple[str, ...]]) -> list[Prediction]:
+            return [Prediction(**fields) for fields in deal(group, rows, predict)]
+
+        if every is not None:
+            rows = [tuple(row) for row in every]
+            results = Predictions(rows, predict_all(rows), settings.output, group.rank)
+            if settings.output is not None and group.rank == 0:
+                assert results.predictions is not None
+                suffix = Path(settings.output).suffix
+                files.write_text(settings.output, lines(rows, results.predictions, suffix))
+                log.info("%d predictions in %s", len(rows), settings.output)
+            return results
+        assert settings.output is not None
+        key = {
+            "tokens": [settings.max_len, settings.do_lower_case, settings.bert_dataset],
+            "labels": settings.labels,
+            "numbers": str(ready.precision),
+            "weights": blocks.identity(model.checkpoint.folder),
+        }
+        with contextlib.ExitStack() as stack:
+            work: blocks.BlockWork | None = None
+            pending: Iterator[list[tuple[str, ...]]] = iter(())
+            if reader is not None:  # rank 0
+                work = stack.enter_context(blocks.BlockWork(settings.output, key))
+                pending = work.pending(reader)
+            while (block := from_first(group, lambda: next(pending, None))) is not None:
+                rows = [tuple(row) for row in block]
+                with blocks.numbered(0 if work is None else work.done, NotFiniteError):
+                    predictions = predict_all(rows)
+                if work is not None:
+                    text = lines(rows, predictions, work.output.suffix, header=not work.done)
+                    work.add({"lines": text.encode("utf-8", "backslashreplace")})
+            if work is not None:
+                count = work.done
+                work.finish(lambda growing, path: growing.publish("lines", path))
+                log.info("%d predictions in %s", count, settings.output)
+    return Predictions(None, None, settings.output, group.rank)
 
 
 def report(results: Predictions) -> None:
     """Print the table that is in no file."""
     if results.rank == 0 and results.output is None:
-        print(results.table(".tsv"), end="")
+        assert results.rows is not None
+        assert results.predictions is not None
+        print(lines(results.rows, results.predictions, ".tsv"), end="")
 
 
 def main(argv: Sequence[str] | None = None) -> dict[str, Any]:

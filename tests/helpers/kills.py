@@ -33,7 +33,8 @@ def before_each_change(
 ) -> int:
     """Kill an action before its first change of a file, then before its second, and so on.
 
-    A file that is being synced at that moment loses its second half first, as after a power cut.
+    A file that is being synced at that moment loses the second half of what it had not synced
+    before, as after a power cut.
 
     Args:
         action: what the child process does.
@@ -115,13 +116,16 @@ def below(root: Path) -> Callable[[Path], bool]:
 def _counted(action: Callable[[], object], counts: Callable[[Path], bool], last: int) -> None:
     """Run an action until just before a change."""
     count, sync = 0, os.fsync
+    synced: dict[int, int] = {}  # bytes by the number of the file
 
     def step(paths: list[Path], tear: bool = False) -> None:
         nonlocal count
         count += any(map(counts, paths))
         if count == last:
             if tear and paths[0].is_file():
-                os.truncate(paths[0], paths[0].stat().st_size // 2)
+                now = paths[0].stat()
+                before = min(now.st_size, synced.get(now.st_ino, 0))
+                os.truncate(paths[0], before + (now.st_size - before) // 2)
             os.kill(os.getpid(), signal.SIGKILL)
 
     def hook(event: str, values: tuple[Any, ...]) -> None:
@@ -132,6 +136,8 @@ def _counted(action: Callable[[], object], counts: Callable[[Path], bool], last:
         number = file if isinstance(file, int) else file.fileno()
         step([_path_of(number)], tear=True)
         sync(file)
+        now = os.fstat(number)
+        synced[now.st_ino] = now.st_size
 
     sys.addaudithook(hook)
     os.fsync = fsync

@@ -109,13 +109,33 @@ class OutputFlags(CommonFlags):
         Args:
             forms: suffixes that it may have.
         """
+        self._check_output(forms, self.overwrite)
+
+    def _check_output(self, forms: tuple[str, ...], may_exist: bool) -> None:
         if self.output is None:
             return
         if Path(self.output).suffix not in forms:
             endings = " or ".join(forms)
             raise FlagError(f"--output {self.output}: a name ending in {endings} is expected.")
-        if Path(self.output).exists() and not self.overwrite:
+        if Path(self.output).exists() and not may_exist:
             raise FlagError(f"--output {self.output} exists. Add --overwrite, or choose another.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GrowingOutputFlags(OutputFlags):
+    """A file for results that are worked out block by block."""
+
+    resume: bool = False
+
+    def check_output(self, forms: tuple[str, ...]) -> None:
+        """Refuse an ``--output`` of another form, or one that exists and is not gone on with.
+
+        Args:
+            forms: suffixes that it may have.
+        """
+        self.needs("resume", "output")
+        # The file may be an older one, which the run that was interrupted was to replace.
+        self._check_output(forms, self.overwrite or self.resume)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from plainbert.recipes.shared.settings import TextsFlags
-from plainbert.tasks.classification.table import is_plain, read_texts
+from plainbert.tasks.classification.table import is_plain, iter_texts
 from plainbert.text.inputs import text_of, texts_of
 
 PAIR = " ||| "  # between the two texts of a pair, as bert-as-service has it
@@ -15,15 +17,25 @@ def read(settings: TextsFlags) -> list[tuple[str, ...]]:
     Raises:
         DataError: the file is empty or a row cannot be used.
     """
+    return list(stream(settings))
+
+
+def stream(settings: TextsFlags) -> Iterator[tuple[str, ...]]:
+    """Yield what :func:`read` returns, as it is read.
+
+    Raises:
+        DataError: the file is empty or a row cannot be used.
+    """
     if settings.sentences is not None:
         typed = settings.sentences
         sentences = texts_of(list(typed) if isinstance(typed, tuple) else typed, "sentences")
-        return [split(text_of(sentence, "sentences")) for sentence in sentences]
+        yield from (split(text_of(sentence, "sentences")) for sentence in sentences)
+        return
     assert settings.file is not None
-    rows = read_texts(settings.file, settings.text_columns)
     # What stands in a column is one text, whatever it holds.
     plain = is_plain(settings.file, settings.text_columns)
-    return [split(row[0]) for row in rows] if plain else rows
+    for row in iter_texts(settings.file, settings.text_columns):
+        yield split(row[0]) if plain else row
 
 
 def split(text: str) -> tuple[str, ...]:

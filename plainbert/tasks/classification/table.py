@@ -197,14 +197,35 @@ def read_texts(
     Raises:
         DataError: the file is empty or a row cannot be used.
     """
+    return list(iter_texts(path, text_columns, form))
+
+
+def iter_texts(
+    path: str | Path,
+    text_columns: str | Sequence[str | int] | None = None,
+    form: str | None = None,
+) -> Iterator[tuple[str, ...]]:
+    """Yield what :func:`read_texts` returns, as it is read.
+
+    Args:
+        path: a file; ``-`` is standard input.
+        text_columns: one to three columns, or None.
+        form: "tsv", "csv" or "jsonl" against the suffix.
+
+    Raises:
+        DataError: the file is empty or a row cannot be used.
+    """
+    empty = True
     if form is None and is_plain(path, text_columns):
-        texts: list[tuple[str, ...]] = [(line,) for _, line in text_files.read_lines(path)]
+        for _, line in text_files.read_lines(path):
+            empty = False
+            yield (line,)
     else:
-        records = columns.read(path, columns.parse(text_columns), None, form)
-        texts = [record.texts for record in records]
-    if not texts:
+        for record in columns.read(path, columns.parse(text_columns), None, form):
+            empty = False
+            yield record.texts
+    if empty:
         raise DataError("is empty; one text per line is expected.", path)
-    return texts
 
 
 def is_plain(path: str | Path, text_columns: str | Sequence[str | int] | None = None) -> bool:

@@ -183,6 +183,7 @@ def _merged(path: Path, tokens: list[str], beside: Path, added: set[str]) -> lis
     were added later.
     """
     listed, _ = vocab_files.read_txt(beside)
+    tokens = vocab_files.without_blank_end(tokens)
     filled = [
         listed[row] if row < len(listed) and token == vocab_files.hole(row) else token
         for row, token in enumerate(tokens)

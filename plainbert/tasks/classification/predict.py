@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from plainbert.batching.features import tokenized
 from plainbert.errors import UsageError
+from plainbert.infer import finite
 from plainbert.infer.logits import ComputesLogits, run
 from plainbert.nn.bert import Bert
 from plainbert.tasks.classification.decode import Prediction, decode
@@ -36,12 +37,14 @@ def predict(
         bar: show progress.
 
     Raises:
+        NotFiniteError: logits are not finite; the texts are named.
         UsageError: the model has another head, or fewer than ``max_len`` positions.
     """
     classifier = checked(model, name)
     positions = classifier.config.max_position_embeddings
     features = tokenized(tokenizer, texts, max_len, positions, bar=bar)
     logits = run(classifier, features, bar=bar)
+    finite.check(logits, finite.named(texts))
     return decode(logits, () if classifier.head == "regression" else labels)
 
 

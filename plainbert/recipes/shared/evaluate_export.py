@@ -106,9 +106,10 @@ def _rows(
     if several.has_several(model):
         several.scored_by(task)
     split = next(iter(task.dev_splits))
-    data = classification.load(
+    data = classification.prepare(
         task,
         split,
+        task.read(split),
         tokenizer,
         manifest.max_length,
         model.config.max_position_embeddings,

@@ -60,6 +60,17 @@ def matrix(examples: Iterable[Example], task: Task) -> Flags:
     return np.array([[label in row for label in labels] for row in rows], bool)
 
 
+def check(names: Iterable[str]) -> None:
+    """Whether metrics are for several labels per text.
+
+    Raises:
+        UnknownNameError: one is not.
+    """
+    for name in names:
+        if name not in METRICS:
+            raise UnknownNameError("metric of several labels per text", name, METRICS)
+
+
 def compute(names: Iterable[str], predictions: Flags, labels: Flags) -> dict[str, float]:
     """Scores of a whole set.
 
@@ -76,10 +87,9 @@ def compute(names: Iterable[str], predictions: Flags, labels: Flags) -> dict[str
 
     if predictions.shape != labels.shape or not len(labels):
         raise DataError(f"{predictions.shape} predictions for labels of shape {labels.shape}.")
-    scores = {}
+    names, scores = list(names), {}
+    check(names)
     for name in names:
-        if name not in METRICS:
-            raise UnknownNameError("metric of several labels per text", name, METRICS)
         if name == "accuracy":
             scores[name] = float((predictions == labels).all(1).mean())
         else:

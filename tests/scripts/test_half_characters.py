@@ -107,7 +107,11 @@ def test_predict_ner(
     assert json.loads(printed().splitlines()[0])["text"] == LONE
     for name in ("o.tsv", "o.conll", "o.jsonl"):
         predict_ner.main([*words, "--output", str(tmp_path / name)])
-        assert r"\ud83d" in (tmp_path / name).read_text("utf-8")
+    # In a column stand words, to which half a character does not belong.
+    assert (tmp_path / "o.tsv").read_text("utf-8").startswith("the cat a\t")
+    lines = (tmp_path / "o.conll").read_text("utf-8").splitlines()
+    assert [line.split()[0] for line in lines[:3]] == ["the", "cat", "a"]
+    assert json.loads((tmp_path / "o.jsonl").read_text("utf-8").splitlines()[0])["text"] == LONE
 
 
 def test_predict_squad(models: dict[str, str], tmp_path: Path, printed: Callable[[], str]) -> None:

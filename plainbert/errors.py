@@ -73,6 +73,10 @@ class CheckpointError(PlainBertError, ValueError):
     """A checkpoint folder is incomplete, or its parts (weights, config, vocabulary) disagree."""
 
 
+class MissingHeadError(CheckpointError):
+    """A checkpoint has no head of the kind that the model needs."""
+
+
 class ShapeError(PlainBertError, ValueError):
     """Sizes that cannot go together, such as a width that the heads do not divide."""
 

@@ -46,10 +46,10 @@ def lost_settings(tokenizer: Tokenizer, target: str) -> tuple[str, ...]:
             f"{usual} are unknown"
         )
     if target != "gluonnlp":
-        found = Vocab(tokenizer.vocab.tokens).specials
+        usual_names = Vocab(tokenizer.vocab.tokens).specials
         lines += [
             f"the {role} token {token!r}: there it is looked for under its usual name"
             for role, token in tokenizer.vocab.specials.items()
-            if found.get(role) != token
+            if usual_names.get(role) != token
         ]
     return tuple(lines)

@@ -16,7 +16,7 @@ from plainbert.formats.names import FORMATS
 from plainbert.model_zoo import open_folder
 from plainbert.model_zoo.convert import convert, open_any
 from plainbert.recipes import convert_checkpoint
-from plainbert.text.reader import read_tokenizer
+from plainbert.text.reader import read_tokenizer, tokenizer_at
 from plainbert.text.tokenizer import Tokenizer
 from plainbert.text.vocab import Vocab
 from plainbert.text.wordpiece import WordPiece
@@ -91,6 +91,31 @@ def test_the_command_says_it(tmp_path: Path, caplog: pytest.LogCaptureFixture) -
     )  # fmt: skip
 
     assert "no place in tensorflow: 2 added tokens (the cat, [E1]): they keep" in caplog.text
+
+
+@pytest.mark.parametrize("lower", [None, True])
+def test_a_vocabulary_whose_tokenizer_lies_beside_it(tmp_path: Path, lower: bool | None) -> None:
+    for kind in KINDS:
+        tokenizer = made(kind)
+        tokenizer.save(tmp_path)
+        if lower in (None, tokenizer.lower):
+            read = tokenizer_at(tmp_path / "vocab.txt", lower, max_word_chars=200)
+            assert facts(read) == facts(tokenizer), kind
+
+
+def test_the_files_of_mxnet_with_their_tokenizer(tmp_path: Path) -> None:
+    """As an export lies: weights of GluonNLP, the casing in config.json, our tokenizer."""
+    tokenizer = made("added")
+    model = tiny(vocab_size=len(tokenizer.vocab))
+    done = convert(
+        open_any(checkpoint.write(tmp_path / "source", model, tokenizer)),
+        tmp_path / "out",
+        "gluonnlp",
+    )
+    (done.folder / "model.vocab").unlink()
+    tokenizer.save(done.folder)
+
+    assert facts(open_any(done.folder, format="gluonnlp").tokenizer) == facts(tokenizer)
 
 
 def test_an_export_holds_all(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ def lost_settings(tokenizer: Tokenizer, target: str) -> tuple[str, ...]:
     special tokens too. Ours and every export hold all, in ``tokenizer.json``.
 
     Args:
-        tokenizer: of the model.
+        tokenizer: that the model was opened with.
         target: a name of :data:`plainbert.formats.names.FORMATS`.
     """
     if target == "huggingface" or not isinstance(tokenizer, WordPiece):

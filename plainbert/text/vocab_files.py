@@ -19,7 +19,7 @@ def read_any(path: Path) -> Parts:
     data = _read(path)
     if sentencepiece_model.looks_like(data):
         return read_sentencepiece(path)
-    if data.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
+    if _text(data, path).lstrip().startswith("{"):
         keys = files.read_json(path)
         return read_gluonnlp_json(path) if "idx_to_token" in keys else read_tokenizer_json(path)
     return read_txt(path)
@@ -31,14 +31,13 @@ def read_txt(path: Path) -> Parts:
     Only line feeds and carriage returns separate: published vocabularies hold Unicode blanks and
     line separators as tokens, and blank rows, all of which count but for those at the end.
     """
-    try:
-        text = text_files.text_of(_read(path), path)
-        if "\r" in text or "\0" in text:  # slower; says what is odd about the file
+    text = _text(_read(path), path)
+    lines = text.split("\n")
+    if "\r" in text or "\0" in text:  # slower; says what is odd about the file
+        try:
             lines = [line for _, line in text_files.read_lines(path)]
-        else:
-            lines = text.split("\n")
-    except DataError as error:
-        raise FormatError(f"not a vocabulary: {error}") from None
+        except DataError as error:
+            raise FormatError(f"not a vocabulary: {error}") from None
     lines = without_blank_end(lines)
     if not lines:
         raise CheckpointError(f"{path} is empty; a vocabulary with one token per line is expected.")
@@ -143,6 +142,13 @@ def _read(path: Path) -> bytes:
     if not data.removeprefix(b"\xef\xbb\xbf").strip():
         raise CheckpointError(f"{path} is empty; a vocabulary is expected.")
     return data
+
+
+def _text(data: bytes, path: Path) -> str:
+    try:
+        return text_files.text_of(data, path)
+    except DataError as error:
+        raise FormatError(f"not a vocabulary: {error}") from None
 
 
 def _by_row(rows: dict[str, int], path: Path) -> list[str]:

@@ -88,6 +88,15 @@ def test_any_line_end_and_encoding(tmp_path: Path, text: str, encoding: str) -> 
             assert [line.rstrip("\n") for line in file if line != "\n"] == TOKENS
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_json_in_any_encoding(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "vocab.json"
+    path.write_bytes(json.dumps({token: row for row, token in enumerate(TOKENS)}).encode(encoding))
+    assert Vocab.read(path).tokens == tuple(TOKENS)
+    path.write_bytes(json.dumps({"idx_to_token": TOKENS}).encode(encoding))
+    assert Vocab.read(path).tokens == tuple(TOKENS)
+
+
 @pytest.mark.parametrize(
     ("data", "advice"),
     [

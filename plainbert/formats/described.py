@@ -50,8 +50,8 @@ def check_heads(path: Path, num_heads: int, units: int) -> None:
     """
     if num_heads < 1 or units % num_heads:
         raise UsageError(
-            f"{path}: {num_heads} attention heads do not divide its {units} units. Give another "
-            "--num_heads."
+            f"{path}: {num_heads} attention heads do not divide its {units} units. Give "
+            "convert_checkpoint.py another --num_heads."
         )
 
 

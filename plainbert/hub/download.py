@@ -25,8 +25,8 @@ log = logging.getLogger(__name__)
 SECONDS_BETWEEN_LINES = 10.0
 
 HOW_TO_PASS_A_FOLDER = (
-    "Download the model on another machine and pass its folder (config.json, model.safetensors, "
-    "vocab.txt): --model_dir FOLDER."
+    "Download the model on another machine (config.json, model.safetensors, vocab.txt) and give "
+    "the path of its folder in place of the name."
 )
 
 
@@ -132,9 +132,9 @@ def by_hand(record: Record) -> str:
     if not record.source:
         return f"{lines[0]} {HOW_TO_PASS_A_FOLDER}"
     lines.append(
-        f"Get the files from {record.source}, unpack them, and pass that folder: --model_dir "
-        "FOLDER. To convert it once for all: python scripts/bert/convert_checkpoint.py --from "
-        "FOLDER --to OUT, then --model_dir OUT."
+        f"Get the files from {record.source}, unpack them, and give the path of that folder in "
+        "place of the name. To convert it once for all: python scripts/bert/convert_checkpoint.py "
+        "--from FOLDER --to OUT."
     )
     if record.old_params is not None:
         lines.append(

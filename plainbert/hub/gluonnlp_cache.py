@@ -66,6 +66,6 @@ def _check(path: Path, digits: str) -> None:
     if not digest.startswith(digits):
         raise CheckpointError(
             f"{path}: its SHA-1 is {digest}, but GluonNLP published it with one that starts with "
-            f"{digits}. It was cut off or changed: remove it, or pass it as a folder of your own "
-            "with --model_dir."
+            f"{digits}. It was cut off or changed: remove it, or give its path in place of the "
+            "name."
         )

@@ -49,7 +49,7 @@ def resolve(
             "folder or model",
             str(name_or_folder),
             records.short_names(),
-            "Or pass a folder with --model_dir FOLDER.",
+            "Or give the path of a folder.",
         )
     return resolve_record(record, root, weights)
 

@@ -35,6 +35,7 @@ from typing import TYPE_CHECKING, Any, Self
 from plainbert.cli.parser import REQUIRED
 from plainbert.cli.settings import FlagError, accepted, option
 from plainbert.recipes.shared import command, flags
+from plainbert.recipes.shared.flag_tables import WINDOW, helped
 from plainbert.recipes.shared.results import line_of
 from plainbert.recipes.shared.settings import CheckpointFlags, OutputFlags, ProcessFlags
 
@@ -77,9 +78,11 @@ class Settings(ProcessFlags, OutputFlags, CheckpointFlags):
         default=32,
     )
     labels: tuple[str, ...] | None = None
-    file: str | None = None
+    file: str | None = helped(
+        "file", "Plain text to tag, one sentence a line; - is standard input.", None
+    )
     sentences: tuple[str, ...] | None = None
-    max_len: int | None = None
+    max_len: int | None = helped("max_len", WINDOW, None)
 
     def checked(self) -> Self:
         settings = super().checked()

@@ -20,7 +20,7 @@ from plainbert.infer.evaluation import RESULTS_FILE
 from plainbert.recipes.shared.lock import LOCK_FILE, Lock
 from plainbert.recipes.shared.settings import FolderFlags, RunFlags
 from plainbert.train import background, earlier, run_folder
-from plainbert.train.run_folder import ARGS_FILE
+from plainbert.train.run_folder import ARGS_FILE, LOG_FILE
 
 log = logging.getLogger(__name__)
 
@@ -171,13 +171,15 @@ def _put_back(folder: Path) -> None:
 def _check_new(folder: Path, settings: FolderFlags) -> None:
     """Refuse to begin a run where there is one, or what a run would replace."""
     if (folder / ARGS_FILE).exists():
-        if _args_of(folder) is None:
+        values = _args_of(folder)
+        if values is None:
             raise _not_ours(folder)
-        go_on = "--resume to go on with it, " if isinstance(settings, RunFlags) else ""
-        raise UsageError(
-            f"--output_dir {folder} holds a run. Add {go_on}--overwrite to start anew there, or "
-            "name another folder."
-        )
+        if _is_begun(folder, values):
+            go_on = "--resume to go on with it, " if isinstance(settings, RunFlags) else ""
+            raise UsageError(
+                f"--output_dir {folder} holds a run. Add {go_on}--overwrite to start anew there, "
+                "or name another folder."
+            )
     names = (run_folder.METRICS_FILE, RESULTS_FILE)
     _refuse_in_the_way(
         [*run_folder.in_the_way(folder), *filter(Path.exists, map(folder.joinpath, names))]
@@ -212,7 +214,7 @@ def _check_overwritten(folder: Path, settings: FolderFlags, recipe: str | None) 
     values = _args_of(folder)
     if values is None:
         raise _not_ours(folder)
-    if not _is_same_script(values, settings, recipe):
+    if _is_begun(folder, values) and not _is_same_script(values, settings, recipe):
         command = values.get("script") or Path([*values.get("command", []), "?"][0]).stem
         raise UsageError(
             f"--overwrite: {folder} holds a run of another script ({command}): only an earlier run "
@@ -239,6 +241,21 @@ def _paths_in(settings: FolderFlags) -> list[tuple[str, Path]]:
                 text = os.path.expanduser(text)
                 paths += [(name, Path(os.path.realpath(path))) for path in [text, *glob.glob(text)]]
     return paths
+
+
+def _is_begun(folder: Path, values: dict[str, Any]) -> bool:
+    """Whether a run came to do anything before it ended.
+
+    Args:
+        folder: of the run.
+        values: what it noted about itself; scripts that do not train leave files of their own.
+    """
+    if run_folder.is_begun(folder):
+        return True
+    mere = {ARGS_FILE, LOG_FILE, LOCK_FILE}
+    return "resume" not in values["flags"] and any(
+        path.name not in mere and not path.name.startswith(".") for path in folder.iterdir()
+    )
 
 
 def _is_same_script(values: dict[str, Any], settings: FolderFlags, recipe: str | None) -> bool:

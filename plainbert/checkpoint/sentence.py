@@ -12,7 +12,7 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from plainbert import files
+from plainbert import files, text_files
 from plainbert.errors import FormatError
 
 # Until version 5 one flag per mode, since then one key. The modes are the same.
@@ -100,7 +100,7 @@ def write_sentence(folder: Path, sentence: SentenceSettings, width: int) -> None
 
 def _modules(path: Path) -> list[dict[str, Any]]:
     try:
-        modules = json.loads(path.read_text(encoding="utf-8-sig"))
+        modules = json.loads(text_files.text_of(path.read_bytes(), path))
         return [{"type": str(module["type"]), "path": str(module["path"])} for module in modules]
     except (ValueError, KeyError, TypeError, RecursionError):
         raise FormatError(f"{path} is not a list of modules with a type and a path.") from None

@@ -36,8 +36,8 @@ from plainbert.cli.settings import FlagError
 from plainbert.errors import UsageError
 from plainbert.export.flags import ExportFlags
 from plainbert.export.names import TASKS
-from plainbert.recipes.shared.flag_tables import helped
 from plainbert.recipes.shared import command, flags, texts
+from plainbert.recipes.shared.flag_tables import helped
 from plainbert.recipes.shared.results import line_of
 from plainbert.recipes.shared.settings import (
     DeviceFlags,

@@ -35,8 +35,8 @@ def heads_of(path: Path, units: int, config: str, assumed: list[str]) -> int:
     if units % 64:
         raise UsageError(
             f"{path} does not say how many attention heads its {units} units form, and no "
-            f"{config} lies beside it. Give --num_heads to convert_checkpoint.py, then use what "
-            "it writes."
+            f"{config} lies beside it. Give convert_checkpoint.py --num_heads, then use what it "
+            "writes."
         )
     assumed.append(f"num_attention_heads={units // 64}: units / 64")
     return units // 64

@@ -17,7 +17,7 @@ from plainbert.formats.foreign import Foreign
 from plainbert.hub import records
 from plainbert.hub.records import Record
 from plainbert.model_zoo.find import resolve_record
-from plainbert.text.gluonnlp_vocab import gluonnlp_order, reordered
+from plainbert.text.gluonnlp_vocab import gluonnlp_order, google_order, reordered
 from plainbert.text.reader import read_tokenizer
 from plainbert.text.sentencepiece import SentencePiece
 from plainbert.text.sentencepiece_model import looks_like as is_sentencepiece
@@ -183,10 +183,23 @@ def vocabulary_of(
         DownloadError: it could not be found or downloaded.
     """
     known = records.same_vocabulary(record)
-    tokenizer = _own(resolve_record(known, root, weights=False), None, record)
+    path = resolve_record(known, root, weights=False)
+    if path.is_file():
+        return _of_gluonnlp(path, record, format)
+    tokenizer = _own(path, None, record)
     if format != "gluonnlp" or not isinstance(tokenizer, WordPiece):
         return tokenizer
     vocab = tokenizer.vocab
     if record.reindexed:
         vocab = reordered(vocab, gluonnlp_order(vocab))
     return WordPiece(vocab, lower=tokenizer.lower, max_word_chars=WORD_CHARS[format])
+
+
+def _of_gluonnlp(path: Path, record: Record, format: str) -> Tokenizer:
+    """The tokenizer of a vocabulary file of GluonNLP's, in the order of rows of a format."""
+    if is_sentencepiece(path.read_bytes()):
+        return SentencePiece(path, lower=record.lower)
+    vocab = Vocab.read(path)
+    if record.reindexed and format != "gluonnlp":
+        vocab = reordered(vocab, google_order(vocab))
+    return WordPiece(vocab, lower=record.lower, max_word_chars=WORD_CHARS.get(format, 100))

@@ -91,7 +91,7 @@ def claim(folder: Path, settings: FolderFlags, recipe: str | None) -> Claim:
         elif overwrite:
             _check_overwritten(folder, settings, recipe)
         else:
-            _check_new(folder, settings)
+            _check_new(folder, settings, lock)
         if overwrite and (folder / ARGS_FILE).exists():
             earlier.remove(folder)
             earlier.set_aside(folder)
@@ -168,13 +168,14 @@ def _put_back(folder: Path) -> None:
     )
 
 
-def _check_new(folder: Path, settings: FolderFlags) -> None:
+def _check_new(folder: Path, settings: FolderFlags, lock: Lock) -> None:
     """Refuse to begin a run where there is one, or what a run would replace."""
     if (folder / ARGS_FILE).exists():
         values = _args_of(folder)
         if values is None:
             raise _not_ours(folder)
-        if _is_begun(folder, values):
+        # Without a lock nobody knows whether a run that has left nothing yet is still alive.
+        if not lock.is_held or _is_begun(folder, values):
             go_on = "--resume to go on with it, " if isinstance(settings, RunFlags) else ""
             raise UsageError(
                 f"--output_dir {folder} holds a run. Add {go_on}--overwrite to start anew there, "

@@ -73,7 +73,7 @@ def test_messages_name_flags_that_the_command_has(command: str) -> None:
     }
 
     assert faults == set()
-    assert len(shown) > 5
+    assert shown
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -11,16 +11,15 @@ from typing import TYPE_CHECKING
 from plainbert import checkpoint
 from plainbert.checkpoint import Checkpoint
 from plainbert.containers.weight_files import WEIGHT_FILES
-from plainbert.errors import CheckpointError, UsageError
+from plainbert.errors import CheckpointError
 from plainbert.formats import find as formats
 from plainbert.formats.foreign import Foreign
 from plainbert.hub import records
 from plainbert.hub.records import Record
 from plainbert.model_zoo.find import resolve_record
+from plainbert.text import casing
 from plainbert.text.gluonnlp_vocab import gluonnlp_order, google_order, reordered
-from plainbert.text.reader import read_tokenizer
-from plainbert.text.sentencepiece import SentencePiece
-from plainbert.text.sentencepiece_model import looks_like as is_sentencepiece
+from plainbert.text.reader import read_tokenizer, tokenizer_at
 from plainbert.text.tokenizer import Tokenizer
 from plainbert.text.vocab import Vocab
 from plainbert.text.wordpiece import WordPiece
@@ -116,18 +115,21 @@ def tokenizer_of(
 
     Raises:
         CheckpointError: there is no vocabulary.
-        UsageError: nothing says whether to lower-case.
+        UsageError: nothing says whether to lower-case, or letters and names disagree.
     """
     if not isinstance(stored, ForeignCheckpoint) and vocabulary is None:
-        return _own(stored.folder, lower, record)
+        return read_tokenizer(stored.folder, lower, _published(record))
     kind = stored.foreign.format if isinstance(stored, ForeignCheckpoint) else ""
     record = record or record_in_name(stored.folder)
-    if lower is None and isinstance(stored, ForeignCheckpoint):
-        lower = stored.foreign.lower
-    if lower is None and record is not None and record.vocab_size:
-        lower = record.lower
-    if vocabulary is None and isinstance(stored, ForeignCheckpoint):
-        vocabulary = stored.foreign.vocabulary
+    names: tuple[str, ...] = ()
+    if isinstance(stored, ForeignCheckpoint):
+        names = stored.foreign.names
+        if lower is None and not names:
+            lower = stored.foreign.lower
+        if vocabulary is None:
+            vocabulary = stored.foreign.vocabulary
+    if lower is None:
+        lower = _published(record)
     if vocabulary is None and record is not None:
         return vocabulary_of(record, root, kind)
     if vocabulary is None:
@@ -136,16 +138,9 @@ def tokenizer_of(
             "Copy it there, or say what the model was trained on with --bert_dataset."
         )
     path = Path(vocabulary).expanduser()
-    if path.is_dir():
-        return read_tokenizer(path, lower)
-    if lower is None:
-        raise UsageError(
-            f"{path} does not say whether the model is uncased. Say --do_lower_case true (uncased) "
-            "or --do_lower_case false (cased)."
-        )
-    if path.is_file() and is_sentencepiece(path.read_bytes()):
-        return SentencePiece(path, lower=lower)
-    return WordPiece(Vocab.read(path), lower=lower, max_word_chars=WORD_CHARS.get(kind, 100))
+    if lower is None and not path.is_dir():
+        lower = casing.settled(Vocab.read(path).tokens, path, names)
+    return tokenizer_at(path, lower, max_word_chars=WORD_CHARS.get(kind, 100))
 
 
 def record_in_name(path: Path) -> Record | None:
@@ -159,14 +154,9 @@ def record_in_name(path: Path) -> Record | None:
     return max(matching, key=lambda pair: pair[0], default=(0, None))[1]
 
 
-def _own(folder: Path, lower: bool | None, record: Record | None) -> Tokenizer:
-    """The folder's tokenizer; the record settles the casing if neither folder nor caller does."""
-    try:
-        return read_tokenizer(folder, lower)
-    except UsageError:  # nothing in the folder says whether to lower-case
-        if lower is not None or record is None or not record.vocab_size:
-            raise
-        return read_tokenizer(folder, record.lower)
+def _published(record: Record | None) -> bool | None:
+    """The casing of a record; None where there is no download of it, and nobody could look."""
+    return record.lower if record is not None and record.vocab_size else None
 
 
 def vocabulary_of(
@@ -186,7 +176,7 @@ def vocabulary_of(
     path = resolve_record(known, root, weights=False)
     if path.is_file():
         return _of_gluonnlp(path, record, format)
-    tokenizer = _own(path, None, record)
+    tokenizer = read_tokenizer(path, None, _published(record))
     if format != "gluonnlp" or not isinstance(tokenizer, WordPiece):
         return tokenizer
     vocab = tokenizer.vocab
@@ -197,9 +187,8 @@ def vocabulary_of(
 
 def _of_gluonnlp(path: Path, record: Record, format: str) -> Tokenizer:
     """The tokenizer of a vocabulary file of GluonNLP's, in the order of rows of a format."""
-    if is_sentencepiece(path.read_bytes()):
-        return SentencePiece(path, lower=record.lower)
-    vocab = Vocab.read(path)
-    if record.reindexed and format != "gluonnlp":
-        vocab = reordered(vocab, google_order(vocab))
-    return WordPiece(vocab, lower=record.lower, max_word_chars=WORD_CHARS.get(format, 100))
+    tokenizer = tokenizer_at(path, record.lower, max_word_chars=WORD_CHARS.get(format, 100))
+    if not isinstance(tokenizer, WordPiece) or not record.reindexed or format == "gluonnlp":
+        return tokenizer
+    vocab = reordered(tokenizer.vocab, google_order(tokenizer.vocab))
+    return WordPiece(vocab, lower=record.lower, max_word_chars=tokenizer.max_word_chars)

@@ -38,6 +38,7 @@ from plainbert.recipes.shared import command, flags
 from plainbert.recipes.shared.flag_tables import WINDOW, helped
 from plainbert.recipes.shared.results import line_of
 from plainbert.recipes.shared.settings import CheckpointFlags, OutputFlags, ProcessFlags
+from plainbert.tasks.ner.flags import ColumnFlags
 
 if TYPE_CHECKING:
     from plainbert.model import Model
@@ -52,7 +53,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(ProcessFlags, OutputFlags, CheckpointFlags):
+class Settings(ProcessFlags, OutputFlags, CheckpointFlags, ColumnFlags):
     """The flags, with their documented defaults."""
 
     model_dir: str = option(
@@ -138,7 +139,7 @@ def read(settings: Settings) -> dict[str, list[Any]]:
     from plainbert.tasks.ner import evaluate
 
     if settings.test_file is not None:
-        data = evaluate.read(settings.test_file, tagged=False)
+        data = evaluate.read(settings.test_file, tagged=False, columns=settings.columns)
         evaluate.describe(data)
         return {
             "texts": [sentence.words for sentence in data.sentences],

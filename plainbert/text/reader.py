@@ -7,43 +7,89 @@ from pathlib import Path
 from typing import Any
 
 from plainbert import files
-from plainbert.errors import CheckpointError, FormatError, UsageError
-from plainbert.text import vocab_files
+from plainbert.errors import CheckpointError, FormatError
+from plainbert.text import casing, vocab_files
 from plainbert.text.sentencepiece import SentencePiece
+from plainbert.text.sentencepiece_model import looks_like
 from plainbert.text.tokenizer import Tokenizer
 from plainbert.text.vocab import SPECIALS, Vocab
 from plainbert.text.wordpiece import WordPiece
 
 SENTENCEPIECE_NAMES = ("spm.model", "spiece.model")
+CASING_NAMES = ("tokenizer_config.json", "tokenizer.json")  # files that say whether to lower-case
 _ROLES = {f"{role}_token": role for role in SPECIALS}
 
 
-def read_tokenizer(folder: str | Path, lower: bool | None = None) -> Tokenizer:
+def tokenizer_at(
+    path: str | Path,
+    lower: bool | None = None,
+    *,
+    max_word_chars: int = 100,
+    sampling: tuple[int, float, int] = (0, 1.0, 0),
+) -> Tokenizer:
+    """The tokenizer of a folder, of a SentencePiece model, or of a file of tokens.
+
+    Args:
+        path: a folder as :func:`read_tokenizer` takes it, or a file.
+        lower: casing, where no file says it; None: a SentencePiece model lower-cases, and of a file
+            of tokens the files beside it say it, else its letters and names.
+        max_word_chars: longest word that is cut into pieces, for a file of tokens.
+        sampling: ``nbest``, ``alpha`` and ``seed`` of :class:`SentencePiece`.
+
+    Raises:
+        CheckpointError: there is no vocabulary, or its files disagree.
+        UsageError: nothing says whether to lower-case, or letters and names disagree.
+        FormatError: a file cannot be read.
+    """
+    path = Path(path).expanduser()
+    if path.is_dir():
+        tokenizer = read_tokenizer(path, lower)
+        model = _model_in(path)
+        if model is not None and sampling[0] not in (0, 1):
+            return SentencePiece(model, tokenizer.lower, *sampling)
+        return tokenizer
+    if path.is_file() and looks_like(path.read_bytes()):
+        return SentencePiece(path, lower is not False, *sampling)
+    vocab = Vocab.read(path)
+    if lower is None and any((path.parent / name).is_file() for name in CASING_NAMES):
+        tokenizer = read_tokenizer(path.parent)
+        if tokenizer.vocab.tokens == vocab.tokens:
+            return tokenizer
+    if lower is None:
+        lower = casing.settled(vocab.tokens, path)
+    return WordPiece(vocab, lower=lower, max_word_chars=max_word_chars)
+
+
+def read_tokenizer(
+    folder: str | Path, lower: bool | None = None, published: bool | None = None
+) -> Tokenizer:
     """Make the tokenizer of a checkpoint folder.
 
     ``tokenizer.json`` decides (model and normalizer; its truncation and padding are ignored),
     else ``spm.model`` or ``vocab.txt`` with the casing of ``tokenizer_config.json``, else
-    ``lower``. Where several files are there they must agree.
+    ``lower``, else ``published``, else what its letters and names say
+    (:func:`plainbert.text.casing.settled`). Where several files are there they must agree.
 
     Args:
         folder: of plainbert, Hugging Face or Google.
         lower: casing, where no file in the folder states it.
+        published: casing of the published model that it is, where nothing else says it.
 
     Raises:
         CheckpointError: there is no vocabulary, two of them differ (the first row is named), or
             ``lower`` contradicts the folder.
-        UsageError: nothing says whether to lower-case.
+        UsageError: nothing says whether to lower-case, or letters and names disagree.
         FormatError: a file cannot be read, or describes a tokenizer that BERT does not have.
     """
     folder = Path(folder)
     settings = _settings(folder)
-    model = next((folder / n for n in SENTENCEPIECE_NAMES if (folder / n).is_file()), None)
+    model = _model_in(folder)
     if model is not None:
-        tokenizer: Tokenizer = _sentencepiece(model, settings, lower)
+        tokenizer: Tokenizer = _sentencepiece(model, settings, lower, published)
     elif (folder / "tokenizer.json").is_file():
         tokenizer = _from_json(folder / "tokenizer.json", settings)
     elif (folder / "vocab.txt").is_file():
-        tokenizer = _from_txt(folder / "vocab.txt", settings, lower)
+        tokenizer = _from_txt(folder / "vocab.txt", settings, lower, published)
     else:
         raise CheckpointError(
             f"{folder} holds no vocabulary: none of tokenizer.json, vocab.txt, "
@@ -56,6 +102,11 @@ def read_tokenizer(folder: str | Path, lower: bool | None = None) -> Tokenizer:
             "change the tokenizer files."
         )
     return tokenizer
+
+
+def _model_in(folder: Path) -> Path | None:
+    """The SentencePiece model of a folder."""
+    return next((folder / n for n in SENTENCEPIECE_NAMES if (folder / n).is_file()), None)
 
 
 def _settings(folder: Path) -> dict[str, Any]:
@@ -73,25 +124,21 @@ def _settings(folder: Path) -> dict[str, Any]:
     return {**settings, "roles": roles}
 
 
-def _casing(settings: dict[str, Any], lower: bool | None, path: Path) -> bool:
-    stated = settings.get("do_lower_case")
-    if isinstance(stated, bool):
-        return stated
-    if lower is None:
-        raise UsageError(
-            f"{path} does not say whether the model is uncased, and there is no "
-            "tokenizer_config.json beside it that does. Say --do_lower_case true (uncased) or "
-            "--do_lower_case false (cased)."
-        )
-    return lower
+def _casing(settings: dict[str, Any], stated: Sequence[bool | None]) -> bool | None:
+    """Casing by ``tokenizer_config.json``, else the first that is stated."""
+    first = settings.get("do_lower_case")
+    return next((lower for lower in (first, *stated) if isinstance(lower, bool)), None)
 
 
-def _sentencepiece(path: Path, settings: dict[str, Any], lower: bool | None) -> SentencePiece:
+def _sentencepiece(path: Path, settings: dict[str, Any], *stated: bool | None) -> SentencePiece:
     beside = path.with_name("tokenizer.json")
     if "do_lower_case" not in settings and beside.is_file():
         casings = [step.get("lowercase") for step in _steps(files.read_json(beside))]
         settings |= {"do_lower_case": next((v for v in casings if isinstance(v, bool)), None)}
-    tokenizer = SentencePiece(path, lower=_casing(settings, lower, path))
+    lower = _casing(settings, stated)
+    if lower is None:
+        lower = casing.settled(Vocab.read(path).tokens, path)
+    tokenizer = SentencePiece(path, lower=lower)
     for other in (beside, path.with_name("vocab.txt")):
         if other.is_file():
             tokens = Vocab.read(other).tokens
@@ -137,9 +184,11 @@ def _from_json(path: Path, settings: dict[str, Any]) -> WordPiece:
     )
 
 
-def _from_txt(path: Path, settings: dict[str, Any], lower: bool | None) -> WordPiece:
-    lower = _casing(settings, lower, path)
+def _from_txt(path: Path, settings: dict[str, Any], *stated: bool | None) -> WordPiece:
     tokens, _ = vocab_files.read_txt(path)
+    lower = _casing(settings, stated)
+    if lower is None:
+        lower = casing.settled(tokens, path)
     added: list[dict[str, Any]] = []
     extra = path.with_name("added_tokens.json")  # Hugging Face's, before tokenizer.json
     if extra.is_file():

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 from plainbert.batching.features import tokenized
 from plainbert.errors import UsageError
+from plainbert.infer import finite
 from plainbert.infer.logits import ComputesLogits, run
 from plainbert.nn.bert import Bert
 from plainbert.tasks.classification.decode import Prediction, decode
+from plainbert.tasks.classification.several import has_several
 from plainbert.text.tokenizer import Tokenizer
 
 HEADS = ("classification", "regression")
@@ -36,13 +38,16 @@ def predict(
         bar: show progress.
 
     Raises:
+        NotFiniteError: logits are not finite; the texts are named.
         UsageError: the model has another head, or fewer than ``max_len`` positions.
     """
     classifier = checked(model, name)
     positions = classifier.config.max_position_embeddings
     features = tokenized(tokenizer, texts, max_len, positions, bar=bar)
     logits = run(classifier, features, bar=bar)
-    return decode(logits, () if classifier.head == "regression" else labels)
+    finite.check(logits, finite.named(texts))
+    names = () if classifier.head == "regression" else labels
+    return decode(logits, names, has_several(classifier))
 
 
 def checked(model: Bert | ComputesLogits, name: str) -> ComputesLogits:

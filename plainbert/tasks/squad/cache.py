@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import json
 import logging
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
@@ -29,7 +28,7 @@ from plainbert.text.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
 
-FORM = 1  # of the files; a change of what `prepare` makes is a new one
+FORM = 2  # of the files; a change of what `prepare` makes is a new one
 _FEATURES = ("ids", "offsets", "types", "labels")
 # Name in the file -> attribute of Windows. The names in files stay, so that caches do.
 _COLUMNS = {
@@ -96,13 +95,8 @@ def fingerprint(
         row = rows.setdefault(question.context, len(rows))
         entries.append((question.question, row, bounds, question.impossible))
     settings = {"form": FORM, "limits": asdict(limits), "labelled": labelled}
-    digest = hashlib.sha256(json.dumps([settings, list(rows), entries]).encode())
-    with tempfile.TemporaryDirectory() as scratch:
-        tokenizer.save(scratch)
-        for path in sorted(Path(scratch).iterdir()):
-            digest.update(f"{path.name}:{path.stat().st_size}:".encode())
-            digest.update(path.read_bytes())
-    return digest.hexdigest()
+    decisive = [settings, list(rows), entries, tokenizer.fingerprint()]
+    return hashlib.sha256(json.dumps(decisive).encode()).hexdigest()
 
 
 def save(path: str | Path, key: str, windows: Windows) -> None:

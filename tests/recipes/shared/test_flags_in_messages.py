@@ -26,6 +26,7 @@ GUARDS = {
     "plainbert.recipes.shared.ranks": "--dist_timeout",
     "plainbert.infer.devices": "--gpus",
     "plainbert.export.onnx.format": "--int8",
+    "plainbert.tasks.ner.columns": "--tag_column",
 }
 DEVICES = "this script runs in one process"
 

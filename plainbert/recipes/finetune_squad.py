@@ -33,7 +33,7 @@ from plainbert.cli.settings import FlagError, accepted, option
 from plainbert.recipes.shared import command, flags
 from plainbert.recipes.shared.flag_tables import WINDOW, helped
 from plainbert.recipes.shared.results import Trained, report_trained
-from plainbert.recipes.shared.run_squad import RunSquadFlags, refuse
+from plainbert.recipes.shared.run_squad import QuestionFilesFlags, RunSquadFlags, refuse
 from plainbert.tasks.squad.flags import (
     DEBUG_EVAL,
     DEBUG_TRAIN,
@@ -49,34 +49,13 @@ if TYPE_CHECKING:
     from plainbert.tasks.squad.windows import Limits, Windows
 
 NAME = "finetune_squad"
-FORM = "SQuAD's JSON, .gz and .xz too"
 MODELS = ("model_dir", "model_parameters")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(RunSquadFlags, ScoringFlags, SearchFlags):
+class Settings(RunSquadFlags, QuestionFilesFlags, ScoringFlags, SearchFlags):
     """The flags, with their documented defaults."""
 
-    data_dir: str | None = helped(
-        "data_dir",
-        "Folder that holds train-v1.1.json, dev-v1.1.json (or -v2.0); else $SQUAD_DIR, ./squad, "
-        "~/.mxnet/datasets/squad.",
-        None,
-    )
-    train_file: str | None = helped(
-        "train_file", f"Questions to learn from, with their answers: {FORM}.", None
-    )
-    dev_file: str | None = helped(
-        "dev_file",
-        "Questions with answers that choose the best model and the threshold of SQuAD 2.0: "
-        f"{FORM}.",
-        None,
-    )
-    predict_file: str | None = helped(
-        "predict_file",
-        f"Questions to answer at the end; scored if they have answers: {FORM}.",
-        None,
-    )
     sentencepiece: str | None = None
     max_len: int = helped("max_len", WINDOW, 384)
     weight_decay: float = 0.0

@@ -245,18 +245,13 @@ def _paths_in(settings: FolderFlags) -> list[tuple[str, Path]]:
 
 
 def _is_begun(folder: Path, values: dict[str, Any]) -> bool:
-    """Whether a run came to do anything before it ended.
-
-    Args:
-        folder: of the run.
-        values: what it noted about itself; scripts that do not train leave files of their own.
-    """
+    """Whether the run that noted these values came to do anything before it ended."""
     if run_folder.is_begun(folder):
         return True
+    # Scripts that do not train leave files of their own.
     mere = {ARGS_FILE, LOG_FILE, LOCK_FILE}
-    return "resume" not in values["flags"] and any(
-        path.name not in mere and not path.name.startswith(".") for path in folder.iterdir()
-    )
+    others = [path.name for path in folder.iterdir() if path.name not in mere]
+    return "resume" not in values["flags"] and not all(name.startswith(".") for name in others)
 
 
 def _is_same_script(values: dict[str, Any], settings: FolderFlags, recipe: str | None) -> bool:

@@ -215,9 +215,9 @@ def pooling_of(
     kind = kind_of(strategy or own or "mean")
     if normalize is None:
         normalize = strategy is None and checkpoint.normalize
-    if isinstance(layers, str | bytes) or not isinstance(layers, Sequence | np.ndarray):
-        layers = [layers]
-    numbers = tuple(arguments.whole("pooling_layer", layer, least=None) for layer in layers)
+    several = isinstance(layers, Sequence | np.ndarray) and not isinstance(layers, str | bytes)
+    counted: Any = layers if several else [layers]
+    numbers = tuple(arguments.whole("pooling_layer", layer, least=None) for layer in counted)
     return Pooling(kind, numbers, mask_cls_sep, normalize)
 
 

@@ -168,7 +168,7 @@ def convert(
         dropped = _write(folder, target, opened, config, tokenizer)
         if stored.pooling is not None:
             log.warning(
-                "the %s format cannot say how to pool: give --pooling_strategy %s with it",
+                "the %s format cannot say how to pool: give embedding.py --pooling_strategy %s",
                 target,
                 stored.pooling,
             )

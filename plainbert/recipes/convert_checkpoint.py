@@ -115,7 +115,7 @@ def run(settings: Settings) -> Conversion:
     conversion = convert.convert(opened, settings.target, settings.format, settings.vocab_order)
     for line in conversion.report():
         log.info("%s", line)
-    log.info("next: any script with --model_dir %s", conversion.folder)
+    log.info("next: embedding.py, or any other script, with --model_dir %s", conversion.folder)
     return conversion
 
 

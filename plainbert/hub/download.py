@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from plainbert import files
+from plainbert.cli.program import command
 from plainbert.containers.weight_files import INDEX, WEIGHT_FILES
 from plainbert.errors import DownloadError, MissingDependencyError
 from plainbert.hub.records import TEXT_FILES, VOCABULARY_FILES, Record
@@ -133,8 +134,8 @@ def by_hand(record: Record) -> str:
         return f"{lines[0]} {HOW_TO_PASS_A_FOLDER}"
     lines.append(
         f"Get the files from {record.source}, unpack them, and pass that folder: --model_dir "
-        "FOLDER. To convert it once for all: python scripts/bert/convert_checkpoint.py --from "
-        "FOLDER --to OUT, then --model_dir OUT."
+        f"FOLDER. To convert it once for all: {command('convert_checkpoint')} --from FOLDER --to "
+        "OUT, then --model_dir OUT."
     )
     if record.old_params is not None:
         lines.append(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from plainbert.batching.features import tokenized
+from plainbert.cli.program import command
 from plainbert.errors import CheckpointError, FormatError, MissingDependencyError, UsageError
 from plainbert.export.format import Format
 from plainbert.export.names import FORMATS, INPUTS, FormatInfo
@@ -157,7 +158,7 @@ def path_of(folder: Path, int8: bool) -> Path:
     path = Path(folder) / (INT8 if int8 else MODEL)
     if not path.is_file():
         flags = "--format onnx --int8" if int8 else "--format onnx"
-        raise CheckpointError(f"{folder} holds no {path.name}; scripts/export/export.py {flags}")
+        raise CheckpointError(f"{folder} holds no {path.name}; {command('export')} {flags}")
     return path
 
 

@@ -183,7 +183,7 @@ def test_flags_without_effect_leave_a_note(parse: Parse) -> None:
         (["--num_local_ranks", "2"], ["--num_local_ranks", "one process"]),
         (["--local_rank", "1"], ["--local_rank"]),
         (["--use_tpu=True"], ["--use_tpu", "TPUs are not supported"]),
-        (["--deploy"], ["--deploy", "predict_classifier.py", "export --format onnx"]),
+        (["--deploy"], ["--deploy", "predict_classifier", "export --format onnx"]),
         (["--model_prefix", "x"], ["--model_prefix", "export"]),
         (["--calib-mode", "naive"], ["--calib-mode", "export --format onnx"]),
         (["--custom_passes", "a", "b"], ["--custom_passes", "bfloat16"]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -126,3 +127,26 @@ def test_every_extra_that_errors_name_is_there() -> None:
                 named.add(node.args[1].value)
     assert named - {""} <= extras["optional-dependencies"].keys()
     assert len(named) > 4
+
+
+def test_a_shell_completes_commands_and_flags(tmp_path: Path) -> None:
+    script = run("-m", "plainbert", "--completion", "bash")
+    assert script.returncode == 0, script.stderr
+    (tmp_path / "plainbert.sh").write_text(script.stdout)
+
+    def completed(*words: str) -> list[str]:
+        line = " ".join(map(shlex.quote, words))
+        code = (
+            f"source plainbert.sh; COMP_WORDS=({line}); COMP_CWORD={len(words) - 1}; "
+            f"_shtab_plainbert plainbert {shlex.quote(words[-1])}; printf '%s\\n' ${{COMPREPLY[@]}}"
+        )
+        done = subprocess.run(["bash", "-c", code], cwd=tmp_path, capture_output=True, text=True)
+        return done.stdout.split()
+
+    assert completed("plainbert", "fine") == [
+        "finetune_classifier", "finetune_squad", "finetune_ner",
+    ]  # fmt: skip
+    assert "--train-path" in completed("plainbert", "finetune_ner", "--train")
+    refused = run("-m", "plainbert", "--completion", "cmd.exe")
+    assert refused.returncode == 2
+    assert "no shell is named 'cmd.exe'" in refused.stderr

@@ -38,3 +38,7 @@ class Settings(Optimization):
     keep_checkpoints: int = 0
     async_checkpoints: bool = False
     log_interval: int = 10
+
+    def per_step(self, ranks: int) -> int:
+        """Examples, or tokens, of one optimizer step on so many ranks."""
+        return self.batch_size * self.accumulate * ranks

@@ -20,7 +20,7 @@ PACKAGE = HERE / "plainbert"
 LAYERS = (
     {"errors"},
     {"text_files"},
-    {"files", "ragged", "progress", "processes", "runtimes"},
+    {"arguments", "files", "patterns", "ragged", "progress", "processes", "runtimes"},
     {"config", "folders"},
     {"containers", "cli", "nn", "distributed"},
     {"text"},
@@ -45,10 +45,10 @@ DOORS = {"checkpoint", "model_zoo"}
 PUBLIC = {"tasks/task.py": "plainbert.tasks.classification.task"}
 # May not import torch, not even inside a function: their users must not wait two seconds for it.
 TORCH_FREE = (
-    "errors", "text_files", "files", "folders", "ragged", "progress", "config", "cli", "text",
-    "hub",
+    "errors", "text_files", "arguments", "files", "patterns", "folders", "ragged", "progress",
+    "config", "cli", "text", "hub",
     "containers.protobuf", "containers.rows", "containers.tables", "nn.names", "train.names",
-    "export.names", "formats.names", "checkpoint.names", "compare.names",
+    "train.optimization", "export.names", "formats.names", "checkpoint.names", "compare.names",
     *(f"tasks.classification.{name}" for name in (
         "chinese", "columns", "find", "glue", "hub_sets", "names", "own", "published", "scores",
         "submission", "table", "task")),

@@ -95,6 +95,7 @@ def lines(
 
     cells = [
         {"text": texts.join(row), "label": prediction.label}
+        | ({} if prediction.labels is None else {"labels": ",".join(prediction.labels)})
         | {f"p({label})": share for label, share in prediction.probabilities.items()}
         for row, prediction in zip(rows, predictions, strict=True)
     ]
@@ -147,7 +148,7 @@ def run(settings: Settings) -> Predictions:
             return [dataclasses.asdict(prediction) for prediction in predictions]
 
         def predict_all(rows: list[tuple[str, ...]]) -> list[Prediction]:
-            return [Prediction(**fields) for fields in deal(group, rows, predict)]
+            return [Prediction.of(fields) for fields in deal(group, rows, predict)]
 
         if every is not None:
             rows = [tuple(row) for row in every]

@@ -9,6 +9,7 @@ OpenVINO runs the same files: ``openvino.Core().compile_model("model.onnx")``.
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -30,6 +31,8 @@ def main(text: str, second: str | None = None) -> None:
     rows = (tokens.ids, tokens.type_ids, tokens.attention_mask)
     inputs = zip(("input_ids", "token_type_ids", "attention_mask"), rows, strict=True)
     scores = session.run(None, {name: np.array([row], np.int64) for name, row in inputs})[0][0]
+    if about.get("several"):  # several labels per text: each has a probability of its own
+        scores = 1 / (1 + np.exp(-scores))
     if scores.ndim == 2:
         for token, row in zip(tokens.tokens, scores.tolist(), strict=True):
             print(token, row)
@@ -38,4 +41,5 @@ def main(text: str, second: str | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    # Bytes that are no UTF-8 come as halves of characters, which no tokenizer takes.
+    main(*(re.sub("[\ud800-\udfff]", "\ufffd", word) for word in sys.argv[1:]))

@@ -9,6 +9,7 @@ torch's loader trusts the file: run it only on models from people whose programs
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,8 @@ def main(text: str, second: str | None = None) -> None:
     inputs = (tokens.ids, tokens.type_ids, tokens.attention_mask)
     with torch.inference_mode():
         scores = model(*(torch.tensor([row]) for row in inputs))[0]
+    if about.get("several"):  # several labels per text: each has a probability of its own
+        scores = scores.sigmoid()
     if scores.dim() == 2:
         for token, row in zip(tokens.tokens, scores.tolist(), strict=True):
             print(token, row)
@@ -42,4 +45,5 @@ def main(text: str, second: str | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    # Bytes that are no UTF-8 come as halves of characters, which no tokenizer takes.
+    main(*(re.sub("[\ud800-\udfff]", "\ufffd", word) for word in sys.argv[1:]))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from plainbert.recipes.shared.settings import TextsFlags
 from plainbert.tasks.classification.table import is_plain, iter_texts
-from plainbert.text.inputs import text_of, texts_of
+from plainbert.text.inputs import typed_texts
 
 PAIR = " ||| "  # between the two texts of a pair, as bert-as-service has it
 
@@ -27,9 +27,7 @@ def stream(settings: TextsFlags) -> Iterator[tuple[str, ...]]:
         DataError: the file is empty or a row cannot be used.
     """
     if settings.sentences is not None:
-        typed = settings.sentences
-        sentences = texts_of(list(typed) if isinstance(typed, tuple) else typed, "sentences")
-        yield from (split(text_of(sentence, "sentences")) for sentence in sentences)
+        yield from (split(text) for text in typed_texts(settings.sentences, "sentences"))
         return
     assert settings.file is not None
     # What stands in a column is one text, whatever it holds.

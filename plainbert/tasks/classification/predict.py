@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from plainbert.batching.features import tokenized
+from plainbert.cli.program import command
 from plainbert.errors import UsageError
 from plainbert.infer import finite
 from plainbert.infer.logits import ComputesLogits, run
 from plainbert.nn.bert import Bert
 from plainbert.tasks.classification.decode import Prediction, decode
+from plainbert.tasks.classification.several import has_several
 from plainbert.text.tokenizer import Tokenizer
 
 HEADS = ("classification", "regression")
@@ -45,7 +47,8 @@ def predict(
     features = tokenized(tokenizer, texts, max_len, positions, bar=bar)
     logits = run(classifier, features, bar=bar)
     finite.check(logits, finite.named(texts))
-    return decode(logits, () if classifier.head == "regression" else labels)
+    names = () if classifier.head == "regression" else labels
+    return decode(logits, names, has_several(classifier))
 
 
 def checked(model: Bert | ComputesLogits, name: str) -> ComputesLogits:
@@ -58,6 +61,6 @@ def checked(model: Bert | ComputesLogits, name: str) -> ComputesLogits:
         has = "no head" if isinstance(model, Bert) else f"a {model.head} head"
         raise UsageError(
             f"{name} has {has}; predict needs a classifier. Fine-tune one "
-            "with scripts/bert/finetune_classifier.py."
+            f"with {command('finetune_classifier')}."
         )
     return model

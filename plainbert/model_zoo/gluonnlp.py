@@ -9,7 +9,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from plainbert import checkpoint
+from plainbert import checkpoint, files
 from plainbert.checkpoint.writer import check_vocabulary
 from plainbert.config import BertConfig
 from plainbert.errors import (
@@ -245,7 +245,7 @@ def _own_tokenizer(vocab: Vocab | Tokenizer | str | Path | None) -> Tokenizer:
         return WordPiece(vocab, lower=casing.of_tokens(vocab.tokens) is not False)
     if vocab is None:
         raise UsageError("A model from scratch needs a vocabulary: pass vocab or dataset_name.")
-    path = Path(vocab).expanduser()
+    path = files.followed(vocab)
     if path.is_dir():
         return read_tokenizer(path)
     read = Vocab.read(path)

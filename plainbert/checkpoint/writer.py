@@ -13,7 +13,7 @@ from plainbert.config import BertConfig
 from plainbert.containers.weight_files import SAFETENSORS
 from plainbert.errors import CheckpointError, FormatError
 from plainbert.files import remove_leftovers
-from plainbert.nn.names import HEADS
+from plainbert.nn.names import HEADS, problem_type_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -218,16 +218,14 @@ def check_values(tensors: Mapping[str, Tensor]) -> None:
         if not_finite(tensor):
             raise CheckpointError(
                 f"{name} holds values that are not finite (NaN or infinite); the model is not "
-                "written. A lower --lr often helps."
+                "written. A lower learning rate often helps."
             )
 
 
 def _described(model: nn.Module, config: BertConfig) -> BertConfig:
     """The config with the model's architecture and its loss."""
     head = HEADS[getattr(model, "head", "embedding")]
-    # Several labels per text are trained by the same head; such a config keeps its problem type.
-    several = config.problem_type == "multi_label_classification" and head.problem_type
-    kind = config.problem_type if several else head.problem_type
+    kind = problem_type_of(head.name, config.problem_type)
     return config.replace(architectures=(head.architecture,), problem_type=kind)
 
 

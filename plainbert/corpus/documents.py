@@ -6,7 +6,6 @@ a file. A :class:`ModelPiece` is some whole lines of a file, small enough to be 
 
 from __future__ import annotations
 
-import glob
 import itertools
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +15,7 @@ from typing import Any
 
 from plainbert import text_files
 from plainbert.errors import DataError, MissingDependencyError, UsageError
+from plainbert.patterns import matching
 from plainbert.text_files import LONGEST_LINE
 
 log = logging.getLogger(__name__)
@@ -65,9 +65,7 @@ def find_files(patterns: Sequence[str]) -> list[Path]:
                 f"folders: '{path}/**'",
                 path,
             )
-        # A file whose name holds a bracket is itself before it is a pattern.
-        names = [str(path)] if path.exists() else sorted(glob.glob(str(path), recursive=True))
-        matched = [Path(name) for name in names if Path(name).is_file()]
+        matched = [Path(name) for name in matching(path) if Path(name).is_file()]
         if not matched:
             magic = any(sign in pattern for sign in "*?[")
             what = "matches no file" if magic else "does not exist; a text file is expected"
@@ -98,7 +96,7 @@ def pieces(paths: Sequence[Path], whole_blocks: bool = False) -> Iterator[TextPi
             if not end and len(data) > LONGEST_LINE:
                 raise DataError(
                     f"this line has more than {LONGEST_LINE >> 20} MiB. One sentence per "
-                    "line is expected, or --split_sentences with line ends somewhere.",
+                    "line is expected, and line ends somewhere in any text that is split.",
                     path,
                     line,
                 )
@@ -182,6 +180,6 @@ def splitter(language: str) -> Splitter:
     try:
         import sentencex
     except ImportError:
-        raise MissingDependencyError("sentencex", "'.[split]'", "--split_sentences") from None
+        raise MissingDependencyError("sentencex", "split", "--split_sentences") from None
     segment: Any = sentencex.segment
     return lambda text: list(segment(language, text))

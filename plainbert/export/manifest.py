@@ -12,6 +12,7 @@ from plainbert.export.check import Check
 from plainbert.export.format import Format
 from plainbert.export.names import FORMATS, INPUTS, TASKS
 from plainbert.export.source import Source
+from plainbert.nn.names import MULTI_LABEL
 
 NAME = "manifest.json"
 
@@ -32,6 +33,7 @@ class Manifest:
         quantized: whether there is an int8 model, and it is the one that was checked.
         about: what the source's own folder says, such as how windows are cut.
         check: fields of :class:`plainbert.export.check.Check`, of the model that was written.
+        several: whether a text may have several labels, each with a probability of its own.
         plainbert: version that wrote it.
     """
 
@@ -46,6 +48,7 @@ class Manifest:
     quantized: bool = False
     about: dict[str, Any] = field(default_factory=dict)
     check: dict[str, Any] = field(default_factory=dict)
+    several: bool = False
     plainbert: str = __version__
 
     def save(self, folder: Path) -> None:
@@ -106,7 +109,8 @@ def describe(source: Source, format: Format, check: Check) -> Manifest:
         "ner": f"logits (B, L, {count}): the tag of every token",
         "embedding": f"vectors (B, {width}), or what the pooling makes of it",
     }[source.task]
-    if source.config.problem_type == "multi_label_classification":
+    several = source.config.problem_type == MULTI_LABEL and source.task == "classification"
+    if several:
         output = f"logits (B, {count}): the sigmoid of each gives its probability"
     pooling = source.pooling
     settings = None if pooling is None else {**asdict(pooling), "layers": list(pooling.layers)}
@@ -122,4 +126,5 @@ def describe(source: Source, format: Format, check: Check) -> Manifest:
         format.quantized,
         dict(source.about),
         asdict(check),
+        several=several,
     )

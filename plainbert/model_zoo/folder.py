@@ -11,7 +11,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from plainbert import checkpoint
+from plainbert import arguments, checkpoint
 from plainbert.checkpoint import Checkpoint, LoadReport
 from plainbert.checkpoint.writer import check_vocabulary
 from plainbert.config import BertConfig
@@ -23,7 +23,7 @@ from plainbert.nn.bert import Bert
 from plainbert.nn.headed import Headed
 from plainbert.nn.heads import MultipleChoice
 from plainbert.nn.models import MODELS
-from plainbert.nn.names import HEADS
+from plainbert.nn.names import HEADS, problem_type_of
 from plainbert.text.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
@@ -96,6 +96,10 @@ def open_folder(
         CheckpointError: parts are missing or disagree; with ``fresh_head`` false, also when the
             folder has no such head, or one for other labels.
     """
+    name_or_folder = arguments.path("the model", name_or_folder)
+    labels = None if labels is None else arguments.texts("labels", labels)
+    if dataset_name is not None:
+        arguments.text("dataset_name", dataset_name)
     record = None if Path(name_or_folder).expanduser().exists() else record_of(str(name_or_folder))
     stored = read_stored(resolve(name_or_folder, root), labels=labels)
     if record is None and dataset_name is not None and isinstance(stored, ForeignCheckpoint):
@@ -125,9 +129,14 @@ def open_stored(
     return LoadedModel(model.eval(), tokenizer, stored, head, report)
 
 
+def stored_of(name_or_folder: str | Path, root: str | Path | None = None) -> Checkpoint:
+    """What a folder or name says about its model; no weights are read."""
+    return read_stored(resolve(name_or_folder, root))
+
+
 def labels_of(name_or_folder: str | Path, root: str | Path | None = None) -> tuple[str, ...] | None:
     """The class names of a folder or name, by id; None where it states none."""
-    return read_stored(resolve(name_or_folder, root)).config.id2label
+    return stored_of(name_or_folder, root).config.id2label
 
 
 def _config_for(
@@ -150,11 +159,11 @@ def _config_for(
             f"task's are {', '.join(names or ())}. Use the task it was trained for, or fine-tune "
             "it for this one."
         )
-    kind = config.problem_type if stored.head == head else None  # it may be several labels per text
+    stated = config.problem_type if stored.head == head else None
     return (
         config.replace(
             id2label=names,
-            problem_type=kind or HEADS[head].problem_type,
+            problem_type=problem_type_of(head, stated),
             architectures=(architecture,),
         ),
         skip,

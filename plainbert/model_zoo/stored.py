@@ -18,10 +18,8 @@ from plainbert.hub import records
 from plainbert.hub.records import Record
 from plainbert.model_zoo.find import resolve_record
 from plainbert.text import casing
-from plainbert.text.gluonnlp_vocab import gluonnlp_order, reordered
-from plainbert.text.reader import read_tokenizer
-from plainbert.text.sentencepiece import SentencePiece
-from plainbert.text.sentencepiece_model import looks_like as is_sentencepiece
+from plainbert.text.gluonnlp_vocab import gluonnlp_order, google_order, reordered
+from plainbert.text.reader import read_tokenizer, tokenizer_at
 from plainbert.text.tokenizer import Tokenizer
 from plainbert.text.vocab import Vocab
 from plainbert.text.wordpiece import WordPiece
@@ -139,6 +137,7 @@ def tokenizer_of(
             f"{stored.folder} has no vocabulary beside it (NAME.vocab, vocab.json or vocab.txt). "
             "Copy it there, or say what the model was trained on with --bert_dataset."
         )
+<<<<<<< HEAD
     path = files.followed(vocabulary)
     if path.is_dir():
         return read_tokenizer(path, lower)
@@ -148,6 +147,12 @@ def tokenizer_of(
     if is_sentencepiece(path.read_bytes()):
         return SentencePiece(path, lower=lower)
     return WordPiece(vocab, lower=lower, max_word_chars=WORD_CHARS.get(kind, 100))
+=======
+    path = Path(vocabulary).expanduser()
+    if lower is None and not path.is_dir():
+        lower = casing.settled(Vocab.read(path).tokens, path, names)
+    return tokenizer_at(path, lower, max_word_chars=WORD_CHARS.get(kind, 100))
+>>>>>>> main
 
 
 def record_in_name(path: Path) -> Record | None:
@@ -180,11 +185,22 @@ def vocabulary_of(
         DownloadError: it could not be found or downloaded.
     """
     known = records.same_vocabulary(record)
-    folder = resolve_record(known, root, weights=False)
-    tokenizer = read_tokenizer(folder, None, _published(record))
+    path = resolve_record(known, root, weights=False)
+    if path.is_file():
+        return _of_gluonnlp(path, record, format)
+    tokenizer = read_tokenizer(path, None, _published(record))
     if format != "gluonnlp" or not isinstance(tokenizer, WordPiece):
         return tokenizer
     vocab = tokenizer.vocab
     if record.reindexed:
         vocab = reordered(vocab, gluonnlp_order(vocab))
     return WordPiece(vocab, lower=tokenizer.lower, max_word_chars=WORD_CHARS[format])
+
+
+def _of_gluonnlp(path: Path, record: Record, format: str) -> Tokenizer:
+    """The tokenizer of a vocabulary file of GluonNLP's, in the order of rows of a format."""
+    tokenizer = tokenizer_at(path, record.lower, max_word_chars=WORD_CHARS.get(format, 100))
+    if not isinstance(tokenizer, WordPiece) or not record.reindexed or format == "gluonnlp":
+        return tokenizer
+    vocab = reordered(tokenizer.vocab, google_order(tokenizer.vocab))
+    return WordPiece(vocab, lower=record.lower, max_word_chars=tokenizer.max_word_chars)

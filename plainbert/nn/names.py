@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from plainbert import arguments
 from plainbert.errors import UnknownNameError
 
 IGNORE = -100  # label of a token or answer that does not count
@@ -23,6 +24,8 @@ class Head:
     architecture: str
     problem_type: str | None = None
 
+
+MULTI_LABEL = "multi_label_classification"  # Hugging Face's word for several labels per text
 
 HEADS = {
     head.name: head
@@ -62,6 +65,18 @@ def head_of(architecture: str, problem_type: str | None, num_labels: int) -> str
     return names[0] if names else None
 
 
+def problem_type_of(head: str, stated: str | None) -> str | None:
+    """Hugging Face's word for the loss of a head.
+
+    Args:
+        head: a key of ``HEADS``.
+        stated: what a config says; a classifier with several labels per text stays that.
+    """
+    if head == "classification" and stated == MULTI_LABEL:
+        return MULTI_LABEL
+    return HEADS[head].problem_type
+
+
 # What a user may type -> what it does. The names in capitals are bert-as-service's, the short ones
 # sentence-transformers'.
 POOLINGS = {
@@ -86,8 +101,10 @@ def kind_of(name: str) -> str:
     """What a pooling of this name does, a key of ``NUMBERS``; the case does not matter.
 
     Raises:
+        UsageError: it is no name.
         UnknownNameError: there is no such pooling.
     """
+    arguments.text("pooling_strategy", name)
     folded = {known.casefold(): kind for known, kind in POOLINGS.items()}
     if name.casefold() not in folded:
         raise UnknownNameError("pooling", name, POOLINGS)

@@ -16,9 +16,10 @@ SQuAD 2.0, where a question may have no answer; scores and answers of a trained 
         --predict_file dev.json --output_dir runs/again
 
 Writes into --output_dir: best and last (model folders), predictions.json, nbest_predictions.json
-(with --version_2 also null_odds.json and na_probs.json), eval_results.json, metrics.jsonl and
-log.txt. --predict_file is answered at the end; --dev_file, or that file if it has the right
-answers, chooses the best model and the threshold of SQuAD 2.0. Next: scripts/bert/predict_squad.py.
+(with --version_2 also null_odds.json, na_probs.json and raw_predictions.json), eval_results.json,
+metrics.jsonl and log.txt. --predict_file is answered at the end; --dev_file, or that file if it has
+the right answers, chooses the best model and the threshold of SQuAD 2.0. Next:
+scripts/bert/predict_squad.py.
 """
 
 from __future__ import annotations
@@ -30,8 +31,9 @@ from typing import TYPE_CHECKING, Self
 
 from plainbert.cli.settings import FlagError, accepted, option
 from plainbert.recipes.shared import command, flags
+from plainbert.recipes.shared.flag_tables import WINDOW, helped
 from plainbert.recipes.shared.results import Trained, report_trained
-from plainbert.recipes.shared.run_squad import RunSquadFlags, refuse
+from plainbert.recipes.shared.run_squad import QuestionFilesFlags, RunSquadFlags, refuse
 from plainbert.tasks.squad.flags import (
     DEBUG_EVAL,
     DEBUG_TRAIN,
@@ -51,15 +53,11 @@ MODELS = ("model_dir", "model_parameters")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(RunSquadFlags, ScoringFlags, SearchFlags):
+class Settings(RunSquadFlags, QuestionFilesFlags, ScoringFlags, SearchFlags):
     """The flags, with their documented defaults."""
 
-    data_dir: str | None = None
-    train_file: str | None = None
-    dev_file: str | None = None
-    predict_file: str | None = None
     sentencepiece: str | None = None
-    max_len: int = 384
+    max_len: int = helped("max_len", WINDOW, 384)
     weight_decay: float = 0.0
     seed: int = 6
     log_interval: int = 50

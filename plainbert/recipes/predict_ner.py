@@ -36,8 +36,10 @@ from plainbert import files
 from plainbert.cli.parser import REQUIRED
 from plainbert.cli.settings import FlagError, accepted, option
 from plainbert.recipes.shared import command, flags
+from plainbert.recipes.shared.flag_tables import WINDOW, helped
 from plainbert.recipes.shared.results import line_of
 from plainbert.recipes.shared.settings import CheckpointFlags, OutputFlags, ProcessFlags
+from plainbert.tasks.ner.flags import ColumnFlags
 
 if TYPE_CHECKING:
     from plainbert.model import Model
@@ -52,7 +54,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(ProcessFlags, OutputFlags, CheckpointFlags):
+class Settings(ProcessFlags, OutputFlags, CheckpointFlags, ColumnFlags):
     """The flags, with their documented defaults."""
 
     model_dir: str = option(
@@ -78,13 +80,22 @@ class Settings(ProcessFlags, OutputFlags, CheckpointFlags):
         default=32,
     )
     labels: tuple[str, ...] | None = None
-    file: str | None = None
+    file: str | None = helped(
+        "file",
+        "Plain text to tag, one sentence a line, or rows with a header (.tsv, .csv, .jsonl); - is "
+        "standard input.",
+        None,
+    )
+    text_columns: tuple[str, ...] | None = helped(
+        "text_columns", "Column of --file that holds the text, by name or number from 0.", None
+    )
     sentences: tuple[str, ...] | None = None
-    max_len: int | None = None
+    max_len: int | None = helped("max_len", WINDOW, None)
 
     def checked(self) -> Self:
         settings = super().checked()
         self.exclusive("test_file", "file", "sentences")
+        self.needs("text_columns", "file")
         if self.test_file is None and self.file is None and self.sentences is None:
             raise FlagError("no texts: give --sentences TEXT ..., --file FILE or --test-path FILE.")
         if self.output is not None:
@@ -129,7 +140,7 @@ def read(settings: Settings) -> dict[str, list[Any]]:
     from plainbert.tasks.ner import evaluate
 
     if settings.test_file is not None:
-        data = evaluate.read(settings.test_file, tagged=False)
+        data = evaluate.read(settings.test_file, tagged=False, columns=settings.columns)
         evaluate.describe(data)
         return {
             "texts": [sentence.words for sentence in data.sentences],
@@ -139,7 +150,7 @@ def read(settings: Settings) -> dict[str, list[Any]]:
         texts = list(settings.sentences)
     else:
         assert settings.file is not None
-        texts = [row[0] for row in read_texts(settings.file)]
+        texts = [row[0] for row in read_texts(settings.file, settings.text_columns)]
     return {"texts": texts, "tags": [None] * len(texts)}
 
 

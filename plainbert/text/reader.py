@@ -10,12 +10,56 @@ from plainbert import files
 from plainbert.errors import CheckpointError, FormatError
 from plainbert.text import casing, vocab_files
 from plainbert.text.sentencepiece import SentencePiece
+from plainbert.text.sentencepiece_model import looks_like
 from plainbert.text.tokenizer import Tokenizer
 from plainbert.text.vocab import SPECIALS, Vocab
 from plainbert.text.wordpiece import WordPiece
 
 SENTENCEPIECE_NAMES = ("spm.model", "spiece.model")
+CASING_NAMES = ("tokenizer_config.json", "tokenizer.json")  # files that say whether to lower-case
 _ROLES = {f"{role}_token": role for role in SPECIALS}
+
+
+def tokenizer_at(
+    path: str | Path,
+    lower: bool | None = None,
+    *,
+    max_word_chars: int = 100,
+    sampling: tuple[int, float, int] = (0, 1.0, 0),
+) -> Tokenizer:
+    """The tokenizer of a folder, of a SentencePiece model, or of a file of tokens.
+
+    Args:
+        path: a folder as :func:`read_tokenizer` takes it, or a file.
+        lower: casing, where no file says it; None: a SentencePiece model lower-cases, and of a file
+            of tokens the files beside it say it, else its letters and names.
+        max_word_chars: longest word that is cut into pieces, for a file of tokens.
+        sampling: ``nbest``, ``alpha`` and ``seed`` of :class:`SentencePiece`.
+
+    Raises:
+        CheckpointError: there is no vocabulary, or its files disagree.
+        UsageError: nothing says whether to lower-case, or letters and names disagree.
+        FormatError: a file cannot be read.
+    """
+    path = Path(path).expanduser()
+    if path.is_dir():
+        tokenizer = read_tokenizer(path, lower)
+        model = _model_in(path)
+        if model is not None and sampling[0] not in (0, 1):
+            return SentencePiece(model, tokenizer.lower, *sampling)
+        return tokenizer
+    if path.is_file() and looks_like(path.read_bytes()):
+        return SentencePiece(path, lower is not False, *sampling)
+    vocab = Vocab.read(path)
+    # tokenizer.json says more than the casing: added tokens, accents, the longest word.
+    whole = path.name == "vocab.txt" and path.with_name("tokenizer.json").is_file()
+    if whole or (lower is None and any((path.parent / n).is_file() for n in CASING_NAMES)):
+        tokenizer = read_tokenizer(path.parent)
+        if tokenizer.vocab.tokens == vocab.tokens and lower in (None, tokenizer.lower):
+            return tokenizer
+    if lower is None:
+        lower = casing.settled(vocab.tokens, path)
+    return WordPiece(vocab, lower=lower, max_word_chars=max_word_chars)
 
 
 def read_tokenizer(
@@ -41,7 +85,7 @@ def read_tokenizer(
     """
     folder = files.followed(folder)
     settings = _settings(folder)
-    model = next((folder / n for n in SENTENCEPIECE_NAMES if (folder / n).is_file()), None)
+    model = _model_in(folder)
     if model is not None:
         tokenizer: Tokenizer = _sentencepiece(model, settings, lower, published)
     elif (folder / "tokenizer.json").is_file():
@@ -60,6 +104,11 @@ def read_tokenizer(
             "change the tokenizer files."
         )
     return tokenizer
+
+
+def _model_in(folder: Path) -> Path | None:
+    """The SentencePiece model of a folder."""
+    return next((folder / n for n in SENTENCEPIECE_NAMES if (folder / n).is_file()), None)
 
 
 def _settings(folder: Path) -> dict[str, Any]:
@@ -183,6 +232,7 @@ def _merged(path: Path, tokens: list[str], beside: Path, added: set[str]) -> lis
     were added later.
     """
     listed, _ = vocab_files.read_txt(beside)
+    tokens = vocab_files.without_blank_end(tokens)
     filled = [
         listed[row] if row < len(listed) and token == vocab_files.hole(row) else token
         for row, token in enumerate(tokens)

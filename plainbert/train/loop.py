@@ -165,6 +165,7 @@ class _Run:
         check_order(self.progress.order, order)
         if self.checkpoints:
             self.checkpoints.tidy()
+            self.checkpoints.check_disk(self.optimizer, self._saves())
         self.progress.order, self.progress.ranks = order, ranks.size
         self.progress.planned = settings.per_step(ranks.size)
         self.stepper = Stepper(
@@ -248,6 +249,12 @@ class _Run:
         if every is None:
             step, every = step - self.settings.first_step, self.sampler.steps_per_epoch
         return self.progress.step == self.total or step % every == 0
+
+    def _saves(self) -> int:
+        """Checkpoints that will be written for certain."""
+        every = self.settings.save_steps or self.sampler.steps_per_epoch
+        steps = max(0, self.total - self.progress.step)
+        return min(-(-steps // every), steps if self.settings.early_stop is None else 1)
 
     def _out_of_patience(self) -> bool:
         patience = self.settings.early_stop

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -71,9 +72,11 @@ class RunProgress:
             better: +1 when a higher score is better, -1 when a lower one is.
 
         Returns:
-            whether it is the best so far; of equal ones the earliest counts.
+            whether it is the best so far; of equal ones the earliest counts, and one that is not
+            a number never is.
         """
-        best = self.best is None or better * (score - self.best) > 0
+        first = self.best is None or math.isnan(self.best)
+        best = not math.isnan(score) and (first or better * (score - (self.best or 0.0)) > 0)
         if best:
             self.best, self.best_step = score, self.step
         self.waiting = 0 if best else self.waiting + 1

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from plainbert import model_zoo
 from plainbert.hub import records
+from plainbert.nn.names import HEADS
 from plainbert.recipes.shared.settings import ModelFlags
 from plainbert.recipes.shared.training_settings import FineTuningFlags
 
@@ -44,6 +45,10 @@ def open_model(
             unless ``--model_parameters`` promised a whole model.
     """
     whole = trained or settings.model_parameters is not None
+    changes = dict(settings.config_changes)
+    if not trained and head is not None and HEADS[head].problem_type is not None:
+        # A model of several labels per text that is trained for one gives one.
+        changes["problem_type"] = HEADS[head].problem_type
     return model_zoo.open_folder(
         name_of(settings),
         head,
@@ -51,5 +56,5 @@ def open_model(
         fresh_head=not whole,
         lower=settings.do_lower_case,
         dataset_name=settings.bert_dataset,
-        **settings.config_changes,
+        **changes,
     )

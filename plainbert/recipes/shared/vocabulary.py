@@ -13,7 +13,6 @@ from plainbert.text.tokenizer import Tokenizer
 log = logging.getLogger(__name__)
 
 FLAGS = ("vocab", "sentencepiece", "model_dir", "bert_dataset")
-BESIDE = ("tokenizer_config.json", "tokenizer.json")  # files that say whether to lower-case
 
 
 def tokenizer_of(settings: VocabularyFlags) -> Tokenizer | None:
@@ -31,9 +30,18 @@ def tokenizer_of(settings: VocabularyFlags) -> Tokenizer | None:
     if settings.sentencepiece is not None:
         if "bert_dataset" in settings.typed:
             log.warning("--sentencepiece is used; --dataset_name is not.")
-        return _sentencepiece(settings, settings.sentencepiece, lower is not False)
+        from plainbert.text.sentencepiece import SentencePiece
+
+        model = Path(settings.sentencepiece).expanduser()
+        return SentencePiece(model, lower is not False, *settings.sampling)
     if settings.vocab is not None:
+<<<<<<< HEAD
         return _of_path(settings, files.followed(settings.vocab), lower)
+=======
+        from plainbert.text.reader import tokenizer_at
+
+        return tokenizer_at(settings.vocab, lower, sampling=settings.sampling)
+>>>>>>> main
     if settings.model_dir is not None:
         return _of_model(settings.model_dir, lower)
     if settings.bert_dataset is None:
@@ -51,46 +59,16 @@ def tokenizer_of(settings: VocabularyFlags) -> Tokenizer | None:
     return tokenizer
 
 
-def _sentencepiece(settings: VocabularyFlags, path: str | Path, lower: bool) -> Tokenizer:
-    from plainbert.text.sentencepiece import SentencePiece
-
-    nbest, alpha, seed = settings.sampling
-    return SentencePiece(Path(path).expanduser(), lower, nbest, alpha, seed)
-
-
-def _of_path(settings: VocabularyFlags, path: Path, lower: bool | None) -> Tokenizer:
-    from plainbert.text import casing
-    from plainbert.text.reader import SENTENCEPIECE_NAMES, read_tokenizer
-    from plainbert.text.sentencepiece_model import looks_like
-    from plainbert.text.vocab import Vocab
-    from plainbert.text.wordpiece import WordPiece
-
-    if path.is_dir():
-        model = next((path / n for n in SENTENCEPIECE_NAMES if (path / n).is_file()), None)
-        tokenizer = read_tokenizer(path, lower)
-        if model is not None and settings.sampling[0] not in (0, 1):
-            return _sentencepiece(settings, model, tokenizer.lower)
-        return tokenizer
-    if path.is_file() and looks_like(path.read_bytes()):
-        return _sentencepiece(settings, path, lower is not False)
-    if lower is None and any((path.parent / name).is_file() for name in BESIDE):
-        tokenizer = read_tokenizer(path.parent)
-        if tokenizer.vocab.tokens == Vocab.read(path).tokens:
-            return tokenizer
-    vocab = Vocab.read(path)
-    if lower is None:
-        lower = casing.settled(vocab.tokens, path)
-    return WordPiece(vocab, lower=lower)
-
-
 def _of_model(name: str, lower: bool | None) -> Tokenizer:
     from plainbert.hub import records
     from plainbert.model_zoo.find import record_of, resolve
-    from plainbert.model_zoo.stored import read_stored, tokenizer_of
+    from plainbert.model_zoo.stored import read_stored, tokenizer_of, vocabulary_of
     from plainbert.text.reader import read_tokenizer
 
     path = resolve(name, weights=False)
     record = None if Path(name).expanduser().exists() else record_of(name)
+    if record is not None and path.is_file():  # GluonNLP's vocabulary
+        return vocabulary_of(record)
     if path.is_dir() and any((path / name).is_file() for name in records.VOCABULARY_FILES):
         known = record.lower if record is not None and record.vocab_size else None
         return read_tokenizer(path, lower, known)

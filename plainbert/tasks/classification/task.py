@@ -22,6 +22,7 @@ from __future__ import annotations
 import difflib
 import logging
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,6 +70,7 @@ class Task:
         aliases: other spellings of labels, to the spelling in ``labels``.
         dev_splits: splits that are evaluated.
         test_splits: splits that are predicted; their labels may be hidden.
+        several: whether a text may have several labels, ``toxic,insult``; to be scored only.
         folder: where to read when :meth:`read` is not told.
         help: one line on what the task asks.
     """
@@ -80,6 +82,7 @@ class Task:
     aliases: Mapping[str, str] = {}
     dev_splits: tuple[str, ...] = ("dev",)
     test_splits: tuple[str, ...] = ("test",)
+    several: bool = False
     folder: Path | None = None
     help: str = ""
 
@@ -163,13 +166,25 @@ class Task:
                 raise DataError(f"the label {label!r} is not a number.", path, line)
             return number
         name = str(label).strip()
+        if len(names := self.names_of(name)) > 1:
+            return ",".join(str(self.clean_label(part, path, line)) for part in names)
         name = self.aliases.get(name, name)
+        if name not in self.labels:
+            # One class, written as a number with and without decimals.
+            name = next((known for known in self.labels if _are_one(name, known)), name)
         if name not in self.labels:
             near = difflib.get_close_matches(name, self.labels, n=1)
             guess = f" Did you mean {near[0]!r}?" if near else ""
             known = ", ".join(self.labels[:20]) + (", ..." if len(self.labels) > 20 else "")
             raise DataError(f"the label {name!r} is not one of: {known}.{guess}", path, line)
         return name
+
+    def names_of(self, label: str | float | None) -> list[str]:
+        """The names in a cell, several of them between ``,``, ``;`` or ``|`` where it may be."""
+        name = str(label).strip()
+        if not self.several or name in (self.labels or ()):
+            return [name]
+        return [part.strip() for part in re.split("[,;|]", name) if part.strip()]
 
     def label_id(self, label: str) -> int:
         """The id of a label's name, in ``labels``' order.
@@ -203,3 +218,17 @@ class Task:
         except DataError as error:
             raise DataError(f"{self.name} {split}, example {number}: {error}") from None
         return example if label == example.label else Example(example.texts, label, example.row)
+
+
+def without_zeros(name: str) -> str:
+    """A label's name without the ".0" that pandas and JSON give whole numbers.
+
+    Example:
+        >>> without_zeros("2.0"), without_zeros("2.50"), without_zeros("v2.0")
+        ('2', '2.50', 'v2.0')
+    """
+    return name.partition(".")[0] if re.fullmatch(r"[+-]?[0-9]+\.0+", name) else name
+
+
+def _are_one(name: str, other: str) -> bool:
+    return without_zeros(name) == without_zeros(other)

@@ -9,11 +9,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-<<<<<<< HEAD
-from plainbert import checkpoint, files
-=======
 from plainbert import arguments, checkpoint
->>>>>>> main
 from plainbert.checkpoint.writer import check_vocabulary
 from plainbert.config import BertConfig
 from plainbert.errors import (
@@ -252,22 +248,4 @@ def _own_tokenizer(vocab: Vocab | Tokenizer | str | Path | None) -> Tokenizer:
         return WordPiece(vocab, lower=casing.of_tokens(vocab.tokens) is not False)
     if vocab is None:
         raise UsageError("A model from scratch needs a vocabulary: pass vocab or dataset_name.")
-<<<<<<< HEAD
-    path = files.followed(vocab)
-    if path.is_dir():
-        return read_tokenizer(path)
-    read = Vocab.read(path)
-    return WordPiece(read, lower=casing.settled(read.tokens, path))
-
-
-def _device(ctx: str | torch.device | None) -> torch.device:
-    try:
-        device = torch.device(ctx or "cpu")
-    except RuntimeError:
-        raise UsageError(f"ctx={ctx!r} is not a device. Expected cpu, cuda or cuda:0.") from None
-    if device.type == "cuda" and (device.index or 0) >= (count := torch.cuda.device_count()):
-        raise DeviceError(f"ctx={str(device)!r}: this machine has {count} CUDA devices.")
-    return device
-=======
     return tokenizer_at(arguments.path("vocab", vocab))
->>>>>>> main

@@ -137,22 +137,10 @@ def tokenizer_of(
             f"{stored.folder} has no vocabulary beside it (NAME.vocab, vocab.json or vocab.txt). "
             "Copy it there, or say what the model was trained on with --bert_dataset."
         )
-<<<<<<< HEAD
     path = files.followed(vocabulary)
-    if path.is_dir():
-        return read_tokenizer(path, lower)
-    vocab = Vocab.read(path)
-    if lower is None:
-        lower = casing.settled(vocab.tokens, path, names)
-    if is_sentencepiece(path.read_bytes()):
-        return SentencePiece(path, lower=lower)
-    return WordPiece(vocab, lower=lower, max_word_chars=WORD_CHARS.get(kind, 100))
-=======
-    path = Path(vocabulary).expanduser()
     if lower is None and not path.is_dir():
         lower = casing.settled(Vocab.read(path).tokens, path, names)
     return tokenizer_at(path, lower, max_word_chars=WORD_CHARS.get(kind, 100))
->>>>>>> main
 
 
 def record_in_name(path: Path) -> Record | None:

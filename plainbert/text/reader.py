@@ -41,7 +41,7 @@ def tokenizer_at(
         UsageError: nothing says whether to lower-case, or letters and names disagree.
         FormatError: a file cannot be read.
     """
-    path = Path(path).expanduser()
+    path = files.followed(path)
     if path.is_dir():
         tokenizer = read_tokenizer(path, lower)
         model = _model_in(path)

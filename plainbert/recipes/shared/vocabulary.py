@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from plainbert import files
 from plainbert.errors import UsageError
 from plainbert.recipes.shared.settings import VocabularyFlags
 from plainbert.text.tokenizer import Tokenizer
@@ -35,13 +34,9 @@ def tokenizer_of(settings: VocabularyFlags) -> Tokenizer | None:
         model = Path(settings.sentencepiece).expanduser()
         return SentencePiece(model, lower is not False, *settings.sampling)
     if settings.vocab is not None:
-<<<<<<< HEAD
-        return _of_path(settings, files.followed(settings.vocab), lower)
-=======
         from plainbert.text.reader import tokenizer_at
 
         return tokenizer_at(settings.vocab, lower, sampling=settings.sampling)
->>>>>>> main
     if settings.model_dir is not None:
         return _of_model(settings.model_dir, lower)
     if settings.bert_dataset is None:

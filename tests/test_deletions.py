@@ -46,6 +46,31 @@ ALLOWED = {
     ("plainbert/folders.py", "_discard", "unlink"): "its mark, which goes last",
     ("plainbert/folders.py", "finish", "rmdir"): "the empty folder that a set came from",
     ("plainbert/folders.py", "finish", "unlink"): "older files of a set that is replaced",
+    (
+        "plainbert/containers/growing.py",
+        "GrowingFiles.__init__",
+        "truncate",
+    ): "what was not committed, in a folder of ours",
+    (
+        "plainbert/containers/growing.py",
+        "GrowingFiles.__init__",
+        "unlink",
+    ): "what was not committed, in a folder of ours",
+    (
+        "plainbert/containers/growing.py",
+        "GrowingFiles.publish",
+        "remove",
+    ): "an earlier call's leftover, with our mark",
+    (
+        "plainbert/containers/growing.py",
+        "GrowingFiles.remove",
+        "remove",
+    ): "work whose result is whole, or that --overwrite has begun anew",
+    (
+        "plainbert/recipes/shared/blocks.py",
+        "_tidy",
+        "remove_leftovers",
+    ): "of an output, by our mark",
     ("plainbert/hub/download.py", "_check", "unlink"): "a download that came damaged",
     ("plainbert/train/disk.py", "check", "remove"): f"{OWN}, with our mark",
     ("plainbert/train/earlier.py", "put_back", "remove"): "a run's that has no checkpoint",

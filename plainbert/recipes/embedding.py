@@ -147,6 +147,7 @@ def run(settings: Settings) -> Vectors:
         lines, vectors = [texts.join(row) for row in rows], work(rows, bar=True)
         if settings.output is not None:
             result_files.write_vectors(settings.output, lines, vectors)
+            blocks.discard(settings.output)
             log.info("%d vectors in %s", len(lines), settings.output)
         return Vectors(lines, None, vectors, settings.output)
     key = {
@@ -155,7 +156,7 @@ def run(settings: Settings) -> Vectors:
         "numbers": str(ready.precision),
         "weights": blocks.identity(model.checkpoint.folder),
     }
-    with blocks.BlockWork(settings.output, key) as done:
+    with blocks.BlockWork(settings.output, key, settings.overwrite) as done:
         for block in done.pending(reader):
             with blocks.numbered(done.done, NotFiniteError):
                 vectors = work(block)

@@ -157,6 +157,7 @@ def run(settings: Settings) -> Predictions:
                 assert results.predictions is not None
                 suffix = Path(settings.output).suffix
                 files.write_text(settings.output, lines(rows, results.predictions, suffix))
+                blocks.discard(settings.output)
                 log.info("%d predictions in %s", len(rows), settings.output)
             return results
         assert settings.output is not None
@@ -170,7 +171,8 @@ def run(settings: Settings) -> Predictions:
             work: blocks.BlockWork | None = None
             pending: Iterator[list[tuple[str, ...]]] = iter(())
             if reader is not None:  # rank 0
-                work = stack.enter_context(blocks.BlockWork(settings.output, key))
+                begun = blocks.BlockWork(settings.output, key, settings.overwrite)
+                work = stack.enter_context(begun)
                 pending = work.pending(reader)
             while (block := from_first(group, lambda: next(pending, None))) is not None:
                 rows = [tuple(row) for row in block]

@@ -91,30 +91,47 @@ def work_folder(output: str | Path) -> Path:
 
 
 def check(settings: GrowingOutputFlags) -> None:
-    """Refuse to lose what an interrupted run has done; with ``--overwrite``, remove it.
+    """Refuse to lose what an interrupted run has done.
 
     Raises:
         UsageError: there is such work, and neither ``--resume`` nor ``--overwrite`` was given; or
             another process is at it.
     """
-    if settings.output is None:
+    if settings.output is None or settings.resume or settings.overwrite:
         return
     folder = work_folder(settings.output)
-    files.remove(folder.with_name(f"{folder.name}{files.PARTIAL}"))
     if not folder.exists():
         return
     lock = Lock.take(folder)
     try:
         growing = GrowingFiles(folder)
-        if growing.state and not settings.resume and not settings.overwrite:
+        if growing.state:
             raise UsageError(
                 f"{growing.state['rows']} rows for {settings.output} are done already, by a run "
                 "that was interrupted. Add --resume to go on, or --overwrite to start anew."
             )
-        if not settings.resume:
-            growing.remove()
     finally:
         lock.release()
+
+
+def _tidy(output: Path) -> None:
+    """Remove what kills have left of a file, or of a work folder that was being removed."""
+    files.remove_leftovers(output.parent, rf"{re.escape(output.name)}(?:{re.escape(SUFFIX)})?")
+
+
+def discard(output: str | Path) -> None:
+    """Remove the work on a file that was written otherwise, or is to be begun anew.
+
+    Raises:
+        UsageError: another process is at it.
+    """
+    folder = work_folder(output)
+    if folder.exists():
+        lock = Lock.take(folder)
+        try:
+            GrowingFiles(folder).remove()
+        finally:
+            lock.release()
 
 
 def is_done(settings: GrowingOutputFlags) -> bool:
@@ -123,6 +140,7 @@ def is_done(settings: GrowingOutputFlags) -> bool:
         return False
     if work_folder(settings.output).exists():
         return False
+    _tidy(Path(settings.output))
     log.info("%s is there already: nothing is left to do.", settings.output)
     return True
 
@@ -133,25 +151,28 @@ class BlockWork:
     Args:
         output: the file.
         key: what the results depend on beside the texts, in words that JSON has.
+        anew: what an interrupted run has done is removed.
 
     Raises:
         UsageError: another process is at work on this file, or what was interrupted had another
             key.
     """
 
-    def __init__(self, output: str | Path, key: Mapping[str, Any]) -> None:
-        self.output = Path(output)
+    def __init__(self, output: str | Path, key: Mapping[str, Any], anew: bool = False) -> None:
+        self.output, self._anew = Path(output), anew
         self._key = json.loads(json.dumps({**key, "rows": ROWS, "characters": CHARACTERS}))
         self._rows, self._digest = 0, ""
 
     def __enter__(self) -> BlockWork:
+        if self._anew:
+            discard(self.output)
         folder = work_folder(self.output)
         folder.mkdir(parents=True, exist_ok=True)
         self._lock = Lock.take(folder)
         try:
             self.growing = GrowingFiles(folder)
             self._check_key()
-            files.remove_leftovers(self.output.parent, re.escape(self.output.name))
+            _tidy(self.output)
         except BaseException:
             self._lock.release()
             raise

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import plainbert
-from plainbert.cli.program import as_started, command_words
+from plainbert.cli import program
 from plainbert.cli.settings import Flags, option
 from plainbert.errors import PlainBertError, UsageError
 from plainbert.recipes.shared import command, flags
@@ -118,19 +118,16 @@ def run(settings: Settings) -> Results:
 def report(results: Results) -> None:
     """Print where everything is and what comes next."""
     _title("What next")
+    classifier, embedding = program.command("finetune_classifier"), program.command("embedding")
+    folder = results.classifier
     print(
-        f"  the picture        {results.picture}\n"
-        f"  the spam filter    {results.classifier / 'best'}   "
-        f"scores: {results.classifier / 'eval_results.json'}"
-    )
-    print(
-        as_started(
-            f"""\
-  vectors of a file  python scripts/bert/embedding.py --model_dir {MODEL} --file FILE --output x.npz
-  your own classes   python scripts/bert/finetune_classifier.py --model_dir {MODEL} \\
+        f"""\
+  the picture        {results.picture}
+  the spam filter    {folder / "best"}   scores: {folder / "eval_results.json"}
+  vectors of a file  {embedding} --model_dir {MODEL} --file FILE --output x.npz
+  your own classes   {classifier} --model_dir {MODEL} \\
                        --train_file train.tsv --dev_file dev.tsv --text_columns text
-  every option       python scripts/bert/finetune_classifier.py --help"""
-        )
+  every option       {classifier} --help"""
     )
 
 
@@ -203,10 +200,10 @@ def draw_heat_map(alike: np.ndarray, path: Path) -> None:
 
 def _start(name: str, *arguments: str) -> None:
     """Run a command as a user would, showing what to type."""
-    words = command_words(name)
+    words = program.command_words(name)
     print(f"$ {shlex.join([*words, *arguments])}\n", flush=True)
-    program = words[1:] if words[0] == "python" else ["-m", "plainbert", name]
-    status = subprocess.run([sys.executable, *program, *arguments], check=False).returncode
+    start = words[1:] if words[0] == "python" else ["-m", "plainbert", name]
+    status = subprocess.run([sys.executable, *start, *arguments], check=False).returncode
     if status:
         raise PlainBertError(f"{name} ended with status {status}; its message is above.")
 

@@ -45,9 +45,11 @@ def named(text: str, scripts: Container[str]) -> Iterator[tuple[str, str | None]
     for clause in re.split(r"(?<=[.;:]) |\(", text):
         owner = None
         for word in (
-            () if "pip install" in clause else re.finditer(r"--[a-z][\w-]*|\w+\.py", clause)
+            ()
+            if "pip install" in clause
+            else re.finditer(r"--[a-z][\w-]*|\w+\.py|plainbert \w+", clause)
         ):
-            name = word[0].removesuffix(".py")
+            name = word[0].removesuffix(".py").removeprefix("plainbert ")
             if FLAG.match(name):
                 yield name, owner
             elif name in scripts:

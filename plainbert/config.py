@@ -11,6 +11,8 @@ from typing import Any
 
 from plainbert import files
 from plainbert.errors import CheckpointError, ShapeError
+from plainbert.keys import schema
+from plainbert.keys.config_json import CONFIG
 
 MOST_LABELS = 1_000_000
 ACTIVATIONS = ("gelu", "relu", "gelu_new", "gelu_pytorch_tanh")
@@ -133,15 +135,14 @@ class BertConfig:
 
         Raises:
             CheckpointError: the config is of another architecture, or a key is missing or wrong.
+            FormatError: a value has another form than its key's.
         """
         model_type = values.get("model_type", "bert")
         if model_type != "bert":
-            raise CheckpointError(f"{source} describes a {model_type!r} model; BERT is expected.")
-        if (position := values.get("position_embedding_type", "absolute")) != "absolute":
             raise CheckpointError(
-                f"{source}: position_embedding_type={position!r} is not supported; "
-                "only 'absolute' is."
+                f"{source} describes a {schema.short(model_type)} model; BERT is expected."
             )
+        schema.check(values, CONFIG, source)
         known = {item.name for item in dataclasses.fields(cls)} - {"extra"}
         known_values = {key: value for key, value in values.items() if key in known}
         extra = {key: value for key, value in values.items() if key not in known | {"label2id"}}
@@ -157,10 +158,7 @@ class BertConfig:
                 )
             known_values["id2label"] = tuple(f"LABEL_{row}" for row in range(values["num_labels"]))
         extra.pop("num_labels", None)
-        named = known_values.get("architectures") or ()
-        if not isinstance(named, list | tuple) or not all(isinstance(name, str) for name in named):
-            raise CheckpointError(f"{source}: architectures={named!r}; names expected.")
-        known_values["architectures"] = tuple(named)
+        known_values["architectures"] = tuple(known_values.get("architectures") or ())
         known_values["pad_token_id"] = known_values.get("pad_token_id") or 0
         try:
             return cls(**known_values, extra=extra)
@@ -191,11 +189,20 @@ class BertConfig:
 
 def _labels(value: Any, source: str) -> tuple[str, ...]:
     """``id2label`` of a config: {"0": name, ...} or a list, as a tuple by id."""
-    names = dict(enumerate(value)) if isinstance(value, list) else value
+    names = dict(enumerate(value)) if isinstance(value, list | tuple) else value
     try:
         by_id = {int(key): str(name) for key, name in names.items()}
-        return tuple(by_id[row] for row in range(len(by_id)))
-    except (AttributeError, KeyError, TypeError, ValueError):
+        labels = tuple(by_id[row] for row in range(len(names)))
+    except (KeyError, ValueError):
         raise CheckpointError(
-            f"{source}: id2label must name ids 0 to n-1, got {value!r}."
+            f"{source}: id2label must name ids 0 to n-1, got {schema.short(value)}."
         ) from None
+    rows: dict[str, int] = {}
+    for row, label in enumerate(labels):
+        if (first := rows.setdefault(label, row)) != row:
+            raise CheckpointError(
+                f"{source}: id2label calls both class {first} and class {row} "
+                f"{schema.short(label)}: results could not tell them apart. Give each class a name "
+                "of its own there."
+            )
+    return labels

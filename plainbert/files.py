@@ -62,16 +62,25 @@ def write_json(path: str | Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
+def read_json_value(path: str | Path) -> Any:
+    """Read JSON of any kind.
+
+    Raises:
+        FormatError: the file is not JSON; the position is named.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8-sig"))
+    except (ValueError, RecursionError) as error:  # also numbers of 5000 digits, lists of lists ...
+        raise FormatError(f"{path} is not a JSON file: {error}.") from None
+
+
 def read_json(path: str | Path) -> dict[str, Any]:
     """Read a JSON object.
 
     Raises:
         FormatError: the file is not JSON, or not an object; the position is named.
     """
-    try:
-        value = json.loads(Path(path).read_text(encoding="utf-8-sig"))
-    except (ValueError, RecursionError) as error:  # also numbers of 5000 digits, lists of lists ...
-        raise FormatError(f"{path} is not a JSON file: {error}.") from None
+    value = read_json_value(path)
     if not isinstance(value, dict):
         raise FormatError(f"{path} holds a JSON {type(value).__name__}; an object is expected.")
     return value

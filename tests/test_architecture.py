@@ -18,7 +18,8 @@ PACKAGE = HERE / "plainbert"
 LAYERS = (
     {"errors"},
     {"files", "ragged", "progress", "processes", "runtimes"},
-    {"config", "folders"},
+    {"keys", "folders"},
+    {"config"},
     {"containers", "cli", "nn", "distributed"},
     {"text"},
     {"hub", "formats", "checkpoint"},
@@ -41,7 +42,7 @@ DOORS = {"checkpoint", "model_zoo"}
 PUBLIC = {"tasks/task.py": "plainbert.tasks.classification.task"}
 # May not import torch, not even inside a function: their users must not wait two seconds for it.
 TORCH_FREE = (
-    "errors", "files", "folders", "ragged", "progress", "config", "cli", "text", "hub",
+    "errors", "files", "folders", "ragged", "progress", "keys", "config", "cli", "text", "hub",
     "containers.rows", "containers.tables", "nn.names", "train.names", "export.names",
     "formats.names", "checkpoint.names", "compare.names",
     *(f"tasks.classification.{name}" for name in (

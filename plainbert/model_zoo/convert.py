@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter, deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -184,12 +184,8 @@ def convert(
 
 def _about(stored: Checkpoint) -> dict[str, Any]:
     """What the source says of itself beside its config, whoever wrote it."""
-    about = {
-        "pooling": stored.pooling,
-        "normalize": stored.normalize or None,
-        "max_length": stored.max_length,
-    }
-    return {**{key: value for key, value in about.items() if value is not None}, **stored.about}
+    about = {key: value for key, value in asdict(stored.sentence).items() if value}
+    return {**about, **stored.about}
 
 
 def _write(

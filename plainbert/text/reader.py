@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from plainbert import files
 from plainbert.errors import CheckpointError, FormatError, UsageError
+from plainbert.keys import schema
+from plainbert.keys.tokenizer_files import NORMALIZER, TOKENIZER
 from plainbert.text import vocab_files
 from plainbert.text.sentencepiece import SentencePiece
+from plainbert.text.settings import Added, TokenizerSettings, read_settings
 from plainbert.text.tokenizer import Tokenizer
-from plainbert.text.vocab import SPECIALS, Vocab
+from plainbert.text.vocab import Vocab
 from plainbert.text.wordpiece import WordPiece
 
 SENTENCEPIECE_NAMES = ("spm.model", "spiece.model")
-_ROLES = {f"{role}_token": role for role in SPECIALS}
+
+log = logging.getLogger(__name__)
 
 
 def read_tokenizer(folder: str | Path, lower: bool | None = None) -> Tokenizer:
     """Make the tokenizer of a checkpoint folder.
 
-    ``tokenizer.json`` decides (model and normalizer; its truncation and padding are ignored),
-    else ``spm.model`` or ``vocab.txt`` with the casing of ``tokenizer_config.json``, else
-    ``lower``. Where several files are there they must agree.
+    ``tokenizer.json`` has the vocabulary, else ``spm.model`` or ``vocab.txt``; where several files
+    are there they must agree. Casing, accents and ideographs are treated as
+    ``tokenizer_config.json`` says, else as ``tokenizer.json`` does, else as ``lower`` says.
 
     Args:
         folder: of plainbert, Hugging Face or Google.
@@ -36,7 +42,7 @@ def read_tokenizer(folder: str | Path, lower: bool | None = None) -> Tokenizer:
         FormatError: a file cannot be read, or describes a tokenizer that BERT does not have.
     """
     folder = Path(folder)
-    settings = _settings(folder)
+    settings = read_settings(folder)
     model = next((folder / n for n in SENTENCEPIECE_NAMES if (folder / n).is_file()), None)
     if model is not None:
         tokenizer: Tokenizer = _sentencepiece(model, settings, lower)
@@ -58,24 +64,8 @@ def read_tokenizer(folder: str | Path, lower: bool | None = None) -> Tokenizer:
     return tokenizer
 
 
-def _settings(folder: Path) -> dict[str, Any]:
-    """What the small JSON files of a folder say; special tokens as {role: token}."""
-    settings: dict[str, Any] = {}
-    for name in ("special_tokens_map.json", "tokenizer_config.json"):
-        if (folder / name).is_file():
-            settings |= files.read_json(folder / name)
-    roles = {}
-    for key, role in _ROLES.items():
-        value = settings.get(key)
-        token = value.get("content") if isinstance(value, dict) else value
-        if isinstance(token, str):
-            roles[role] = token
-    return {**settings, "roles": roles}
-
-
-def _casing(settings: dict[str, Any], lower: bool | None, path: Path) -> bool:
-    stated = settings.get("do_lower_case")
-    if isinstance(stated, bool):
+def _casing(stated: bool | None, lower: bool | None, path: Path) -> bool:
+    if stated is not None:
         return stated
     if lower is None:
         raise UsageError(
@@ -86,12 +76,13 @@ def _casing(settings: dict[str, Any], lower: bool | None, path: Path) -> bool:
     return lower
 
 
-def _sentencepiece(path: Path, settings: dict[str, Any], lower: bool | None) -> SentencePiece:
+def _sentencepiece(path: Path, settings: TokenizerSettings, lower: bool | None) -> SentencePiece:
     beside = path.with_name("tokenizer.json")
-    if "do_lower_case" not in settings and beside.is_file():
-        casings = [step.get("lowercase") for step in _steps(files.read_json(beside))]
-        settings |= {"do_lower_case": next((v for v in casings if isinstance(v, bool)), None)}
-    tokenizer = SentencePiece(path, lower=_casing(settings, lower, path))
+    stated = settings.lower
+    if stated is None and beside.is_file():
+        casings = [step.get("lowercase") for step in _steps(_tokenizer_json(beside))]
+        stated = next((casing for casing in casings if casing is not None), None)
+    tokenizer = SentencePiece(path, lower=_casing(stated, lower, path))
     for other in (beside, path.with_name("vocab.txt")):
         if other.is_file():
             tokens = Vocab.read(other).tokens
@@ -99,13 +90,12 @@ def _sentencepiece(path: Path, settings: dict[str, Any], lower: bool | None) -> 
     return tokenizer
 
 
-def _from_json(path: Path, settings: dict[str, Any]) -> WordPiece:
-    content = files.read_json(path)
-    model = content.get("model")
-    model = model if isinstance(model, dict) else {}
+def _from_json(path: Path, settings: TokenizerSettings) -> WordPiece:
+    content = _tokenizer_json(path)
+    model = content.get("model") or {}
     # Old files leave the type out; only WordPiece has a prefix for the inside of words.
-    prefix = model.get("continuing_subword_prefix", "##")
-    if model.get("type", "WordPiece") != "WordPiece" or prefix != "##":
+    prefix = model.get("continuing_subword_prefix") or "##"
+    if (model.get("type") or "WordPiece") != "WordPiece" or prefix != "##":
         raise FormatError(
             f"{path} describes a {model.get('type')} model; WordPiece with the prefix '##' is "
             "expected, or spm.model beside it for SentencePiece."
@@ -117,53 +107,133 @@ def _from_json(path: Path, settings: dict[str, Any]) -> WordPiece:
             f"{path}: normalizer {(content.get('normalizer') or {}).get('type')} and "
             f"pre_tokenizer {splitter} are not BERT's (BertNormalizer, BertPreTokenizer)."
         )
-    if not steps[0].get("clean_text", True):
-        raise FormatError(f"{path}: clean_text=false is not supported; BERT cleans text.")
+    schema.check(steps[0], NORMALIZER, str(path))
     tokens, specials = vocab_files.read_tokenizer_json(path)
     beside = path.with_name("vocab.txt")
     added = list(content.get("added_tokens") or [])
     if beside.is_file():
         tokens = _merged(path, tokens, beside, {entry["content"] for entry in added})
-    roles = {r: t for r, t in {**settings["roles"], **specials}.items() if t in tokens}
-    vocab = Vocab(tokens, roles)
-    known = set(vocab.specials.values())
-    return WordPiece(
-        vocab,
-        lower=bool(steps[0].get("lowercase", True)),
-        max_word_chars=int(model.get("max_input_chars_per_word", 100)),
-        strip_accents=steps[0].get("strip_accents"),
-        split_cjk=bool(steps[0].get("handle_chinese_chars", True)),
-        added=[entry for entry in added if entry["content"] not in known],
+    rules = {
+        "lower": _or_else(steps[0].get("lowercase"), True),
+        "strip_accents": steps[0].get("strip_accents"),
+        "split_cjk": _or_else(steps[0].get("handle_chinese_chars"), True),
+    }
+    return _wordpiece(
+        path,
+        tokens,
+        {**settings.roles, **specials},
+        _with_stated(rules, settings, path),
+        [*added, *settings.added],
+        model.get("max_input_chars_per_word") or 100,
     )
 
 
-def _from_txt(path: Path, settings: dict[str, Any], lower: bool | None) -> WordPiece:
-    lower = _casing(settings, lower, path)
+def _from_txt(path: Path, settings: TokenizerSettings, lower: bool | None) -> WordPiece:
+    lower = _casing(settings.lower, lower, path)
     tokens, _ = vocab_files.read_txt(path)
-    added: list[dict[str, Any]] = []
+    rules = {
+        "lower": lower,
+        "strip_accents": settings.strip_accents,
+        "split_cjk": _or_else(settings.split_cjk, True),
+    }
+    added: Added = []
     extra = path.with_name("added_tokens.json")  # Hugging Face's, before tokenizer.json
     if extra.is_file():
-        rows = sorted((row, token) for token, row in files.read_json(extra).items())
-        for row, token in rows:
-            if row < len(tokens) and tokens[row] == token:
-                continue
-            if row != len(tokens):
-                raise CheckpointError(
-                    f"{extra}: {token!r} has id {row}, but {path.name} has {len(tokens)} rows; "
-                    "ids must follow without holes."
-                )
-            tokens.append(token)
-            added.append({"content": token, "normalized": lower})
-    roles = {role: token for role, token in settings["roles"].items() if token in tokens}
-    vocab = Vocab(tokens, roles)
+        special = {token["content"] for token in settings.added}
+        added = [
+            {"id": row, "content": token, "normalized": token not in special}
+            for token, row in vocab_files.read_added_tokens(extra).items()
+        ]
+        added.sort(key=lambda entry: entry["id"])
+    return _wordpiece(path, tokens, settings.roles, rules, [*added, *settings.added])
+
+
+def _wordpiece(
+    path: Path,
+    tokens: list[str],
+    roles: Mapping[str, str],
+    rules: Mapping[str, Any],
+    added: Added,
+    max_word_chars: int = 100,
+) -> WordPiece:
+    """A tokenizer of tokens by row, with further ones that are kept whole; the later counts."""
+    tokens = _with_added(path, tokens, added)
+    vocab = Vocab(tokens, {role: token for role, token in roles.items() if token in set(tokens)})
     known = set(vocab.specials.values())
+    kept = {entry["content"]: entry for entry in added if entry["content"] in vocab}
     return WordPiece(
         vocab,
-        lower=lower,
-        strip_accents=settings.get("strip_accents"),
-        split_cjk=bool(settings.get("tokenize_chinese_chars", True)),
-        added=[entry for entry in added if entry["content"] not in known],
+        max_word_chars=max_word_chars,
+        added=[entry for content, entry in kept.items() if content not in known],
+        **rules,
     )
+
+
+def _with_added(path: Path, tokens: list[str], added: Added) -> list[str]:
+    """Tokens by row with those that were added later, each at the row of its id.
+
+    A token without an id gets the next row, as in transformers, if the model has one for it.
+
+    Raises:
+        CheckpointError: an id is another token's, or leaves a hole.
+    """
+    tokens, rows = list(tokens), {token: row for row, token in enumerate(tokens)}
+    for entry in added:
+        token, row = entry["content"], entry.get("id")
+        if token in rows and (row is None or tokens[row : row + 1] == [token]):
+            continue
+        if row is None and len(tokens) >= _rows_of_model(path.parent):
+            log.warning(
+                "%s: the special token %s is not in the vocabulary: it is cut like other text",
+                path.parent,
+                schema.short(token),
+            )
+            continue
+        if row not in (None, len(tokens)) or token in rows:
+            raise CheckpointError(
+                f"{path.parent}: {token!r} has id {row}, but {path.name} has {len(tokens)} rows "
+                f"and {rows.get(token, 'none')} for it; ids must be those rows, or follow without "
+                "holes."
+            )
+        rows[token] = len(tokens)
+        tokens.append(token)
+    return tokens
+
+
+def _rows_of_model(folder: Path) -> float:
+    """Tokens that the model of a folder has vectors for."""
+    path = folder / "config.json"
+    rows = files.read_json(path).get("vocab_size") if path.is_file() else None
+    return rows if isinstance(rows, int) else math.inf
+
+
+def _with_stated(rules: dict[str, Any], settings: TokenizerSettings, path: Path) -> dict[str, Any]:
+    """The rules of tokenizer.json; where tokenizer_config.json states others, those.
+
+    So does transformers' BertTokenizer; a general class takes tokenizer.json as it is.
+    """
+    if settings.general:
+        return rules
+    stated = {name: getattr(settings, name) for name in rules if name in settings.stated}
+    for name, value in stated.items():
+        if value != rules[name]:
+            log.warning(
+                "%s says %s=%s, the files beside it %s: those count, as in transformers",
+                path,
+                name,
+                rules[name],
+                value,
+            )
+    return {**rules, **stated}
+
+
+def _or_else(value: bool | None, usual: bool) -> bool:
+    return usual if value is None else value
+
+
+def _tokenizer_json(path: Path) -> dict[str, Any]:
+    """The content of a tokenizer.json whose parts have their forms."""
+    return schema.read(path, TOKENIZER)
 
 
 def _steps(content: dict[str, Any]) -> list[dict[str, Any]]:

@@ -8,6 +8,8 @@ from typing import Any
 
 from plainbert import files
 from plainbert.errors import CheckpointError, FormatError
+from plainbert.keys import schema
+from plainbert.keys.tokenizer_files import ADDED_TOKENS, TOKENIZER
 from plainbert.text import sentencepiece_model
 
 Parts = tuple[list[str], dict[str, str]]
@@ -47,11 +49,14 @@ def read_txt(path: Path) -> Parts:
 def read_tokenizer_json(path: Path) -> Parts:
     """Read ``model.vocab`` and ``added_tokens``; a bare ``{token: id}`` object is read too."""
     content = files.read_json(path)
-    model = content.get("model", {"vocab": content})
-    vocab = model.get("vocab") if isinstance(model, dict) else None
+    if not isinstance(content.get("model"), dict):
+        content = {"model": {"vocab": content}}
+    schema.check(content, TOKENIZER, str(path))
+    model = content["model"]
+    vocab = model.get("vocab")
     if isinstance(vocab, list):  # Unigram: [[piece, score], ...] by row
         vocab = {entry[0]: row for row, entry in enumerate(vocab)}
-    if not isinstance(vocab, dict) or not all(isinstance(row, int) for row in vocab.values()):
+    if vocab is None:
         raise FormatError(
             f"{path} holds no vocabulary: neither model.vocab of a tokenizer.json, nor GluonNLP's "
             "idx_to_token, nor {token: id}."
@@ -61,9 +66,17 @@ def read_tokenizer_json(path: Path) -> Parts:
         rows.setdefault(entry["content"], entry["id"])
     specials = {}
     unknown = model.get("unk_token")
-    if isinstance(unknown, str) and unknown in rows:
+    if unknown in rows:
         specials["unk"] = unknown
     return _by_row(rows, path), specials
+
+
+def read_added_tokens(path: Path) -> dict[str, int]:
+    """Read {token: row} of ``added_tokens.json``."""
+    rows = files.read_json(path)
+    if not ADDED_TOKENS.fits(rows):
+        raise FormatError(f"{path} does not hold {{token: id}} with ids from 0.")
+    return rows
 
 
 def read_gluonnlp_json(path: Path) -> Parts:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from plainbert import model_zoo
 from plainbert.hub import records
+from plainbert.keys.config_json import without_activation
 from plainbert.recipes.shared.settings import ModelFlags
 from plainbert.recipes.shared.training_settings import FineTuningFlags
 
@@ -44,7 +45,7 @@ def open_model(
             unless ``--model_parameters`` promised a whole model.
     """
     whole = trained or settings.model_parameters is not None
-    return model_zoo.open_folder(
+    opened = model_zoo.open_folder(
         name_of(settings),
         head,
         labels,
@@ -53,3 +54,7 @@ def open_model(
         dataset_name=settings.bert_dataset,
         **settings.config_changes,
     )
+    if not trained:  # what is trained here has no function on top of its logits
+        config = opened.model.config
+        opened.model.config = config.replace(extra=without_activation(config.extra))
+    return opened

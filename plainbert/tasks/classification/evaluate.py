@@ -16,6 +16,7 @@ from plainbert.errors import UsageError
 from plainbert.infer.evaluation import RESULTS_FILE, Evaluation, Scores, logits
 from plainbert.infer.logits import ComputesLogits
 from plainbert.tasks.classification import scores as metrics
+from plainbert.tasks.classification.activation import activated
 from plainbert.tasks.classification.decode import predicted
 from plainbert.tasks.classification.submission import write_submission
 from plainbert.tasks.classification.task import Example, Task
@@ -105,7 +106,8 @@ def write_results(
     """
     scores: Scores = {}
     for split, part in data.items():
-        chosen = predicted(logits(model, part.features, dtype, ranks, bar=ranks.rank == 0))
+        outputs = logits(model, part.features, dtype, ranks, bar=ranks.rank == 0)
+        chosen = predicted(activated(outputs, model.config))
         if part.features.labels is not None:
             scores[split] = metrics.compute(names or task.metrics, chosen, part.features.labels)
             line = ", ".join(f"{name} {score:.4f}" for name, score in scores[split].items())
@@ -167,6 +169,8 @@ def evaluate(
     for split, features in sets.items():
         assert features.labels is not None
         scores[split] = metrics.compute(
-            names, predicted(logits(model, features, dtype, ranks)), features.labels
+            names,
+            predicted(activated(logits(model, features, dtype, ranks), model.config)),
+            features.labels,
         )
     return scores

@@ -8,6 +8,7 @@ from plainbert.batching.features import tokenized
 from plainbert.errors import UsageError
 from plainbert.infer.logits import ComputesLogits, run
 from plainbert.nn.bert import Bert
+from plainbert.tasks.classification.activation import activated
 from plainbert.tasks.classification.decode import Prediction, decode
 from plainbert.text.tokenizer import Tokenizer
 
@@ -41,7 +42,7 @@ def predict(
     classifier = checked(model, name)
     positions = classifier.config.max_position_embeddings
     features = tokenized(tokenizer, texts, max_len, positions, bar=bar)
-    logits = run(classifier, features, bar=bar)
+    logits = activated(run(classifier, features, bar=bar), classifier.config)
     return decode(logits, () if classifier.head == "regression" else labels)
 
 

@@ -21,6 +21,7 @@ from plainbert.errors import DataError, FormatError, UsageError
 # What is not complete yet is named .NAME.plainbert.tmp, or .NAME.XXXXXXXX.plainbert.tmp. Nobody
 # else names files so: what an interrupted write left is known as ours, and may be removed.
 PARTIAL = ".plainbert.tmp"
+NESTED = 50  # values within values in a JSON file; ours and others' have 8 at most
 
 
 @contextlib.contextmanager
@@ -69,9 +70,20 @@ def read_json_value(path: str | Path) -> Any:
         FormatError: the file is not JSON; the position is named.
     """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8-sig"))
+        value = json.loads(Path(path).read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as error:  # also numbers of 5000 digits, lists of lists ...
         raise FormatError(f"{path} is not a JSON file: {error}.") from None
+    level = [value]
+    for _ in range(NESTED):
+        level = [
+            child
+            for item in level
+            if isinstance(item, dict | list)
+            for child in (item.values() if isinstance(item, dict) else item)
+        ]
+    if level:  # what could be read so might not be written again
+        raise FormatError(f"{path} holds values within values, more than {NESTED} deep.")
+    return value
 
 
 def read_json(path: str | Path) -> dict[str, Any]:

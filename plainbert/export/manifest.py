@@ -12,8 +12,11 @@ from plainbert.export.check import Check
 from plainbert.export.format import Format
 from plainbert.export.names import FORMATS, INPUTS, TASKS
 from plainbert.export.source import Source
+from plainbert.keys import schema
+from plainbert.keys.run_files import MANIFEST
 
 NAME = "manifest.json"
+NEEDED = ("format", "task", "max_length", "labels", "lower")
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,7 @@ class Manifest:
                 "scripts/export/export.py."
             )
         values = files.read_json(path)
+        schema.check_forms(values, MANIFEST, str(path), NEEDED)
         values.pop("inputs", None)
         try:
             manifest = cls(**{**values, "labels": tuple(values["labels"])})

@@ -6,7 +6,7 @@ import logging
 import math
 import re
 import reprlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -46,13 +46,14 @@ class Key:
     Attributes:
         form: of its value.
         use: FOLLOWED, IDLE, REFUSED or NOTED.
-        usual: values with which nothing is refused or noted; null and a missing key always are.
+        is_usual: whether a value is one with which nothing is refused or noted; null and a missing
+            key always are.
         why: what another value would mean, for messages.
     """
 
     form: Form
     use: str
-    usual: tuple[Any, ...] = ()
+    is_usual: Callable[[Any], bool] = lambda value: True
     why: str = ""
 
 
@@ -149,14 +150,14 @@ def idle(*names: str, form: Form = ANY) -> dict[str, Key]:
     return {name: Key(form, IDLE) for name in names}
 
 
-def refused(form: Form, usual: Iterable[Any], why: str) -> Key:
+def refused(form: Form, usual: Sequence[Any], why: str) -> Key:
     """A key with which a model computes what we do not have, unless its value is a usual one."""
-    return Key(form, REFUSED, tuple(usual), why)
+    return Key(form, REFUSED, lambda value: value in usual, why)
 
 
-def noted(form: Form, usual: Iterable[Any], why: str) -> Key:
+def noted(form: Form, usual: Sequence[Any], why: str) -> Key:
     """A key that is not followed, which a line says unless its value is a usual one."""
-    return Key(form, NOTED, tuple(usual), why)
+    return Key(form, NOTED, lambda value: value in usual, why)
 
 
 def read(path: str | Path, keys: Keys, needed: Iterable[str] = ()) -> dict[str, Any]:
@@ -169,6 +170,23 @@ def read(path: str | Path, keys: Keys, needed: Iterable[str] = ()) -> dict[str, 
     values = files.read_json(path)
     check(values, keys, str(path), needed)
     return values
+
+
+def check_forms(
+    values: Mapping[str, Any], keys: Keys, source: str, needed: Iterable[str] = ()
+) -> None:
+    """Hold the values of a file of our own against the forms of its keys; others are let be.
+
+    Raises:
+        FormatError: a key lacks, or its value has another form.
+    """
+    for name in needed:
+        if values.get(name) is None:
+            raise FormatError(f"{source} lacks {name}; {keys[name].form.words} is expected.")
+    for name, value in values.items():
+        if name in keys and not _fits(keys[name], value):
+            form = keys[name].form
+            raise FormatError(f"{source}: {name}={short(value)}; {form.words} is expected.")
 
 
 def check(values: Mapping[str, Any], keys: Keys, source: str, needed: Iterable[str] = ()) -> None:
@@ -184,16 +202,12 @@ def check(values: Mapping[str, Any], keys: Keys, source: str, needed: Iterable[s
         FormatError: a key lacks, or its value has another form.
         CheckpointError: a value means what we do not have.
     """
-    for name in needed:
-        if name not in values:
-            raise FormatError(f"{source} lacks {name}; {keys[name].form.words} is expected.")
+    check_forms(values, keys, source, needed)
     for name, value in values.items():
         key = keys.get(name)
         if key is None:
             continue
-        if not _fits(key, value):
-            raise FormatError(f"{source}: {name}={short(value)}; {key.form.words} is expected.")
-        usual = value is None or any(value == item for item in key.usual)
+        usual = value is None or key.is_usual(value)
         if key.use == REFUSED and not usual:
             raise CheckpointError(f"{source}: {name}={short(value)}: {key.why}")
         if key.use == NOTED and not usual:

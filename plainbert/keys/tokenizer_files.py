@@ -9,6 +9,7 @@ from __future__ import annotations
 from plainbert.keys.schema import (
     ANY,
     FLAG,
+    NOTED,
     TEXT,
     Form,
     Key,
@@ -87,7 +88,13 @@ TOKENIZER_CONFIG: dict[str, Key] = {
     "truncation_side": noted(TEXT, ("right",), "long texts lose their end all the same."),
     "add_bos_token": noted(FLAG, (False,), "texts begin with [CLS] alone."),
     "add_eos_token": noted(FLAG, (False,), "texts end with [SEP] alone."),
-    "model_input_names": followed(listed(TEXT)),
+    "model_input_names": Key(
+        listed(TEXT),
+        NOTED,
+        lambda names: "token_type_ids" in names,
+        "without token_type_ids, transformers takes both texts of a pair for one; here the second "
+        "is of type 1 all the same.",
+    ),
     "auto_map": noted(
         ANY, ({},), "code of the model's own, which is never run: BERT's is used in its place."
     ),

@@ -23,7 +23,7 @@ from plainbert.formats.names import FORMATS
 from plainbert.formats.pytorch import folder as pytorch
 from plainbert.formats.tensorflow import reader as tensorflow
 from plainbert.hub import records
-from plainbert.model_zoo.find import record_of, resolve
+from plainbert.model_zoo.find import path_of, record_of, resolve
 from plainbert.model_zoo.folder import LoadedModel, open_stored
 from plainbert.model_zoo.stored import ForeignCheckpoint, read_stored, tokenizer_of
 from plainbert.text.gluonnlp_vocab import Rows, gluonnlp_order, reordered
@@ -103,7 +103,7 @@ def open_any(
         CheckpointError: parts are missing or do not fit each other.
         UsageError: something that the source does not say must be given.
     """
-    record = None if Path(source).expanduser().exists() else record_of(str(source))
+    record = record_of(str(source)) if path_of(source) is None else None
     if record is None and dataset_name is not None:
         record = records.trained_on(dataset_name)
     stored = read_stored(resolve(source, root), num_heads, labels, repair_bias, format)

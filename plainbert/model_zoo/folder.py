@@ -18,7 +18,7 @@ from plainbert.checkpoint.writer import check_vocabulary
 from plainbert.config import BertConfig
 from plainbert.errors import CheckpointError, FormatError, UnknownNameError
 from plainbert.hub import records
-from plainbert.model_zoo.find import record_of, resolve
+from plainbert.model_zoo.find import path_of, record_of, resolve
 from plainbert.model_zoo.stored import ForeignCheckpoint, read_stored, tokenizer_of
 from plainbert.nn.bert import Bert
 from plainbert.nn.headed import Headed
@@ -97,7 +97,7 @@ def open_folder(
         CheckpointError: parts are missing or disagree; with ``fresh_head`` false, also when the
             folder has no such head, or one for other labels.
     """
-    record = None if Path(name_or_folder).expanduser().exists() else record_of(str(name_or_folder))
+    record = record_of(str(name_or_folder)) if path_of(name_or_folder) is None else None
     stored = read_stored(resolve(name_or_folder, root), labels=labels)
     if record is None and dataset_name is not None and isinstance(stored, ForeignCheckpoint):
         record = records.trained_on(dataset_name)

@@ -179,11 +179,11 @@ class Monitor:
         if not path.exists():
             return
         kept = []
-        for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True):
             try:
                 if line.endswith("\n") and json.loads(line)["step"] <= step:
                     kept.append(line)
-            except (ValueError, KeyError):
+            except (ValueError, KeyError, TypeError, RecursionError):  # not of ours
                 continue
         files.write_text(path, "".join(kept))
 

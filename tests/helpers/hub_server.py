@@ -30,6 +30,8 @@ class Hub:
             is used up, answers are whole.
         refuse_after_cut: answer 503 to whoever comes back for the rest.
         garbled: files whose bytes are not those that the checksum was made of.
+        answer: a file to send as what is said about any repository; the truth where None.
+        commit: what is stated as the newest commit.
         requests: "METHOD path [range]" of everything that was asked.
     """
 
@@ -38,6 +40,8 @@ class Hub:
         self.cut: dict[str, list[int]] = {}
         self.refuse_after_cut = False
         self.garbled: set[str] = set()
+        self.answer: Path | None = None
+        self.commit = COMMIT
         self.requests: list[str] = []
         self.endpoint = ""
 
@@ -101,6 +105,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._error(404, "EntryNotFound")
 
     def _info(self, repository: str) -> None:
+        if self.hub.answer is not None:
+            content = self.hub.answer.read_bytes()
+            self._send(200, content, {"Content-Type": "application/json"}, True)
+            return
         if repository not in self.hub.repositories:
             self._error(404, "RepoNotFound")
             return
@@ -112,7 +120,7 @@ class _Handler(BaseHTTPRequestHandler):
             if name.endswith(LARGE):
                 entry["lfs"] = {"sha256": digest, "size": len(content), "pointerSize": 134}
             siblings.append(entry)
-        answer = {"id": repository, "sha": COMMIT, "tags": [], "siblings": siblings}
+        answer = {"id": repository, "sha": self.hub.commit, "tags": [], "siblings": siblings}
         self._send(200, json.dumps(answer).encode(), {"Content-Type": "application/json"}, True)
 
     def _file(self, repository: str, name: str, body: bool) -> None:

@@ -86,12 +86,12 @@ def _of_path(settings: VocabularyFlags, path: Path, lower: bool | None) -> Token
 
 def _of_model(name: str, lower: bool | None) -> Tokenizer:
     from plainbert.hub import records
-    from plainbert.model_zoo.find import record_of, resolve
+    from plainbert.model_zoo.find import path_of, record_of, resolve
     from plainbert.model_zoo.stored import read_stored, tokenizer_of
     from plainbert.text.reader import read_tokenizer
 
     path = resolve(name, weights=False)
-    record = None if Path(name).expanduser().exists() else record_of(name)
+    record = record_of(name) if path_of(name) is None else None
     if path.is_dir() and any((path / name).is_file() for name in records.VOCABULARY_FILES):
         if lower is None and record is not None and record.vocab_size:
             try:

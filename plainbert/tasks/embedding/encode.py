@@ -205,7 +205,7 @@ def pooling_of(
     own = checkpoint.pooling
     if strategy is None and own is not None and own not in POOLINGS:
         raise UsageError(
-            f"{checkpoint.folder} pools by {own!r}, which is not supported. Choose one "
+            f"{checkpoint.folder} pools by {own[:100]!r}, which is not supported. Choose one "
             f"with pooling_strategy: {', '.join(POOLINGS)}."
         )
     kind = kind_of(strategy or own or "mean")

@@ -60,7 +60,12 @@ def write_text(path: str | Path, text: str) -> None:
 
 def write_json(path: str | Path, value: Any) -> None:
     """Write JSON atomically: two spaces, keys in the given order, a newline at the end."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # halves of characters: escaped, they come back as they were
+        text = json.dumps(value, indent=2)
+    write_text(path, text + "\n")
 
 
 def read_json_value(path: str | Path) -> Any:

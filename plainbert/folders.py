@@ -179,7 +179,7 @@ def _steps(file: IO[str], path: Path) -> tuple[list[str], list[str]]:
             f"{path} does not say what to do: {repr(error)[:200]}. Move it away."
         ) from None
     for name in (*steps[0], *steps[1]):
-        if name in ("", ".", "..") or "/" in name or "\0" in name:
+        if name in ("", ".", "..") or "/" in name or "\0" in name or len(name.encode()) > 255:
             raise FormatError(f"{path} names {name[:200]!r}, which is no file of its folder.")
     return steps[0], steps[1]
 

@@ -153,8 +153,8 @@ class Model:
             mask_cls_sep: hide [CLS] and [SEP] from attention; their vectors are zero.
             max_len: tokens kept per text.
             bar: show progress.
-            prompt: as for :meth:`encode`.
-            prompt_name: as for :meth:`encode`.
+            prompt: text put before each; the folder's default prompt when not given.
+            prompt_name: one of the folder's prompts, such as "query", in its place.
 
         Returns:
             for each text (L, D'), float32.

@@ -172,8 +172,8 @@ def write_sentence(folder: Path, sentence: SentenceSettings, width: int) -> None
         "truncate_dim": sentence.truncate_dim,
         "similarity_fn_name": sentence.similarity_fn_name,
     }
-    if said := {key: value for key, value in own.items() if value is not None}:
-        files.write_json(folder / MODEL, {"prompts": {}, "default_prompt_name": None, **said})
+    if stated := {key: value for key, value in own.items() if value is not None}:
+        files.write_json(folder / MODEL, {"prompts": {}, "default_prompt_name": None, **stated})
 
 
 def _modules(folder: Path) -> list[dict[str, Any]]:

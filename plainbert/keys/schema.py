@@ -33,10 +33,14 @@ class Form(NamedTuple):
     Attributes:
         words: what is expected, for messages.
         fits: whether a value is so.
+        keys: of an object; None where there are none to look at.
+        needed: those that must be there.
     """
 
     words: str
     fits: Callable[[Any], bool]
+    keys: Mapping[str, Key] | None = None
+    needed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -131,7 +135,8 @@ def having(keys: Keys, *needed: str) -> Form:
             and all(_fits(keys[name], item) for name, item in value.items() if name in keys)
         )
 
-    return Form(f"an object with {', '.join(needed)}" if needed else "an object", fits)
+    words = f"an object with {', '.join(needed)}" if needed else "an object"
+    return Form(words, fits, keys, needed)
 
 
 def either(*forms: Form) -> Form:
@@ -186,6 +191,8 @@ def check_forms(
     for name, value in values.items():
         if name in keys and not _fits(keys[name], value):
             form = keys[name].form
+            if form.keys is not None and isinstance(value, dict):  # say which of its keys it is
+                check_forms(value, form.keys, f"{source}: {name}", form.needed)
             raise FormatError(f"{source}: {name}={short(value)}; {form.words} is expected.")
 
 

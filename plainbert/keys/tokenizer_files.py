@@ -134,12 +134,19 @@ NORMALIZER: dict[str, Key] = {
     # Of SentencePiece's, which spm.model beside it says; ours among them.
     **idle("precompiled_charsmap", "pattern", "content", "prepend", "strip_left", "strip_right"),
 }
+# {token: id}; [[piece, score], ...] of SentencePiece's.
+VOCAB = either(
+    by_name(whole(-(2**53))),
+    listed(
+        Form(
+            "[piece, score]",
+            lambda pair: isinstance(pair, list) and bool(pair) and TEXT.fits(pair[0]),
+        )
+    ),
+)
 MODEL: dict[str, Key] = {
     "type": followed(TEXT),
-    "vocab": followed(
-        either(by_name(ROW), listed(Form("[piece, score]", lambda v: isinstance(v, list | tuple)
-                                         and bool(v) and TEXT.fits(v[0]))))
-    ),
+    "vocab": followed(VOCAB),
     "unk_token": followed(TEXT),
     "continuing_subword_prefix": followed(TEXT),
     "max_input_chars_per_word": followed(whole(1)),
@@ -156,3 +163,18 @@ TOKENIZER: dict[str, Key] = {
     **idle("post_processor", "truncation", "padding"),
     **idle("decoder", "version"),
 }
+
+# A vocabulary of GluonNLP's.
+GLUONNLP: dict[str, Key] = {
+    "idx_to_token": followed(listed(TEXT)),
+    "token_to_idx": followed(by_name(ROW)),
+    "identifiers_to_tokens": followed(by_name(TEXT)),
+    **dict.fromkeys(
+        (
+            "unknown_token", "padding_token", "cls_token", "bos_token", "sep_token", "eos_token",
+            "mask_token",
+        ),
+        followed(TEXT),
+    ),
+    **idle("reserved_tokens"),
+}  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Any
 from plainbert import files
 from plainbert.errors import CheckpointError, FormatError
 from plainbert.keys import schema
-from plainbert.keys.tokenizer_files import ADDED_TOKENS, TOKENIZER
+from plainbert.keys.tokenizer_files import ADDED_TOKENS, GLUONNLP, TOKENIZER, VOCAB
 from plainbert.text import sentencepiece_model
 
 Parts = tuple[list[str], dict[str, str]]
@@ -51,16 +51,16 @@ def read_tokenizer_json(path: Path) -> Parts:
     content = files.read_json(path)
     if not isinstance(content.get("model"), dict):
         content = {"model": {"vocab": content}}
-    schema.check(content, TOKENIZER, str(path))
     model = content["model"]
     vocab = model.get("vocab")
-    if isinstance(vocab, list):  # Unigram: [[piece, score], ...] by row
-        vocab = {entry[0]: row for row, entry in enumerate(vocab)}
-    if vocab is None:
+    if vocab is None or not VOCAB.fits(vocab):
         raise FormatError(
             f"{path} holds no vocabulary: neither model.vocab of a tokenizer.json, nor GluonNLP's "
             "idx_to_token, nor {token: id}."
         )
+    schema.check(content, TOKENIZER, str(path))
+    if isinstance(vocab, list):  # Unigram: [[piece, score], ...] by row
+        vocab = {entry[0]: row for row, entry in enumerate(vocab)}
     rows = dict(vocab)
     for entry in content.get("added_tokens") or []:
         rows.setdefault(entry["content"], entry["id"])
@@ -93,6 +93,7 @@ def read_gluonnlp_json(path: Path) -> Parts:
     tokens = content.get("idx_to_token")
     if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
         raise FormatError(f"{path} is not a GluonNLP vocabulary: idx_to_token is not a list.")
+    schema.check_forms(content, GLUONNLP, str(path))
     rows = content.get("token_to_idx") or {token: row for row, token in enumerate(tokens)}
     named: dict[str, Any] = {**content, **(content.get("identifiers_to_tokens") or {})}
     if len(tokens) > len(rows):

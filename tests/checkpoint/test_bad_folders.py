@@ -170,9 +170,9 @@ def test_json_that_is_none(folder, name, content):
         ({"architectures": 3}, "architectures=3"),
         ({"architectures": [["x"]]}, "architectures"),
         ({"id2label": {"0": "a", "7": "b"}}, "id2label must name ids 0 to n-1"),
-        ({"id2label": 3}, "id2label must name ids 0 to n-1"),
-        ({"is_decoder": True}, "is_decoder is true: a decoder"),
-        ({"add_cross_attention": True}, "add_cross_attention is true: a decoder"),
+        ({"id2label": 3}, "id2label=3; the names of the classes"),
+        ({"is_decoder": True}, "is_decoder=True: a decoder"),
+        ({"add_cross_attention": True}, "add_cross_attention=True: a decoder"),
         ({"architectures": ["BertLMHeadModel"]}, "architectures names BertLMHeadModel: a decoder"),
         ({"pruned_heads": {"1": [0]}}, "pruned_heads is not empty"),
     ],
@@ -191,7 +191,7 @@ def test_config_that_fits_no_file(folder, changes, message):
 @pytest.mark.parametrize("value", [3, ["mean"], {"a": 1}])
 def test_pooling_that_is_no_name(folder, value):
     write_json(folder / "plainbert.json", {"pooling": value})
-    with pytest.raises(FormatError, match="pooling=.* is not a name"):
+    with pytest.raises(FormatError, match="pooling=.*; text is expected"):
         checkpoint.read(folder)
 
 

@@ -15,7 +15,7 @@ WRONG = (
     "../x", "/etc/passwd", "null", "NaN", [], [[]], [None], [1, "a", None], {}, {"": 1},
     {"content": 3}, {"content": "a"}, {"type": None}, {"0": {"content": "[E1]"}}, {"a": {"b": {}}},
 )  # fmt: skip
-DEEP = 400
+DEEP = 200
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:

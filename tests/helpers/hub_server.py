@@ -31,7 +31,7 @@ class Hub:
         refuse_after_cut: answer 503 to whoever comes back for the rest.
         garbled: files whose bytes are not those that the checksum was made of.
         answer: a file to send as what is said about any repository; the truth where None.
-        commit: what is stated as the newest commit.
+        commit: what is stated as the commit, whichever was asked for; the truth where None.
         requests: "METHOD path [range]" of everything that was asked.
     """
 
@@ -41,7 +41,7 @@ class Hub:
         self.refuse_after_cut = False
         self.garbled: set[str] = set()
         self.answer: Path | None = None
-        self.commit = COMMIT
+        self.commit: str | None = None
         self.requests: list[str] = []
         self.endpoint = ""
 
@@ -80,6 +80,7 @@ def serve(hub: Hub) -> Iterator[Hub]:
 
 class _Handler(BaseHTTPRequestHandler):
     hub: Hub
+    commit: str
     protocol_version = "HTTP/1.1"
 
     def log_message(self, format: str, *args: Any) -> None:
@@ -95,6 +96,8 @@ class _Handler(BaseHTTPRequestHandler):
         wanted = self.headers.get("Range", "")
         path = self.path.partition("?")[0]
         self.hub.requests.append(f"{self.command} {path} {wanted}".strip())
+        asked = re.search(r"/(?:revision|resolve)/([0-9a-f]{40})(?:/|$)", path)
+        self.commit = self.hub.commit or (asked[1] if asked else COMMIT)
         if match := re.fullmatch(r"/api/models/([^/]+/[^/]+)(/revision/[^/]+)?", path):
             self._info(match[1])
         elif match := re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
@@ -120,7 +123,7 @@ class _Handler(BaseHTTPRequestHandler):
             if name.endswith(LARGE):
                 entry["lfs"] = {"sha256": digest, "size": len(content), "pointerSize": 134}
             siblings.append(entry)
-        answer = {"id": repository, "sha": self.hub.commit, "tags": [], "siblings": siblings}
+        answer = {"id": repository, "sha": self.commit, "tags": [], "siblings": siblings}
         self._send(200, json.dumps(answer).encode(), {"Content-Type": "application/json"}, True)
 
     def _file(self, repository: str, name: str, body: bool) -> None:
@@ -132,7 +135,7 @@ class _Handler(BaseHTTPRequestHandler):
             content = self.hub.files(repository)[name].read_bytes()
             headers = {
                 "Location": f"{self.hub.endpoint}/store/{repository}/{name}",
-                "X-Repo-Commit": COMMIT,
+                "X-Repo-Commit": self.commit,
                 "X-Linked-Etag": f'"{self.hub.digest(name, content)}"',
                 "X-Linked-Size": str(len(content)),
             }
@@ -143,7 +146,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _bytes(self, name: str, content: bytes, body: bool) -> None:
         headers = {
             "ETag": f'"{self.hub.digest(name, content)}"',
-            "X-Repo-Commit": COMMIT,
+            "X-Repo-Commit": self.commit,
             "Accept-Ranges": "bytes",
         }
         if name in self.hub.garbled:

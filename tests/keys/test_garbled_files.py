@@ -156,7 +156,7 @@ MODEL_FILES: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("name", MODEL_FILES)
-@pytest.mark.parametrize("head", ["embedding", "regression", "token_classification"])
+@pytest.mark.parametrize("head", ["regression", "token_classification"])
 def test_model_files(tmp_path: Path, seed: int, name: str, head: str) -> None:
     import numpy as np
 

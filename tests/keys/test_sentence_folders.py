@@ -66,9 +66,7 @@ def test_prompts(tmp_path: Path, plain: Path, default: str | None) -> None:
     tokens = theirs_of(folder, output_value="token_embeddings")
     for one, other in zip(model.encode_tokens(TEXTS), tokens, strict=True):
         check(one, other.numpy())
-    with pytest.raises(
-        UsageError, match=r"has no prompt 'quary'; it has (query, document|document, query)"
-    ):
+    with pytest.raises(UsageError, match=r"has no prompt 'quary'; it has \w+, \w+\."):
         model.encode(TEXTS, prompt_name="quary")
     with pytest.raises(UsageError, match="exclude each other"):
         model.encode(TEXTS, prompt_name="query", prompt="x")

@@ -49,13 +49,14 @@ def make(folder: Path, **contents: Any) -> Path:
     return folder
 
 
+TYPED = {"__type": "AddedToken", **token("[E1]", rstrip=True)}
 LOWER, CASED = {"do_lower_case": True}, {"do_lower_case": False}
 FOLDERS: dict[str, dict[str, Any]] = {
     "additional": {"tokenizer_config": {**LOWER, "additional_special_tokens": ["[E1]", "[/E1]"]}},
     "extra": {"tokenizer_config": {**LOWER, "extra_special_tokens": ["[E1]"]}},
     "extra by name": {"tokenizer_config": {**LOWER, "extra_special_tokens": {"one": "[E1]"}}},
     "extra with flags": {
-        "tokenizer_config": {**LOWER, "extra_special_tokens": [{**token("[E1]", rstrip=True), "__type": "AddedToken"}]}
+        "tokenizer_config": {**LOWER, "extra_special_tokens": [TYPED]}
     },
     "of the model": {"tokenizer_config": {**LOWER, "speaker_token": "[E1]"}},
     "bos": {"tokenizer_config": {**CASED, "bos_token": "[BOS]"}},

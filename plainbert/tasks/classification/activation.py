@@ -39,7 +39,7 @@ def activated(logits: Array, config: BertConfig) -> Array:
 
     Args:
         logits: (N, C); C is 1 for a regressor.
-        config: of the model.
+        config: what config.json says, the activation among it.
 
     Raises:
         CheckpointError: the function is none that we have.

@@ -25,14 +25,14 @@ class VectorFlags(Flags):
     )
     prompt: str | None = option(
         None,
-        None,
+        str,
         "Text put before every text, '' for none. Default: the folder's default prompt.",
         group="vectors",
         metavar="TEXT",
     )
     prompt_name: str | None = option(
         None,
-        None,
+        str,
         "Name of one of the folder's prompts, such as query, to put before every text.",
         group="vectors",
         metavar="NAME",

@@ -13,6 +13,7 @@ from plainbert.export.format import Format
 from plainbert.export.names import FORMATS, INPUTS, TASKS
 from plainbert.export.source import Source
 from plainbert.keys import schema
+from plainbert.keys.config_json import activation_of
 from plainbert.keys.run_files import MANIFEST
 
 NAME = "manifest.json"
@@ -110,6 +111,8 @@ def describe(source: Source, format: Format, check: Check) -> Manifest:
         "ner": f"logits (B, L, {count}): the tag of every token",
         "embedding": f"vectors (B, {width}), or what the pooling makes of it",
     }[source.task]
+    if source.task == "regression" and (name := activation_of(source.config.extra)) is not None:
+        output = f"logits (B, 1): their {name.rpartition('.')[2]} is the score"
     if source.config.problem_type == "multi_label_classification":
         output = f"logits (B, {count}): the sigmoid of each gives its probability"
     pooling = source.pooling

@@ -55,6 +55,7 @@ class DataError(PlainBertError, ValueError):
     def __init__(
         self, reason: str, path: str | Path | None = None, line: int = 0, content: str = ""
     ) -> None:
+        path = "standard input" if str(path) == "-" else path
         place = "" if path is None else f"{path}:{line}: " if line else f"{path}: "
         excerpt = ""
         if content:

@@ -1,21 +1,18 @@
-"""Reading text whatever its dress, and writing files so that nobody ever sees half of one."""
+"""Writing files so that nobody ever sees half of one."""
 
 from __future__ import annotations
 
 import contextlib
-import gzip
-import io
 import json
-import lzma
 import os
 import re
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from plainbert import text_files
 from plainbert.errors import DataError, FormatError, UsageError
 
 # What is not complete yet is named .NAME.plainbert.tmp, or .NAME.XXXXXXXX.plainbert.tmp. Nobody
@@ -75,7 +72,9 @@ def read_json_value(path: str | Path) -> Any:
         FormatError: the file is not JSON; the position is named.
     """
     try:
-        value = json.loads(Path(path).read_text(encoding="utf-8-sig"))
+        value = json.loads(text_files.text_of(Path(path).read_bytes(), path))
+    except DataError as error:
+        raise FormatError(str(error)) from None
     except (ValueError, RecursionError) as error:  # also numbers of 5000 digits, lists of lists ...
         raise FormatError(f"{path} is not a JSON file: {error}.") from None
     level = [value]
@@ -184,72 +183,6 @@ def remove(path: str | Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def open_text(path: str | Path) -> Iterator[IO[str]]:
-    """Open text for reading: UTF-8 with or without BOM, any line ending, plain, .gz or .xz.
-
-    Args:
-        path: a file, or ``-`` for standard input.
-
-    Raises:
-        DataError: there is no such file, or it is a folder.
-    """
-    with open_bytes(path) as raw:
-        text = io.TextIOWrapper(raw, encoding="utf-8-sig")
-        try:
-            yield text
-        finally:
-            if str(path) == "-":
-                text.detach()
-            else:
-                text.close()
-
-
-def read_lines(path: str | Path) -> Iterator[tuple[int, str]]:
-    """Yield (line number from 1, text without its line ending) of a text file.
-
-    Only line feeds (with or without a carriage return before) end a line: the other characters
-    that :meth:`str.splitlines` would split at belong to the text.
-
-    Raises:
-        DataError: the file does not exist, or holds bytes that are not UTF-8; the line is named.
-    """
-    number = 0
-    try:
-        with open_bytes(path) as file:
-            # Decoded line by line: the line of a bad byte is known, and a lone carriage return
-            # stays in the text, which a text file object would split at.
-            for number, raw in enumerate(file, start=1):
-                line = raw.decode("utf-8")
-                if number == 1:
-                    line = line.removeprefix("\ufeff")
-                yield number, line.removesuffix("\n").removesuffix("\r")
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"is not UTF-8 text ({error.reason}). Convert it, for example with: "
-            "iconv -f LATIN1 -t UTF-8",
-            path,
-            number,
-        ) from None
-    except (gzip.BadGzipFile, lzma.LZMAError, EOFError) as error:
-        raise DataError(f"cannot be unpacked: {error}", path) from None
-
-
-@contextlib.contextmanager
-def open_bytes(path: str | Path) -> Iterator[IO[bytes]]:
-    """Open a file (unpacking .gz and .xz), or standard input for ``-``, for reading bytes."""
-    if str(path) == "-":
-        yield sys.stdin.buffer
-        return
-    path = Path(path)
-    if not path.is_file():
-        what = "is a folder" if path.is_dir() else "does not exist"
-        raise DataError(f"{what}; the path of a text file is expected.", path)
-    opener: Any = {".gz": gzip.open, ".xz": lzma.open}.get(path.suffix, open)
-    with opener(path, "rb") as raw:
-        yield raw
 
 
 def _umask() -> int:

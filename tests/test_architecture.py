@@ -17,6 +17,7 @@ PACKAGE = HERE / "plainbert"
 # plainbert/, or a folder of tasks/ and recipes/ that has a line of its own.
 LAYERS = (
     {"errors"},
+    {"text_files"},
     {"files", "ragged", "progress", "processes", "runtimes"},
     {"keys", "folders"},
     {"config"},
@@ -32,6 +33,7 @@ LAYERS = (
     {"export", "serve", "compare"},
     {"recipes.shared"},
     {"recipes"},
+    {"__main__"},
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 
@@ -42,7 +44,8 @@ DOORS = {"checkpoint", "model_zoo"}
 PUBLIC = {"tasks/task.py": "plainbert.tasks.classification.task"}
 # May not import torch, not even inside a function: their users must not wait two seconds for it.
 TORCH_FREE = (
-    "errors", "files", "folders", "ragged", "progress", "keys", "config", "cli", "text", "hub",
+    "errors", "text_files", "files", "folders", "ragged", "progress", "keys", "config", "cli",
+    "text", "hub",
     "containers.rows", "containers.tables", "nn.names", "train.names", "export.names",
     "formats.names", "checkpoint.names", "compare.names",
     *(f"tasks.classification.{name}" for name in (

@@ -4,8 +4,8 @@
     python -m benchmarks.speed.against_commit 989b785 --repeats 9 --only embed
 
 Both run the same command lines (``JOBS``) as processes of their own, in turns, after one untimed
-turn. Seconds are those of whole processes: start, loading, work, writing. ``empty`` is the embedding
-of one sentence, that is, what starting costs.
+turn. Seconds are those of whole processes: start, loading, work, writing. ``start`` embeds one
+sentence: what starting costs.
 """
 
 from __future__ import annotations
@@ -105,8 +105,11 @@ def _run(checkout: Path, words: Sequence[str], work: Path) -> None:
         script, *flags = (word.format(work=work, out=out) for word in words)
         done = subprocess.run(
             [sys.executable, str(checkout / "scripts" / "bert" / script), *flags],
-            env={**os.environ, "PYTHONPATH": str(checkout)}, cwd=out, capture_output=True, text=True,
-        )  # fmt: skip
+            env={**os.environ, "PYTHONPATH": str(checkout)},
+            cwd=out,
+            capture_output=True,
+            text=True,
+        )
     if done.returncode:
         raise SystemExit(f"{checkout.name}: {script} ended with {done.returncode}\n{done.stderr}")
 

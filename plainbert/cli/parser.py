@@ -16,6 +16,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from plainbert.cli.program import as_started
+
 REQUIRED: Any = object()  # as a default: the flag must be given
 _UNSET: Any = object()
 
@@ -108,12 +110,14 @@ class Parser(argparse.ArgumentParser):
     """Flags become attributes of a namespace, which ``recipes.shared.flags.parse`` makes settings.
 
     Args:
-        doc: the command's docstring; help shows it as it is.
+        doc: the command's docstring; help shows it with examples as this user would type them.
+        prog: what starts the command; the script's name when None.
     """
 
-    def __init__(self, doc: str | None) -> None:
+    def __init__(self, doc: str | None, prog: str | None = None) -> None:
         super().__init__(
-            description=textwrap.dedent(doc or "").strip(),
+            prog=prog,
+            description=as_started(textwrap.dedent(doc or "").strip()),
             formatter_class=_Help,
             allow_abbrev=False,
             usage="%(prog)s [flags]",

@@ -1,23 +1,35 @@
-"""Lines of TSV, CSV and JSON Lines files, with the line numbers that errors need.
+"""Rows of TSV, CSV and JSON Lines files, with the line numbers that errors need.
 
-TSV is never quoted: a quotation mark is text (as GLUE's files need). CSV follows RFC 4180.
+TSV is not quoted: a quotation mark is text (as GLUE's files need), unless :func:`is_quoted` says
+that a spreadsheet wrote the file. CSV follows RFC 4180, with any of ``_SEPARATORS``.
 """
 
 from __future__ import annotations
 
 import csv
+import itertools
 import json
+import logging
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from plainbert import files
+from plainbert import text_files
 from plainbert.errors import DataError, UnknownNameError, UsageError
 
 FORMS = ("tsv", "csv", "jsonl")
 _SUFFIXES = {".tsv": "tsv", ".txt": "tsv", ".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 # One text may be a megabyte; the csv module's own limit is 128 KiB.
 _LONGEST_FIELD = 1 << 30
+_LONGEST_ROW = 1 << 20  # characters of a row of cells in quotation marks
+_SAMPLE = 100  # lines that show what separates the columns
+_SEPARATORS = (",", ";", "\t")
+_QUOTED_CELL = r'(?:"[^"]*(?:""[^"]*)*"|[^"\t]*)'
+_QUOTED_ROW = re.compile(rf"{_QUOTED_CELL}(?:\t{_QUOTED_CELL})*")
+_CELL = re.compile(rf"(?:^|\t){_QUOTED_CELL}")
+
+log = logging.getLogger(__name__)
 
 
 def form_of(path: str | Path, form: str | None = None) -> str:
@@ -41,61 +53,126 @@ def form_of(path: str | Path, form: str | None = None) -> str:
     return _SUFFIXES.get(suffix, "tsv")
 
 
-def lines(path: str | Path) -> Iterator[tuple[int, str]]:
-    """Yield (line number, text) of a text file, refusing NUL bytes.
-
-    Raises:
-        DataError: the file cannot be read, or a line holds a NUL byte.
-    """
-    for number, line in files.read_lines(path):
-        if "\0" in line:
-            raise DataError(
-                "holds a NUL byte. The file is damaged or UTF-16; make it UTF-8 text, for example "
-                "with: iconv -f UTF-16 -t UTF-8",
-                path,
-                number,
-                line,
-            )
-        yield number, line
-
-
 def cells(path: str | Path, form: str = "tsv") -> Iterator[tuple[int, list[str]]]:
     """Yield (line number, columns) of a TSV or CSV file; a CSV row may span several lines.
 
+    Blank rows at the end are none: an empty line, or the empty cells that spreadsheets leave.
+
+    Args:
+        path: the file; ``-`` is standard input.
+        form: "tsv"; "csv", with the separator that the file shows; "quoted", for a TSV in which
+            :func:`is_quoted` sees a spreadsheet's quotation marks.
+
     Raises:
-        DataError: the file cannot be read, or a quoted CSV field is malformed.
+        DataError: the file cannot be read, or a quoted field is malformed.
     """
-    if form == "tsv":
-        for number, line in lines(path):
-            yield number, line.split("\t")
-        return
+    rows = _plain_rows(path) if form == "tsv" else _quoted_rows(path, form)
+    blank: list[tuple[int, list[str]]] = []
+    for line, row in rows:
+        blank.append((line, row))
+        if any(map(str.strip, row)):
+            yield from blank
+            blank.clear()
+
+
+def _plain_rows(path: str | Path) -> Iterator[tuple[int, list[str]]]:
+    """Rows of a TSV file, in which a carriage return ends a row only where the row is full."""
+    width, text, start = 0, "", 1
+    for number, line in text_files.read_lines_with_ends(path):
+        text += line
+        row = text.removesuffix("\n").removesuffix("\r").split("\t")
+        width = width or len(row)
+        if len(row) >= width or line.endswith("\n"):
+            yield start, row
+            text, start = "", number + 1
+    if text:
+        yield start, text.removesuffix("\r").split("\t")
+
+
+def _quoted_rows(path: str | Path, form: str) -> Iterator[tuple[int, list[str]]]:
+    """Rows of a file in which quotation marks hold fields together."""
     csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_FIELD))
-    reader = csv.reader((f"{line}\n" for _, line in lines(path)), strict=True)
+    lines: Iterator[str] = (f"{line}\n" for _, line in text_files.read_lines(path))
+    skipped, separator = 0, "\t"
+    if form == "csv":
+        sample = list(itertools.islice(lines, _SAMPLE))
+        lines = itertools.chain(sample, lines)
+        stated = re.fullmatch(r'"?sep=(.)"?\n', sample[0]) if sample else None
+        if stated:  # Excel's own note to itself
+            separator, skipped = stated[1], 1
+            next(lines)
+        else:
+            separator = _separator(sample)
+        if separator != ",":
+            log.info("%s: the columns are separated by %r.", path, separator)
+    reader = csv.reader(lines, delimiter=separator, strict=True)
     start = 1
     try:
         for row in reader:
-            yield start, row or [""]  # an empty line is one empty column, as in TSV
+            yield skipped + start, row or [""]  # an empty line is one empty column, as in TSV
             start = reader.line_num + 1
     except csv.Error as error:
         raise DataError(
             f"is not CSV as RFC 4180 has it ({error}). A field with quotation marks is quoted and "
             'doubles them: "he said ""no"""',
             path,
-            start,
+            skipped + start,
         ) from None
 
 
+def _separator(sample: list[str]) -> str:
+    """What separates columns: gives all rows as many of them, and more than one."""
+    headers = {}
+    for separator in _SEPARATORS:
+        rows = [row for row in csv.reader(sample, delimiter=separator) if row]
+        # The last row may go on behind the sample.
+        widths = {len(row) for row in (rows[:-1] if len(sample) == _SAMPLE else rows)}
+        headers[separator] = len(rows[0]) if rows else 0
+        if len(widths) == 1 and widths != {1}:
+            return separator
+    return next((separator for separator, width in headers.items() if width > 1), ",")
+
+
+def is_quoted(path: str | Path) -> bool:
+    """Whether a spreadsheet or pandas wrote a TSV file: with quotation marks around cells.
+
+    Then every quotation mark of the file belongs to a quoted cell, all rows have as many cells,
+    and some mark is doubled, or some cell holds a tab or line end. A text that merely begins and
+    ends with a quotation mark shows nothing.
+    """
+    width, text, evident = 0, "", False
+    for _, line in text_files.read_lines(path):
+        text = f"{text}\n{line}" if text else line
+        if '"' in text:
+            row = _QUOTED_ROW.fullmatch(text)
+            if row is None and text.count('"') % 2 and len(text) < _LONGEST_ROW:
+                continue
+            if row is None:
+                return False
+            evident = evident or '""' in text or "\n" in text
+        size = len(_CELL.findall(text))
+        width = width or size
+        if size != width and text:
+            return False
+        text = ""
+    return evident and not text
+
+
 def objects(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield (line number, object) of a JSON Lines file.
+    """Yield (line number, object) of a JSON Lines file; empty lines are none.
 
     Raises:
         DataError: a line is not a JSON object.
     """
-    for number, line in lines(path):
+    for number, line in text_files.read_lines(path):
+        if not line.strip():
+            continue
         try:
             value = json.loads(line)
         except json.JSONDecodeError as error:
             raise DataError(f"is not JSON: {error.msg}.", path, number, line) from None
+        except (ValueError, RecursionError) as error:  # numbers of 5000 digits, lists of lists ...
+            raise DataError(f"is not JSON: {error}.", path, number, line) from None
         if not isinstance(value, dict):
             raise DataError("one JSON object per line is expected.", path, number, line)
         yield number, value

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from plainbert.containers.pickle_machine import StrangeError
 from plainbert.containers.torch_pickle import (
     OLD_TENSOR,
     PARAMETER,
@@ -28,7 +29,6 @@ from plainbert.containers.torch_pickle import (
     Call,
     Name,
     Stored,
-    StrangeError,
     unpickled,
 )
 from plainbert.errors import FormatError

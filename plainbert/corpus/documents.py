@@ -7,23 +7,22 @@ a file. A :class:`ModelPiece` is some whole lines of a file, small enough to be 
 from __future__ import annotations
 
 import glob
-import gzip
+import itertools
 import logging
-import lzma
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from plainbert import files
+from plainbert import text_files
 from plainbert.errors import DataError, MissingDependencyError, UsageError
+from plainbert.text_files import LONGEST_LINE
 
 log = logging.getLogger(__name__)
 
 PIECE = 1 << 19  # bytes of a piece: long enough to be worth sending to another process
-LONGEST_LINE = 100 << 20  # bytes; nothing that long is a sentence
 LONGEST_BLOCK = 8 * PIECE  # bytes of lines without a blank one; then a line end must do
-_BLANK_LINES = (b"\n\n", b"\n\r\n")
+_BLANK_LINE = b"\n\n"
 
 Splitter = Callable[[str], list[str]]
 
@@ -36,7 +35,7 @@ class TextPiece:
         number: of the piece, from 0, over all files.
         path: the file.
         line: number of its first line, from 1.
-        data: the lines, as they are in the file.
+        data: the lines in UTF-8, each with a line feed (but perhaps the file's last one).
         last: whether the file ends here.
     """
 
@@ -93,36 +92,29 @@ def pieces(paths: Sequence[Path], whole_blocks: bool = False) -> Iterator[TextPi
     number = 0
     for path in paths:
         line, rest = 1, b""
-        try:
-            with files.open_bytes(path) as file:
-                while True:
-                    read = file.read(PIECE)
-                    data = rest + read
-                    end = _end(data, len(rest), whole_blocks) if read else len(data)
-                    if not end and len(data) > LONGEST_LINE:
-                        raise DataError(
-                            f"this line has more than {LONGEST_LINE >> 20} MiB. One sentence per "
-                            "line is expected, or --split_sentences with line ends somewhere.",
-                            path,
-                            line,
-                        )
-                    if end or not read:
-                        yield TextPiece(number, path, line, data[:end], not read)
-                        number += 1
-                        line += data.count(b"\n", 0, end)
-                    rest = data[end:]
-                    if not read:
-                        break
-        except (gzip.BadGzipFile, lzma.LZMAError, EOFError) as error:
-            raise DataError(f"cannot be unpacked: {error}", path) from None
+        for read in itertools.chain(text_files.blocks_of_lines(path, PIECE), [b""]):
+            data = rest + read
+            end = _end(data, len(rest), whole_blocks) if read else len(data)
+            if not end and len(data) > LONGEST_LINE:
+                raise DataError(
+                    f"this line has more than {LONGEST_LINE >> 20} MiB. One sentence per "
+                    "line is expected, or --split_sentences with line ends somewhere.",
+                    path,
+                    line,
+                )
+            if end or not read:
+                yield TextPiece(number, path, line, data[:end], not read)
+                number += 1
+                line += data.count(b"\n", 0, end)
+            rest = data[end:]
 
 
 def _end(data: bytes, new: int, whole_blocks: bool) -> int:
     """Where to cut: behind the last line, or 0 where there is none."""
     if whole_blocks:
-        ends = [at + len(blank) for blank in _BLANK_LINES if (at := data.rfind(blank)) >= 0]
-        if ends or len(data) < LONGEST_BLOCK:
-            return max(ends, default=0)
+        end = data.rfind(_BLANK_LINE) + len(_BLANK_LINE)
+        if end >= len(_BLANK_LINE) or len(data) < LONGEST_BLOCK:
+            return end if end >= len(_BLANK_LINE) else 0
     # What was left over holds no line end, unless blocks were kept whole.
     return data.rfind(b"\n", 0 if whole_blocks else new) + 1
 
@@ -137,19 +129,8 @@ def lines_of(piece: TextPiece, split: Splitter | None = None) -> list[str]:
     Raises:
         DataError: bytes that are not UTF-8; file and line are named.
     """
-    try:
-        text = piece.data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = piece.line + piece.data.count(b"\n", 0, error.start)
-        raise DataError(
-            f"is not UTF-8 text ({error.reason}). Convert it, for example with: "
-            "iconv -f LATIN1 -t UTF-8",
-            piece.path,
-            line,
-        ) from None
-    if piece.line == 1:
-        text = text.removeprefix("\ufeff")
-    # Only line feeds end a line, as everywhere; strip() takes the carriage returns away.
+    text = text_files.decode(piece.data, piece.path, piece.line)
+    # Only line feeds are left as line ends: other separators of lines belong to the text.
     lines = [line.strip() for line in text.removesuffix("\n").split("\n")] if text else []
     if split is not None:
         lines = _resplit(lines, split)

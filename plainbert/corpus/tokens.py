@@ -21,11 +21,12 @@ from plainbert.errors import DataError, FormatError
 from plainbert.processes import WorkerProcesses
 from plainbert.progress import Progress
 from plainbert.text.sentencepiece import SentencePiece
+from plainbert.text.special import plain_text
 from plainbert.text.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -173,13 +174,13 @@ def tokenise(
 
 
 def encode(reading: Reading, piece: TextPiece) -> Tokens:
-    """Tokenise one piece; see :func:`tokenise`."""
+    """Tokenise one piece; see :func:`tokenise`. Special tokens in the text are plain text."""
     tokenizer = reading.tokenizer
     if isinstance(tokenizer, SentencePiece):
         tokenizer.reseed(reading.seed * 1_000_003 + piece.number)
     split = None if reading.language is None else documents.splitter(reading.language)
     lines = documents.lines_of(piece, split)
-    rows = tokenizer.ids_many(lines)
+    rows = tokenizer.ids_many(map(plain_text(tokenizer.vocab), lines))
     code = "i" if len(tokenizer.vocab) > 1 << 16 else "H"  # array() is thrice as fast as np.array()
     ids = np.frombuffer(array(code, itertools.chain.from_iterable(rows)), dtype=code)
     lengths = np.fromiter(map(len, rows), np.int64, len(rows))

@@ -28,6 +28,7 @@ class Foreign:
         lower: whether text is lower-cased, None when nothing says so.
         assumed: what had to be guessed, one line each for the log ("num_attention_heads=12:
             units / 64").
+        names: of the files and folders that ``lower`` is taken from; none where a file states it.
     """
 
     source: Path
@@ -38,3 +39,4 @@ class Foreign:
     vocabulary: Path | None = None
     lower: bool | None = None
     assumed: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()

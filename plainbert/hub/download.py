@@ -9,13 +9,13 @@ new files are compared with the checksum that the server states.
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import os
 import time
 from pathlib import Path
 from typing import Any
 
+from plainbert import files
 from plainbert.containers.weight_files import INDEX, WEIGHT_FILES
 from plainbert.errors import DownloadError, MissingDependencyError
 from plainbert.hub.answer import OfferedFile, ask
@@ -75,7 +75,7 @@ def shards(index: Path) -> list[str]:
         DownloadError: the index is not such a file.
     """
     try:
-        names = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
+        names = files.read_json(index)["weight_map"].values()
         return sorted({str(name) for name in names})
     except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
         raise DownloadError(f"{index} is not an index of weight files.") from None

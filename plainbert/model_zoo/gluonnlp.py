@@ -26,6 +26,7 @@ from plainbert.model_zoo.stored import read_stored, tokenizer_of, vocabulary_of
 from plainbert.nn.bert import Bert, Output
 from plainbert.nn.headed import Headed
 from plainbert.nn.models import MODELS
+from plainbert.text import casing
 from plainbert.text.reader import read_tokenizer
 from plainbert.text.tokenizer import Tokenizer
 from plainbert.text.vocab import Vocab
@@ -241,11 +242,14 @@ def _own_tokenizer(vocab: Vocab | Tokenizer | str | Path | None) -> Tokenizer:
     if isinstance(vocab, Tokenizer):
         return vocab
     if isinstance(vocab, Vocab):
-        return WordPiece(vocab)
+        return WordPiece(vocab, lower=casing.of_tokens(vocab.tokens) is not False)
     if vocab is None:
         raise UsageError("A model from scratch needs a vocabulary: pass vocab or dataset_name.")
     path = Path(vocab).expanduser()
-    return read_tokenizer(path) if path.is_dir() else WordPiece(Vocab.read(path))
+    if path.is_dir():
+        return read_tokenizer(path)
+    read = Vocab.read(path)
+    return WordPiece(read, lower=casing.settled(read.tokens, path))
 
 
 def _device(ctx: str | torch.device | None) -> torch.device:

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 from plainbert import checkpoint
 from plainbert.checkpoint import Checkpoint
 from plainbert.containers.weight_files import WEIGHT_FILES
-from plainbert.errors import CheckpointError, UsageError
+from plainbert.errors import CheckpointError
 from plainbert.formats import find as formats
 from plainbert.formats.foreign import Foreign
 from plainbert.hub import records
 from plainbert.hub.records import Record
 from plainbert.model_zoo.find import resolve_record
+from plainbert.text import casing
 from plainbert.text.gluonnlp_vocab import gluonnlp_order, reordered
 from plainbert.text.reader import read_tokenizer
 from plainbert.text.sentencepiece import SentencePiece
@@ -116,18 +117,21 @@ def tokenizer_of(
 
     Raises:
         CheckpointError: there is no vocabulary.
-        UsageError: nothing says whether to lower-case.
+        UsageError: nothing says whether to lower-case, or letters and names disagree.
     """
     if not isinstance(stored, ForeignCheckpoint) and vocabulary is None:
-        return _own(stored.folder, lower, record)
+        return read_tokenizer(stored.folder, lower, _published(record))
     kind = stored.foreign.format if isinstance(stored, ForeignCheckpoint) else ""
     record = record or record_in_name(stored.folder)
-    if lower is None and isinstance(stored, ForeignCheckpoint):
-        lower = stored.foreign.lower
-    if lower is None and record is not None and record.vocab_size:
-        lower = record.lower
-    if vocabulary is None and isinstance(stored, ForeignCheckpoint):
-        vocabulary = stored.foreign.vocabulary
+    names: tuple[str, ...] = ()
+    if isinstance(stored, ForeignCheckpoint):
+        names = stored.foreign.names
+        if lower is None and not names:
+            lower = stored.foreign.lower
+        if vocabulary is None:
+            vocabulary = stored.foreign.vocabulary
+    if lower is None:
+        lower = _published(record)
     if vocabulary is None and record is not None:
         return vocabulary_of(record, root, kind)
     if vocabulary is None:
@@ -138,14 +142,12 @@ def tokenizer_of(
     path = Path(vocabulary).expanduser()
     if path.is_dir():
         return read_tokenizer(path, lower)
+    vocab = Vocab.read(path)
     if lower is None:
-        raise UsageError(
-            f"{path} does not say whether the model is uncased. Say --do_lower_case true (uncased) "
-            "or --do_lower_case false (cased)."
-        )
-    if path.is_file() and is_sentencepiece(path.read_bytes()):
+        lower = casing.settled(vocab.tokens, path, names)
+    if is_sentencepiece(path.read_bytes()):
         return SentencePiece(path, lower=lower)
-    return WordPiece(Vocab.read(path), lower=lower, max_word_chars=WORD_CHARS.get(kind, 100))
+    return WordPiece(vocab, lower=lower, max_word_chars=WORD_CHARS.get(kind, 100))
 
 
 def record_in_name(path: Path) -> Record | None:
@@ -159,14 +161,9 @@ def record_in_name(path: Path) -> Record | None:
     return max(matching, key=lambda pair: pair[0], default=(0, None))[1]
 
 
-def _own(folder: Path, lower: bool | None, record: Record | None) -> Tokenizer:
-    """The folder's tokenizer; the record settles the casing if neither folder nor caller does."""
-    try:
-        return read_tokenizer(folder, lower)
-    except UsageError:  # nothing in the folder says whether to lower-case
-        if lower is not None or record is None or not record.vocab_size:
-            raise
-        return read_tokenizer(folder, record.lower)
+def _published(record: Record | None) -> bool | None:
+    """The casing of a record; None where there is no download of it, and nobody could look."""
+    return record.lower if record is not None and record.vocab_size else None
 
 
 def vocabulary_of(
@@ -183,7 +180,8 @@ def vocabulary_of(
         DownloadError: it could not be found or downloaded.
     """
     known = records.same_vocabulary(record)
-    tokenizer = _own(resolve_record(known, root, weights=False), None, record)
+    folder = resolve_record(known, root, weights=False)
+    tokenizer = read_tokenizer(folder, None, _published(record))
     if format != "gluonnlp" or not isinstance(tokenizer, WordPiece):
         return tokenizer
     vocab = tokenizer.vocab

@@ -7,8 +7,8 @@ r"""Make training data for punctuation from any text that has punctuation.
 
 The folder gets train.tsv, dev.tsv and test.tsv in the form of bert-multi-gpu: lower-case words
 between blanks, a tab, a label for each word: C comma (also ; : and dashes), P full stop, Q question
-mark, E exclamation mark, O nothing. A document, which a blank line ends, is in one split only. The
-result depends on the text and the flags alone.
+mark, E exclamation mark, O nothing; the marks of every script count. A document, which a blank line
+ends, is in one split only. The result depends on the text and the flags alone.
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ from typing import Self
 from plainbert.cli import values
 from plainbert.cli.settings import FlagError, Flags, no_flag, option
 from plainbert.distributed import launch
+from plainbert.recipes.commands import SUMMARIES
 from plainbert.recipes.shared import flags
 
 
@@ -82,9 +83,11 @@ class Settings(Flags):
 def parse_args(argv: Sequence[str] | None = None) -> Settings:
     """The settings that a command line says."""
     words = list(sys.argv[1:] if argv is None else argv)
-    # Our flags end where the script is named.
-    script = next((i for i, word in enumerate(words) if word.endswith(".py")), len(words))
-    return flags.parse(Settings, __doc__, words[:script], command=tuple(words[script:]))
+    # Our flags end where the script, or a command of ours, is named.
+    named = (i for i, word in enumerate(words) if word.endswith(".py") or word in SUMMARIES)
+    start = next(named, len(words))
+    program = ("-m", "plainbert") if SUMMARIES.keys() & words[start : start + 1] else ()
+    return flags.parse(Settings, __doc__, words[:start], command=(*program, *words[start:]))
 
 
 def plan(settings: Settings) -> launch.LaunchPlan:

@@ -102,15 +102,15 @@ def read(settings: Settings) -> Squad:
     Raises:
         DataError: the file cannot be used.
     """
-    from plainbert import files
     from plainbert.tasks.squad import files as squad_files
     from plainbert.tasks.squad.data import Question, Squad
+    from plainbert.text_files import read_lines
 
     if settings.file is not None:
         return squad_files.read(settings.file).first(settings.max_eval_samples)
     context = settings.context
     if settings.context_file is not None:
-        context = "\n".join(line for _, line in files.read_lines(settings.context_file))
+        context = "\n".join(line for _, line in read_lines(settings.context_file))
     assert context is not None
     assert settings.question is not None
     questions = enumerate(settings.question)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from plainbert import files
-from plainbert.errors import CheckpointError, FormatError, UsageError
+from plainbert.errors import CheckpointError, FormatError
 from plainbert.keys import schema
 from plainbert.keys.tokenizer_files import NORMALIZER, TOKENIZER
-from plainbert.text import vocab_files
+from plainbert.text import casing, vocab_files
 from plainbert.text.sentencepiece import SentencePiece
 from plainbert.text.settings import Added, TokenizerSettings, read_settings
 from plainbert.text.tokenizer import Tokenizer
@@ -24,32 +24,37 @@ SENTENCEPIECE_NAMES = ("spm.model", "spiece.model")
 log = logging.getLogger(__name__)
 
 
-def read_tokenizer(folder: str | Path, lower: bool | None = None) -> Tokenizer:
+def read_tokenizer(
+    folder: str | Path, lower: bool | None = None, published: bool | None = None
+) -> Tokenizer:
     """Make the tokenizer of a checkpoint folder.
 
     ``tokenizer.json`` has the vocabulary, else ``spm.model`` or ``vocab.txt``; where several files
     are there they must agree. Casing, accents and ideographs are treated as
-    ``tokenizer_config.json`` says, else as ``tokenizer.json`` does, else as ``lower`` says.
+    ``tokenizer_config.json`` says, else as ``tokenizer.json`` does; where neither is there, casing
+    is ``lower``, else ``published``, else what the letters and names say
+    (:func:`plainbert.text.casing.settled`).
 
     Args:
         folder: of plainbert, Hugging Face or Google.
         lower: casing, where no file in the folder states it.
+        published: casing of the published model that it is, where nothing else says it.
 
     Raises:
         CheckpointError: there is no vocabulary, two of them differ (the first row is named), or
             ``lower`` contradicts the folder.
-        UsageError: nothing says whether to lower-case.
+        UsageError: nothing says whether to lower-case, or letters and names disagree.
         FormatError: a file cannot be read, or describes a tokenizer that BERT does not have.
     """
     folder = Path(folder)
     settings = read_settings(folder)
     model = next((folder / n for n in SENTENCEPIECE_NAMES if (folder / n).is_file()), None)
     if model is not None:
-        tokenizer: Tokenizer = _sentencepiece(model, settings, lower)
+        tokenizer: Tokenizer = _sentencepiece(model, settings, lower, published)
     elif (folder / "tokenizer.json").is_file():
         tokenizer = _from_json(folder / "tokenizer.json", settings)
     elif (folder / "vocab.txt").is_file():
-        tokenizer = _from_txt(folder / "vocab.txt", settings, lower)
+        tokenizer = _from_txt(folder / "vocab.txt", settings, lower, published)
     else:
         raise CheckpointError(
             f"{folder} holds no vocabulary: none of tokenizer.json, vocab.txt, "
@@ -64,25 +69,16 @@ def read_tokenizer(folder: str | Path, lower: bool | None = None) -> Tokenizer:
     return tokenizer
 
 
-def _casing(stated: bool | None, lower: bool | None, path: Path) -> bool:
-    if stated is not None:
-        return stated
-    if lower is None:
-        raise UsageError(
-            f"{path} does not say whether the model is uncased, and there is no "
-            "tokenizer_config.json beside it that does. Say --do_lower_case true (uncased) or "
-            "--do_lower_case false (cased)."
-        )
-    return lower
-
-
-def _sentencepiece(path: Path, settings: TokenizerSettings, lower: bool | None) -> SentencePiece:
+def _sentencepiece(path: Path, settings: TokenizerSettings, *stated: bool | None) -> SentencePiece:
     beside = path.with_name("tokenizer.json")
-    stated = settings.lower
-    if stated is None and beside.is_file():
-        casings = [step.get("lowercase") for step in _steps(_tokenizer_json(beside))]
-        stated = next((casing for casing in casings if casing is not None), None)
-    tokenizer = SentencePiece(path, lower=_casing(stated, lower, path))
+    casings = [settings.lower, *stated]
+    if beside.is_file():
+        steps = _steps(_tokenizer_json(beside))
+        casings[1:1] = [step.get("lowercase") for step in steps]
+    lower = _first(casings)
+    if lower is None:
+        lower = casing.settled(Vocab.read(path).tokens, path)
+    tokenizer = SentencePiece(path, lower=lower)
     for other in (beside, path.with_name("vocab.txt")):
         if other.is_file():
             tokens = Vocab.read(other).tokens
@@ -128,9 +124,11 @@ def _from_json(path: Path, settings: TokenizerSettings) -> WordPiece:
     )
 
 
-def _from_txt(path: Path, settings: TokenizerSettings, lower: bool | None) -> WordPiece:
-    lower = _casing(settings.lower, lower, path)
+def _from_txt(path: Path, settings: TokenizerSettings, *stated: bool | None) -> WordPiece:
     tokens, _ = vocab_files.read_txt(path)
+    lower = _first((settings.lower, *stated))
+    if lower is None:
+        lower = casing.settled(tokens, path)
     rules = {
         "lower": lower,
         "strip_accents": settings.strip_accents,
@@ -225,6 +223,11 @@ def _with_stated(rules: dict[str, Any], settings: TokenizerSettings, path: Path)
                 value,
             )
     return {**rules, **stated}
+
+
+def _first(stated: Iterable[bool | None]) -> bool | None:
+    """The first that is stated."""
+    return next((value for value in stated if value is not None), None)
 
 
 def _or_else(value: bool | None, usual: bool) -> bool:

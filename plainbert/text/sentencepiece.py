@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import re
 from collections.abc import Sequence
@@ -12,11 +13,13 @@ from tokenizers import pre_tokenizers
 
 from plainbert import files
 from plainbert.errors import CheckpointError, FormatError, MissingDependencyError, UsageError
-from plainbert.text import sentencepiece_json, sentencepiece_model
+from plainbert.text import casing, sentencepiece_json, sentencepiece_model
 from plainbert.text.sampling import Segmenter
 from plainbert.text.special import special_pattern, tokenizer_config
 from plainbert.text.tokenizer import CACHE_WORDS, RUN, SURROGATE, ChunkCache, Tokenizer
 from plainbert.text.vocab import Vocab
+
+log = logging.getLogger(__name__)
 
 _MARK = sentencepiece_json.MARK
 _WHOLE = re.compile(r"(?!)")  # never matches: a vocabulary without special tokens
@@ -61,6 +64,12 @@ class SentencePiece(Tokenizer):
         if alpha < 0:
             raise UsageError(f"alpha={alpha}: a number from 0 up is expected.")
         vocab = Vocab.from_sentencepiece(path)
+        if lower and casing.of_tokens(vocab.tokens) is False:
+            log.warning(
+                "%s has upper-case letters, but text is lower-cased: pieces with them are never "
+                "used. --do_lower_case false keeps the case.",
+                path,
+            )
         self._set_up(path.read_bytes(), vocab, lower, nbest, alpha, seed, cache_words)
 
     def _set_up(

@@ -119,8 +119,10 @@ def _for_sentences(folder: Path, settings: TokenizerSettings) -> TokenizerSettin
     if not any((place / "modules.json").is_file() for place in (folder, folder.parent)):
         return settings
     lower = _read(folder / "sentence_bert_config.json", TRANSFORMER).get("do_lower_case")
-    if not lower or settings.lower is not False:
+    if not lower or settings.lower is True:
         return settings
+    if settings.lower is None:  # the tokenizer may do it as well
+        return dataclasses.replace(settings, lower=True, stated=settings.stated | {"lower"})
     return dataclasses.replace(
         settings,
         lower=True,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import tokenizers
@@ -15,6 +17,30 @@ def special_pattern(vocab: Vocab) -> re.Pattern[str] | None:
     """What finds the special tokens of a vocabulary in raw text; None where it has none."""
     names = sorted(set(vocab.specials.values()), key=len, reverse=True)
     return re.compile("|".join(map(re.escape, names))) if names else None
+
+
+def plain_text(vocab: Vocab) -> Callable[[str], str]:
+    """What makes special tokens written in a text plain text, for data that must not name them.
+
+    A blank goes into each, behind its first character: punctuation, which BERT sets apart anyway,
+    so that "[MASK]" becomes "[", "mask" and "]", and nothing else changes.
+
+    Args:
+        vocab: names the special tokens.
+    """
+    pattern = special_pattern(vocab)
+    if pattern is None:
+        return str
+    replaced = partial(pattern.sub, lambda match: f"{match[0][0]} {match[0][1:]}")
+    firsts = {token[0] for token in vocab.specials.values()}
+
+    def plain(text: str) -> str:
+        for first in firsts:  # most texts have none: they are not searched
+            if first in text:
+                return replaced(text)
+        return text
+
+    return plain
 
 
 def add_special_tokens(backend: tokenizers.Tokenizer, vocab: Vocab) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import tokenizers
 
+from plainbert.text.marks import whole_ends
 from plainbert.text.vocab import Vocab
 
 CACHE_WORDS = 1 << 17  # about 30 MB when full
@@ -32,7 +33,8 @@ class Pieces:
     Args:
         ids: rows of the vocabulary.
         start: first character of each piece in the text.
-        end: the character after its last one.
+        end: the character after its last one, and after the marks behind it that no piece covers:
+            lower-casing drops vowel signs and accents, joiners and variation selectors.
         word: index of the blank-separated word (as of ``text.split()``) in which it starts; -1
             where it starts in none.
     """
@@ -138,7 +140,7 @@ class Tokenizer(ABC):
         return Pieces(
             ids=ids,
             start=start,
-            end=[end for _, end in offsets],
+            end=whole_ends(text, start, [end for _, end in offsets]),
             word=[bisect_right(words, begin) - 1 for begin in start],
         )
 

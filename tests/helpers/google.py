@@ -76,3 +76,19 @@ def pieces(
             found = [(rows[unk], word[0][1], word[-1][1] + 1)]
         result += found
     return result
+
+
+def whole(text: str, spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Places of sub-words, each with the marks and joiners behind it that are in no other."""
+    covered = {index for start, end in spans for index in range(start, end)}
+    result = []
+    for start, end in spans:
+        while start < end < len(text) and end not in covered and _is_extension(text[end]):
+            end += 1
+        result.append((start, end))
+    return result
+
+
+def _is_extension(char: str) -> bool:
+    joins = char in "\u200c\u200d" or 0xE0020 <= ord(char) <= 0xE007F
+    return joins or unicodedata.category(char) in ("Mn", "Mc", "Me")

@@ -15,8 +15,8 @@ import torch
 
 from plainbert import checkpoint
 from plainbert.errors import UsageError
-from plainbert.recipes import __main__ as recipes
 from plainbert.recipes import embedding, finetune_classifier, predict_classifier
+from plainbert.recipes.commands import SUMMARIES
 from tests.helpers import folders
 from tests.helpers.scripts import SCRIPTS, load
 
@@ -48,13 +48,13 @@ def classifier(tmp_path_factory: pytest.TempPathFactory) -> str:
 def test_every_script_is_a_recipe() -> None:
     modules: list[ModuleType] = [load(path) for path in SCRIPTS]
     names = {path.stem for path in SCRIPTS} - {"run_pretraining_hvd", "quickstart"}
-    assert names == set(recipes.NAMES) == set(WORDS)
+    assert names == set(SUMMARIES) == set(WORDS)
     for path, module in zip(SCRIPTS, modules, strict=True):
         if path.stem in names:
             assert module.main is recipe(path.stem).main
 
 
-@pytest.mark.parametrize("name", recipes.NAMES)
+@pytest.mark.parametrize("name", SUMMARIES)
 def test_settings_are_typed_and_frozen(name: str) -> None:
     settings = recipe(name).parse_args(WORDS[name])
     assert type(settings) is recipe(name).Settings
@@ -109,7 +109,7 @@ def test_a_caller_in_python_is_checked_as_a_command_line_is(classifier: str) -> 
 def test_the_package_runs_every_command(tmp_path: Path, classifier: str) -> None:
     def run(*words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "plainbert.recipes", *words],
+            [sys.executable, "-m", "plainbert", *words],
             capture_output=True, text=True, check=False,
         )  # fmt: skip
 

@@ -184,8 +184,10 @@ def test_mistakes(main: Main, tmp_path: Path, vocab: str) -> None:
     with pytest.raises(UsageError, match="--max_seq_length 4: at least 5"):
         main(argv(source, folder, *lower, "--max_seq_length", "4"))
     assert not folder.exists()
-    with pytest.raises(UsageError, match="does not say whether to lower-case"):
-        main(argv(source, folder, "--vocab", vocab))
+    cased = tmp_path / "toy-cased.txt"  # which its letters are not
+    cased.write_bytes(Path(vocab).read_bytes())
+    with pytest.raises(UsageError, match=r"'toy-cased\.txt' says cased; .* --do_lower_case true"):
+        main(argv(source, folder, "--vocab", str(cased)))
     with pytest.raises(CheckpointError, match="a SentencePiece model is expected"):
         main(argv(source, folder, "--overwrite", "--sentencepiece", str(tmp_path / "no.model")))
     (tmp_path / "bad.txt").write_bytes(b"a\n\xff\n")

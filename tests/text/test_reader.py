@@ -12,7 +12,7 @@ import pytest
 import tokenizers
 import transformers
 
-from plainbert.errors import CheckpointError, FormatError, UsageError
+from plainbert.errors import CheckpointError, FormatError
 from plainbert.text.reader import read_tokenizer
 from plainbert.text.sentencepiece import SentencePiece
 from plainbert.text.vocab import Vocab
@@ -100,9 +100,8 @@ def test_vocab_txt_with_config(tmp_path: Path) -> None:
     assert (ours.lower, ours.strip_accents) == (False, True)
 
 
-def test_vocab_txt_alone_asks_for_the_casing(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="--do_lower_case true"):
-        read_tokenizer(with_vocab(tmp_path))
+def test_vocab_txt_alone(tmp_path: Path) -> None:
+    assert read_tokenizer(with_vocab(tmp_path)).lower  # it has no upper-case letter
     assert read_tokenizer(tmp_path, lower=True).lower
     assert not read_tokenizer(tmp_path, lower=False).lower
 

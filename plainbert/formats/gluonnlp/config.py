@@ -163,11 +163,3 @@ def _is_vocabulary(path: Path) -> bool:
     if path.suffix != ".json" or path.stat().st_size > VOCABULARY_BYTES:
         return False
     return path.name == "vocab.json" or b'"idx_to_token"' in path.read_bytes()
-
-
-def casing(*names: str) -> bool | None:
-    """Whether to lower-case, by names with "uncased" or "cased" in them; the first one decides."""
-    for name in names:
-        if match := re.search(r"(un)?cased", name.lower()):
-            return bool(match[1])
-    return None

@@ -30,6 +30,7 @@ from plainbert.formats.gluonnlp import (
 )
 from plainbert.formats.gluonnlp.names import MLM, POOLER, SENTENCES, TIED, WORDS
 from plainbert.formats.gluonnlp.writer import write
+from plainbert.text import casing
 
 __all__ = ["looks_like", "read", "write"]
 
@@ -75,12 +76,21 @@ def read(
     for kind in kinds:
         _deal(tensors, layers, known.config.num_attention_heads, kind)
     vocabulary = gluonnlp_config.vocabulary(path)
-    lower = known.lower
+    lower, names = known.lower, tuple[str, ...]()
     if lower is None:
-        stem = vocabulary.stem if vocabulary is not None else ""
-        lower = gluonnlp_config.casing(path.stem, stem, path.absolute().parent.name)
+        beside = casing.names_of(vocabulary) if vocabulary is not None else ()
+        names = (*casing.names_of(path), *beside)
+        lower = casing.of_names(names)
     return Foreign(
-        path, "gluonnlp", known.config, tensors, tuple(unused), vocabulary, lower, known.assumed
+        path,
+        "gluonnlp",
+        known.config,
+        tensors,
+        tuple(unused),
+        vocabulary,
+        lower,
+        known.assumed,
+        names,
     )
 
 

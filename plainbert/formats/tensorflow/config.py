@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,10 +24,6 @@ LETTERS = {
     "D": "hidden_size",
     "F": "intermediate_size",
 }
-# Google's own rule, which its scripts apply to the folder's name; its first multilingual model and
-# the Chinese one are lower-cased.
-LOWER = re.compile(r"(?:^|[^a-z])(uncased|multilingual|chinese)_L-\d+_H-\d+_A-\d+", re.IGNORECASE)
-CASED = re.compile(r"(?:^|[^a-z])cased_L-\d+_H-\d+_A-\d+", re.IGNORECASE)
 
 
 def describe(
@@ -146,16 +141,9 @@ def _labels(
 
 
 def _lower(prefix: Path, config: BertConfig) -> bool | None:
-    """Casing by a config beside the checkpoint, else by the folder's name."""
+    """Casing by a config beside the checkpoint."""
     settings = prefix.with_name("tokenizer_config.json")
     stated = config.extra.get("do_lower_case")
     if settings.is_file():
         stated = files.read_json(settings).get("do_lower_case", stated)
-    if isinstance(stated, bool):
-        return stated
-    for folder in (prefix.absolute().parent, prefix.resolve().parent):
-        if LOWER.search(folder.name):
-            return True
-        if CASED.search(folder.name):
-            return False
-    return None
+    return stated if isinstance(stated, bool) else None

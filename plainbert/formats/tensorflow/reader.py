@@ -14,6 +14,7 @@ from plainbert.formats.tensorflow.names import OBJECT, Variable, by_google, laye
 from plainbert.formats.tensorflow.paths import looks_like
 from plainbert.formats.tensorflow.writer import write
 from plainbert.nn.names import HEADS
+from plainbert.text import casing
 
 if TYPE_CHECKING:
     from plainbert.formats.tensorflow.index import Entry
@@ -83,6 +84,8 @@ def read(
         tensor = bundle.tensor(name, verify)
         tensors[hf] = tensor.t() if variable.transposed else tensor
     vocabulary = location.prefix.with_name("vocab.txt")
+    # As Google's scripts do, where no file states the casing.
+    names = () if described.lower is not None else casing.names_of(location.prefix)
     return Foreign(
         location.prefix,
         "tensorflow",
@@ -90,8 +93,9 @@ def read(
         tensors,
         tuple(unused),
         vocabulary if vocabulary.is_file() else None,
-        described.lower,
+        described.lower if described.lower is not None else casing.of_names(names),
         (*location.assumed, *described.assumed),
+        names,
     )
 
 

@@ -21,6 +21,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from plainbert.cli.parser import Parser
+from plainbert.cli.program import command
 from plainbert.cli.settings import FlagError, Flags, declared
 from plainbert.recipes.shared.flag_tables import SHARED
 from plainbert.recipes.shared.settings import DeviceFlags
@@ -38,10 +39,10 @@ def parser(kind: type[Flags], doc: str | None) -> Parser:
     """The parser of a command.
 
     Args:
-        kind: the class of its settings.
+        kind: the class of its settings, in the module that has the command's name.
         doc: its docstring.
     """
-    target = Parser(doc)
+    target = Parser(doc, prog=command(kind.__module__.rpartition(".")[2]))
     for _, flag, default in sorted(
         declared(kind, SHARED), key=lambda declaration: HEADINGS.index(declaration[1].group)
     ):

@@ -125,4 +125,4 @@ def _program(recipe: str) -> list[str]:
     script, main = Path(sys.argv[0]), sys.modules["__main__"]
     if main.__spec__ is None and script.is_file() and output_dir.recipe_of(script.name) == recipe:
         return [str(script)]
-    return ["-m", "plainbert.recipes", recipe]
+    return ["-m", "plainbert", recipe]

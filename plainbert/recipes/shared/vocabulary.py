@@ -58,6 +58,7 @@ def _sentencepiece(settings: VocabularyFlags, path: str | Path, lower: bool) -> 
 
 
 def _of_path(settings: VocabularyFlags, path: Path, lower: bool | None) -> Tokenizer:
+    from plainbert.text import casing
     from plainbert.text.reader import SENTENCEPIECE_NAMES, read_tokenizer
     from plainbert.text.sentencepiece_model import looks_like
     from plainbert.text.vocab import Vocab
@@ -77,10 +78,7 @@ def _of_path(settings: VocabularyFlags, path: Path, lower: bool | None) -> Token
             return tokenizer
     vocab = Vocab.read(path)
     if lower is None:
-        raise UsageError(
-            f"--vocab {path} does not say whether to lower-case. Say --do_lower_case true "
-            "(uncased) or --do_lower_case false (cased)."
-        )
+        lower = casing.settled(vocab.tokens, path)
     return WordPiece(vocab, lower=lower)
 
 
@@ -93,10 +91,6 @@ def _of_model(name: str, lower: bool | None) -> Tokenizer:
     path = resolve(name, weights=False)
     record = record_of(name) if path_of(name) is None else None
     if path.is_dir() and any((path / name).is_file() for name in records.VOCABULARY_FILES):
-        if lower is None and record is not None and record.vocab_size:
-            try:
-                return read_tokenizer(path)
-            except UsageError:  # the folder does not say it
-                lower = record.lower
-        return read_tokenizer(path, lower)
+        known = record.lower if record is not None and record.vocab_size else None
+        return read_tokenizer(path, lower, known)
     return tokenizer_of(read_stored(path), lower, record)

@@ -10,6 +10,8 @@ Without ``text_columns``, the first entry of ``USUAL_TEXTS`` that the header has
 
 from __future__ import annotations
 
+import itertools
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +34,8 @@ HEADER_WORDS = frozenset(
     {"label", "labels", "gold_label", "class", "category", "target", "score", "is_duplicate"}
 )
 MOST_TEXTS = 3
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,9 @@ def read(
     if form == "jsonl":
         yield from _objects(path, texts, label, need_label)
         return
+    if form == "tsv" and str(path) != "-" and rows.is_quoted(path):
+        log.info("%s: cells stand in quotation marks, as spreadsheets write them.", path)
+        form = "quoted"
     numbered = texts is not None and all(name.isdecimal() for name in texts)
     if numbered and label is not None and not label.isdecimal():
         raise UsageError(
@@ -110,7 +117,7 @@ def _by_name(
     label_column = None
     if label is not None and (need or label in header):
         label_column = _find(path, line, header, label)
-    for line, row in stream:
+    for line, row in _full(path, stream, len(header)):
         if len(row) != len(header):
             raise rows.wrong_count(path, line, row, len(header), " as in the header")
         yield _record(path, line, row, text_columns, label_column)
@@ -121,10 +128,13 @@ def _by_number(
 ) -> Iterator[TableRow]:
     text_columns = [int(name) for name in texts]
     label_column = None if label is None else int(label)
-    width = 0
-    for line, row in rows.cells(path, form):
-        if not width:
-            width = len(row)
+    stream = rows.cells(path, form)
+    first = next(stream, None)
+    if first is None:
+        raise DataError("is empty; rows are expected.", path)
+    width = len(first[1])
+    for line, row in itertools.chain([first], _full(path, stream, width)):
+        if line == first[0]:
             if label_column is not None and label_column >= width and not need:
                 label_column = None
             last = max(text_columns + ([] if label_column is None else [label_column]))
@@ -140,8 +150,20 @@ def _by_number(
         if len(row) != width:
             raise rows.wrong_count(path, line, row, width, " as in the first line")
         yield _record(path, line, row, text_columns, label_column)
-    if not width:
-        raise DataError("is empty; rows are expected.", path)
+
+
+def _full(
+    path: str | Path, stream: Iterator[tuple[int, list[str]]], width: int
+) -> Iterator[tuple[int, list[str]]]:
+    """Rows without the empty lines between them, which are counted."""
+    empty = []
+    for line, row in stream:
+        if row == [""] and width > 1:
+            empty.append(line)
+        else:
+            yield line, row
+    if empty:
+        log.warning("%s: %d empty line(s) left out, first: line %d", path, len(empty), empty[0])
 
 
 def _objects(

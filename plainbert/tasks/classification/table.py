@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from plainbert.containers import rows
+from plainbert import text_files
 from plainbert.errors import DataError, UnknownNameError, UsageError
 from plainbert.tasks.classification import columns
 from plainbert.tasks.classification.columns import TableRow
@@ -169,7 +169,7 @@ def read_texts(
     suffix = Path(str(path).removesuffix(".gz").removesuffix(".xz")).suffix.lower()
     plain = text_columns is None and form is None and suffix in ("", ".txt", ".text", ".raw")
     if plain:
-        texts: list[tuple[str, ...]] = [(line,) for _, line in rows.lines(path)]
+        texts: list[tuple[str, ...]] = [(line,) for _, line in text_files.read_lines(path)]
     else:
         records = columns.read(path, columns.parse(text_columns), None, form)
         texts = [record.texts for record in records]

@@ -17,8 +17,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from plainbert.containers.rows import lines as text_lines
 from plainbert.errors import DataError, UnknownNameError
+from plainbert.text_files import read_lines
 
 FORMS = ("columns", "rows")
 DOCUMENT = "-DOCSTART-"
@@ -87,7 +87,7 @@ def read(path: str | Path, form: str | None = None, tagged: bool = True) -> Sent
     if form is not None and form not in FORMS:
         raise UnknownNameError("form of tagged text", form, FORMS)
     path = Path(path)
-    lines = list(text_lines(path))
+    lines = list(read_lines(path))
     form = _form(lines, path, form)
     problems: dict[str, list[str]] = {}
     parts = _rows(lines, path) if form == "rows" else _columns(lines, path, problems)

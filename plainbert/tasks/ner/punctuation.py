@@ -18,24 +18,24 @@ from pathlib import Path
 from plainbert import files, folders
 from plainbert.corpus import documents
 from plainbert.errors import UsageError
+from plainbert.tasks.ner.sentence_marks import COMMA, LABELS, WITHIN_WORDS
+from plainbert.text.marks import JOINERS, MARKS
 
-NONE, COMMA, PERIOD, QUESTION, EXCLAMATION = "O", "C", "P", "Q", "E"
+NONE = "O"
 SPLITS = ("train", "dev", "test")
 NAMES = tuple(f"{split}.tsv" for split in SPLITS)
-# Marks of the same weight have one label, as in the shared tasks of speech translation.
-_LABELS = {
-    **dict.fromkeys(",;:—–，、；：", COMMA),
-    **dict.fromkeys(".…。", PERIOD),
-    **dict.fromkeys("?？", QUESTION),
-    **dict.fromkeys("!！", EXCLAMATION),
-}
-_IDEOGRAPH = "\u3400-\u4dbf\u4e00-\u9fff"
-_LETTERS = rf"[^\W_{_IDEOGRAPH}]+"
+_IDEOGRAPH = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_LATIN = "\\x00-\u02ff"  # passed over first: the class of all marks is slow to look at
+_EXTENSION = rf"(?:\u00ad|(?![{_LATIN}])[{MARKS}{JOINERS}{WITHIN_WORDS}])"  # and the soft hyphen
+_LETTER = rf"[^\W\d_]{_EXTENSION}*"
+_LETTERS = rf"(?:(?![{_LATIN}])[{MARKS}]+)?[^\W_{_IDEOGRAPH}]+(?:{_EXTENSION}+[^\W_{_IDEOGRAPH}]*)*"
 _TOKEN = re.compile(
-    rf"(?P<word>\d+(?:[.,:]\d+)+|(?:[^\W\d_]\.)+[^\W\d_](?!\w)|[{_IDEOGRAPH}]"
-    rf"|{_LETTERS}(?:['’\-]{_LETTERS})*)"
-    rf"|(?P<mark>--+|[{re.escape(''.join(_LABELS))}])"
+    rf"(?=\S)(?:(?P<word>\d+(?:[.,:\u066b\u066c]\d+)+|(?:{_LETTER}\.)+{_LETTER}(?!\w)"
+    rf"|[{_IDEOGRAPH}]{_EXTENSION}*"
+    rf"|{_LETTERS}(?:['’\-\u00b7\u05be\u05f3\u05f4\u2010\u2011]{_LETTERS})*)"
+    rf"|(?P<mark>--+|[{re.escape(''.join(LABELS))}]))"
 )
+_WITHIN = re.compile(f"[{WITHIN_WORDS}]")
 # Words whose full stop does not end a sentence, where more words follow on their line.
 _SHORT = frozenset(
     {
@@ -75,12 +75,14 @@ def labelled(line: str) -> list[tuple[str, str]]:
     tokens = list(_TOKEN.finditer(line))
     for place, token in enumerate(tokens):
         if token["word"]:
-            words.append((token["word"].lower().replace("’", "'"), NONE))
+            within = _WITHIN.search(token["word"])
+            word = _WITHIN.sub("", token["word"]).lower().replace("’", "'")
+            words.append((word, LABELS[within[0]] if within else NONE))
             continue
         if not words or words[-1][1] != NONE:
             continue
         word = words[-1][0]
-        label = _LABELS.get(token["mark"], COMMA)
+        label = LABELS.get(token["mark"], COMMA)
         after = next((other["word"] for other in tokens[place:] if other["word"]), None)
         if token["mark"] == "." and after is not None:
             short = word in _SHORT or "." in word or (len(word) == 1 and word.isascii())

@@ -29,7 +29,7 @@ from plainbert.text.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
 
-FORM = 1  # of the files; a change of what `prepare` makes is a new one
+FORM = 2  # of the files; a change of what `prepare` makes is a new one
 _FEATURES = ("ids", "offsets", "types", "labels")
 # Name in the file -> attribute of Windows. The names in files stay, so that caches do.
 _COLUMNS = {

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import gzip
 import json
-import lzma
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from plainbert import files
+from plainbert import text_files
 from plainbert.errors import DataError
 from plainbert.tasks.squad.data import Question, Squad, gather, list_of, question_of, text_of
 
@@ -35,9 +32,7 @@ def read(path: str | Path, training: bool = False) -> Squad:
 
 def _json(path: str | Path, name: str) -> Any:
     try:
-        with files.open_bytes(path) as file:
-            text = file.read().decode("utf-8-sig")
-        return json.loads(text)
+        return json.loads(text_files.read_text(path))
     except json.JSONDecodeError as error:
         around = error.doc[max(0, error.pos - 30) : error.pos + 30]
         raise DataError(
@@ -46,10 +41,8 @@ def _json(path: str | Path, name: str) -> Any:
             name,
             error.lineno,
         ) from None
-    except UnicodeDecodeError as error:
-        raise DataError(f"is not UTF-8 text ({error.reason}, byte {error.start}).", name) from None
-    except (gzip.BadGzipFile, lzma.LZMAError, zlib.error, EOFError) as error:
-        raise DataError(f"cannot be unpacked: {error}", name) from None
+    except DataError:
+        raise
     except (ValueError, RecursionError) as error:  # numbers of 5000 digits, lists of lists ...
         raise DataError(f"is not JSON: {error}.", name) from None
 

@@ -12,6 +12,8 @@ import string
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from plainbert.text.marks import JOINERS, MARKS
+
 log = logging.getLogger(__name__)
 
 Gold = Mapping[str, Sequence[str]]
@@ -24,8 +26,12 @@ _NO_BLANKS = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\
 UNSPACED = re.compile(f"[{_NO_BLANKS}\U00020000-\U0003ffff]")
 # What CMRC 2018 takes for punctuation; all else, ASCII's comma and full stop too, counts.
 CMRC_PUNCTUATION = frozenset("-:_*^/\\~`+=，。：？！“”；’《》·、「」（）－～『』") | {"……"}
-# Runs of other characters are words: letters and digits together, other signs alone.
-CMRC_PIECES = re.compile(r"[\u4e00-\u9fa5]|[^\W\u4e00-\u9fa5]+|[^\w\s]")
+# Runs of other characters are words: letters, digits and their marks together, other signs alone.
+_LETTERS = r"[^\W\u4e00-\u9fa5]"
+_EXTENSION = rf"(?![\x00-\u02ff])[{MARKS}{JOINERS}]+"  # passing over Latin letters is far faster
+CMRC_PIECES = re.compile(
+    rf"[\u4e00-\u9fa5]|{_LETTERS}+(?:{_EXTENSION}{_LETTERS}*)*|[^\w\s](?:{_EXTENSION})?"
+)
 
 WORDS, CHARACTERS = "words", "characters"
 SCORINGS = ("auto", WORDS, CHARACTERS)

@@ -226,7 +226,7 @@ def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
     assert caught.value.code == 0
     text = capsys.readouterr().out
 
-    assert "    python scripts/x.py --lr 1e-5" in text  # the docstring's lines are kept
+    assert "    plainbert x --lr 1e-5" in text  # the docstring's lines are kept
     for flag in SHARED.values():
         assert re.search(rf"^  --{flag.name}\b", text, re.MULTILINE), flag.name
     flat = " ".join(text.split())

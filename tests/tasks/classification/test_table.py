@@ -183,7 +183,7 @@ def test_without_training_file(write):
         ("t.tsv", "text\ttext\tlabel\na\tb\tc\n", {}, "two columns named 'text'"),
         ("t.tsv", "text\tlabel\na\t\n", {}, r"t\.tsv:2: the label is empty"),
         ("t.tsv", b"text\tlabel\na\0\tb\n", {}, r"t\.tsv:2: .*NUL"),
-        ("t.tsv", "text\tlabel\n".encode("utf-16"), {}, r"t\.tsv:1: is not UTF-8"),
+        ("t.tsv", "text\tlabel\n".encode("utf-16")[:-1], {}, "begins as UTF-16-LE text but"),
         ("t.tsv", "text\tlabel\n".encode("utf-16-le"), {}, r"t\.tsv:1: .*NUL"),
         ("t.csv", 'text,label\na,b\n"c"d,e\n', {}, r"t\.csv:3: is not CSV"),
         ("t.csv", 'text,label\n"a\nb\nc",x\nd\n', {}, r"t\.csv:5: 1 columns; 2 are expected"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import sys
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +36,60 @@ script = scripts.load(HERE / "scripts" / "bert" / "create_punctuation_data.py")
         ("...! , ?", ""),
         ("I? Yes! A. B", "i/Q yes/E a b"),
         ("Did he? No. He did not.", "did he/Q no/P he did not/P"),
+        ("राम अपने गाँव में रहता है, पर काम करता है।", "राम अपने गाँव में रहता है/C पर काम करता है/P"),
+        ("वह पटने से आया था॥ क्या वह आएगा? ३.५", "वह पटने से आया था/P क्या वह आएगा/Q ३.५"),
+        ("المُدَرِّسُ في البيت، نعم؟ لا؛ خوب۔", "المُدَرِّسُ في البيت/C نعم/Q لا/C خوب/P"),
+        ("می\u200cروم. הוא גר בְּיָפוֹ.", "می\u200cروم/P הוא גר בְּיָפוֹ/P"),
+        (
+            "Le cafe\u0301 est ferme\u0301, dit-elle. Où?",
+            "le cafe\u0301 est ferme\u0301/C dit-elle/P où/Q",
+        ),
+        ("¿Qué? ¡No!", "qué/Q no/E"),
+        ("Ինչպե՞ս ես։ Լա՜վ, այո՝ ոչ։", "ինչպես/Q ես/P լավ/E այո/C ոչ/P"),
+        ("ｏｋ？ＡＢＣ．これは｡ 猫、犬！", "ｏｋ/Q ａｂｃ/P これは/P 猫/C 犬/E"),
+        ("葛\U000e0100城。", "葛\U000e0100 城/P"),
+        ("ነው፣ ምን፧ አለ።", "ነው/C ምን/Q አለ/P"),
+        ("Τι κάνεις\u037e Καλά\u0387 ναι.", "τι κάνεις/Q καλά/C ναι/P"),
+        ("co\u00adop l·l \u0301 \u200d x", "co\u00adop l·l x"),
+        ("ျမန္မာ။ ခ်စ္၊", "ျမန္မာ/P ခ်စ္/C"),
     ],
 )
 def test_words_and_the_mark_behind_each(line: str, words: str) -> None:
     right = [(word, label or "O") for word, _, label in (w.partition("/") for w in words.split())]
 
     assert punctuation.labelled(line) == right
+
+
+def test_marks_of_every_form_and_script() -> None:
+    """What is compatible with an ASCII mark has its label, and so has every full stop."""
+    ascii_labels = {
+        ",": "C",
+        ";": "C",
+        ":": "C",
+        ".": "P",
+        "?": "Q",
+        "!": "E",
+        "。": "P",
+        "、": "C",
+    }
+    checked = 0
+    for char in map(chr, range(sys.maxunicode + 1)):
+        if unicodedata.category(char)[0] != "P" or char == "\u2024":  # leads to page numbers
+            continue
+        first = unicodedata.normalize("NFKC", char)[0]
+        name = unicodedata.name(char)
+        right = "Q" if char == "\u037e" else ascii_labels.get(first)
+        if right is None and name.endswith((" FULL STOP", " DANDA")):
+            right = "P"
+        if right is not None:
+            checked += 1
+            assert punctuation.labelled(f"क{char} ख") == [("क", right), ("ख", "O")], name
+    assert checked > 80
+
+
+@pytest.mark.parametrize("text", ["(a)", "a's", "«a»", "a/b", "a @ b", "“a”", "¿a", "¡a", "a₹ b"])
+def test_other_signs_label_nothing(text: str) -> None:
+    assert {label for _, label in punctuation.labelled(text)} == {"O"}
 
 
 def test_rows_go_on_where_the_last_one_ended() -> None:

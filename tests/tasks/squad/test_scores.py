@@ -202,6 +202,28 @@ def test_chinese_by_characters(said: str, right: str) -> None:
     assert found["exact_match"] == 100 * (bare[0] == bare[1])
 
 
+@pytest.mark.parametrize(
+    ("text", "pieces"),
+    [
+        ("वह पटने से, ३.५", ["वह", "पटने", "से", ",", "३", ".", "५"]),
+        ("המקום בְּיָפוֹ؟", ["המקום", "בְּיָפוֹ", "؟"]),
+        ("cafe\u0301s 中文\u0301 می\u200cروم", ["cafe\u0301s", "中", "文", "می\u200cروم"]),
+        ("👩\u200d🚀❤\ufe0f!", ["👩\u200d", "🚀", "❤\ufe0f", "!"]),
+        ("\u0301a\u0301 \u200d", ["a\u0301"]),
+    ],
+)
+def test_words_keep_their_marks(text: str, pieces: list[str]) -> None:
+    kept = [piece for piece in metrics.CMRC_PIECES.findall(text) if piece.strip("\u0301\u200d")]
+
+    assert kept == pieces
+    assert metrics.characters_f1(text, text) == 1
+
+
+def test_a_word_with_another_vowel_sign_is_another_word() -> None:
+    assert metrics.characters_f1("पटने", "पटना") == 0
+    assert metrics.characters_f1("वह पटने", "वह पटना") == 0.5
+
+
 def test_which_scoring_a_set_needs() -> None:
     def gold(name: str) -> dict[str, list[str]]:
         return {

@@ -1,0 +1,51 @@
+"""``plainbert NAME ...``: every command, also as ``python -m plainbert NAME ...``."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import NoReturn
+
+from plainbert import __version__
+from plainbert.cli.program import command
+from plainbert.cli.run import run
+from plainbert.errors import UnknownNameError
+from plainbert.recipes.commands import SUMMARIES
+
+
+def main() -> int:
+    """Run the command that the first word names; its exit status.
+
+    Raises:
+        UnknownNameError: there is no such command.
+    """
+    name, *words = sys.argv[1:] or ["--help"]
+    if name in ("--version", "-V"):
+        print(f"plainbert {__version__}")
+        return 0
+    if name in ("--help", "-h", "help"):
+        print(overview())
+        return 0
+    name = name.replace("-", "_").removesuffix(".py")
+    if name not in SUMMARIES:
+        raise UnknownNameError("command", name, list(SUMMARIES))
+    recipe = import_module(f"plainbert.recipes.{name}")
+    results = recipe.main(words)
+    return int(recipe.status(results)) if "status" in vars(recipe) else 0
+
+
+def overview() -> str:
+    """All commands, a line each."""
+    width = max(map(len, SUMMARIES))
+    lines = [f"  {name:{width}}  {summary}" for name, summary in SUMMARIES.items()]
+    how = command("NAME")
+    return "\n".join([f"{how} [flags]", "", *lines, "", f"{how} --help explains a command."])
+
+
+def console() -> NoReturn:
+    """What the installed program ``plainbert`` runs."""
+    run(main, status=int)
+
+
+if __name__ == "__main__":
+    console()

@@ -1,0 +1,99 @@
+"""The one program behind all commands, and how messages name them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from plainbert import __main__ as program
+from plainbert import __version__
+from plainbert.cli.program import as_started, command
+from plainbert.recipes.commands import SUMMARIES
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def run(*words: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *words], capture_output=True, text=True, check=False, cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+
+
+def test_alone_it_lists_every_command(tmp_path: Path) -> None:
+    for words in ([], ["--help"]):
+        listed = run("-m", "plainbert", *words, folder=tmp_path)
+        assert listed.returncode == 0
+        names = [line.split()[0] for line in listed.stdout.splitlines() if line.startswith("  ")]
+        assert names == list(SUMMARIES)
+        assert max(map(len, listed.stdout.splitlines())) <= 90
+    assert run("-m", "plainbert", "--version").stdout == f"plainbert {__version__}\n"
+
+
+def test_a_mistyped_command_names_the_nearest(tmp_path: Path) -> None:
+    refused = run("-m", "plainbert", "embeding", folder=tmp_path)
+    assert refused.returncode == 2
+    assert "Did you mean 'embedding'?" in refused.stderr
+
+
+@pytest.mark.parametrize("name", ["finetune_squad", "finetune-squad", "finetune_squad.py"])
+def test_help_names_what_the_user_has(tmp_path: Path, name: str) -> None:
+    shown = run("-m", "plainbert", name, "--help", folder=tmp_path)
+    assert shown.returncode == 0, shown.stderr
+    assert "usage: python -m plainbert finetune_squad [flags]" in shown.stdout
+    assert "scripts/" not in shown.stdout.split("\n\n")[1]
+    script = run(str(ROOT / "scripts/bert/finetune_squad.py"), "--help", folder=tmp_path)
+    assert "python scripts/bert/finetune_squad.py" in script.stdout
+
+
+@pytest.mark.parametrize(
+    ("folder", "script", "name", "typed"),
+    [
+        ("", "scripts/bert/embedding.py", "predict_ner", "scripts/bert/predict_ner.py"),
+        ("", "scripts/bert/embedding.py", "export", "scripts/export/export.py"),
+        ("", "scripts/export/export.py", "embedding", "scripts/bert/embedding.py"),
+        ("", "scripts/launch.py", "embedding", "scripts/bert/embedding.py"),
+        ("scripts", "bert/embedding.py", "launch", "launch.py"),
+        ("scripts/bert", "embedding.py", "predict_ner", "predict_ner.py"),
+        ("scripts/bert", "embedding.py", "export", "../export/export.py"),
+    ],
+)
+def test_a_script_names_other_scripts(
+    monkeypatch: pytest.MonkeyPatch, folder: str, script: str, name: str, typed: str
+) -> None:
+    monkeypatch.chdir(ROOT / folder)
+    monkeypatch.setattr(sys, "argv", [script])
+    start, path = command(name).split()
+    assert start == "python"
+    assert Path(path).resolve() == Path(typed).resolve()
+
+
+def test_installed_it_names_itself(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "scripts" / "bert").mkdir(parents=True)  # somebody else's
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", None)
+    for argv0 in ("/usr/bin/plainbert", "scripts/bert/own.py", "own.py"):
+        monkeypatch.setattr(sys, "argv", [argv0])
+        assert command("predict_ner") == "plainbert predict_ner"
+    example = "python scripts/launch.py --ranks 2 scripts/bert/run_pretraining_hvd.py --data a"
+    assert as_started(example) == "plainbert launch --ranks 2 run_pretraining --data a"
+
+
+def test_launch_starts_a_command_by_name(tmp_path: Path) -> None:
+    words = ["launch", "--ranks", "2", "--dry_run", "embedding", "--sentences", "a"]
+    shown = run("-m", "plainbert", *words, folder=tmp_path)
+    assert shown.returncode == 0, shown.stderr
+    assert shown.stdout.rstrip().endswith("-m plainbert embedding --sentences a")
+
+
+def test_a_status_passes_through(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    failing = tmp_path / "failing.py"
+    failing.write_text("raise SystemExit(3)\n")
+    monkeypatch.setattr(sys, "argv", ["plainbert", "launch", "--ranks", "1", str(failing)])
+    with pytest.raises(SystemExit) as ended:
+        program.console()
+    assert ended.value.code not in (0, None)

@@ -145,6 +145,11 @@ def either(*forms: Form) -> Form:
     return Form(words, lambda value: any(form.fits(value) for form in forms))
 
 
+def maybe(form: Form) -> Form:
+    """A form, or null."""
+    return Form(f"{form.words} or null", lambda value: value is None or form.fits(value))
+
+
 def followed(form: Form) -> Key:
     """A key that our code reads."""
     return Key(form, FOLLOWED)

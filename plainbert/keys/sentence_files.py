@@ -13,13 +13,13 @@ from plainbert.keys.schema import (
     ANY,
     FLAG,
     TEXT,
-    Form,
     Key,
     by_name,
     either,
     followed,
     idle,
     listed,
+    maybe,
     noted,
     refused,
     whole,
@@ -45,7 +45,7 @@ MODULE: dict[str, Key] = {
 
 # config_sentence_transformers.json
 MODEL: dict[str, Key] = {
-    "prompts": followed(by_name(Form("text", lambda value: value is None or TEXT.fits(value)))),
+    "prompts": followed(by_name(maybe(TEXT))),
     "default_prompt_name": followed(TEXT),
     "truncate_dim": followed(LENGTH),
     "model_type": followed(TEXT),

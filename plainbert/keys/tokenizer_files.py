@@ -19,6 +19,7 @@ from plainbert.keys.schema import (
     having,
     idle,
     listed,
+    maybe,
     noted,
     refused,
     whole,
@@ -168,7 +169,7 @@ TOKENIZER: dict[str, Key] = {
 GLUONNLP: dict[str, Key] = {
     "idx_to_token": followed(listed(TEXT)),
     "token_to_idx": followed(by_name(ROW)),
-    "identifiers_to_tokens": followed(by_name(TEXT)),
+    "identifiers_to_tokens": followed(by_name(maybe(TEXT))),
     **dict.fromkeys(
         (
             "unknown_token", "padding_token", "cls_token", "bos_token", "sep_token", "eos_token",

@@ -195,6 +195,6 @@ class WordPiece(Tokenizer):
         add_special_tokens(backend, self.vocab)
         for token in self.added:
             keys = ("single_word", "lstrip", "rstrip", "normalized", "special")
-            flags = {key: token[key] for key in keys if key in token}
+            flags = {key: token[key] for key in keys if token.get(key) is not None}
             backend.add_tokens([tokenizers.AddedToken(token["content"], **flags)])
         return backend

@@ -96,7 +96,7 @@ class _Handler(BaseHTTPRequestHandler):
         wanted = self.headers.get("Range", "")
         path = self.path.partition("?")[0]
         self.hub.requests.append(f"{self.command} {path} {wanted}".strip())
-        asked = re.search(r"/(?:revision|resolve)/([0-9a-f]{40})(?:/|$)", path)
+        asked = re.search(r"(?:/revision/|/resolve/|commit=)([0-9a-f]{40})\b", self.path)
         self.commit = self.hub.commit or (asked[1] if asked else COMMIT)
         if match := re.fullmatch(r"/api/models/([^/]+/[^/]+)(/revision/[^/]+)?", path):
             self._info(match[1])
@@ -134,7 +134,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif name.endswith(LARGE):
             content = self.hub.files(repository)[name].read_bytes()
             headers = {
-                "Location": f"{self.hub.endpoint}/store/{repository}/{name}",
+                "Location": f"{self.hub.endpoint}/store/{repository}/{name}?commit={self.commit}",
                 "X-Repo-Commit": self.commit,
                 "X-Linked-Etag": f'"{self.hub.digest(name, content)}"',
                 "X-Linked-Size": str(len(content)),

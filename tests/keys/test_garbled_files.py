@@ -265,7 +265,7 @@ def test_answers_of_the_hub(tmp_path: Path, seed: int, monkeypatch: pytest.Monke
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with serve(Hub(some__model=tmp_path)) as hub:
         hub.answer = path
-        fuzz(path, value, lambda: answer.ask(huggingface_hub, hub.endpoint, record), seed, 300)
+        fuzz(path, value, lambda: answer.ask(huggingface_hub, hub.endpoint, record), seed, 80)
 
 
 def test_left_as_they_were(tmp_path: Path) -> None:

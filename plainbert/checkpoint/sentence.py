@@ -94,7 +94,7 @@ def read_sentence(folder: Path) -> SentenceSettings:
     # Texts are cut at the length of this file, or since version 6 at the tokenizer's.
     length = settings.get("max_seq_length") or stated_length(inner)
     if not modules:
-        return SentenceSettings(max_length=length)
+        return SentenceSettings(max_length=stated_length(inner))
     steps: list[str] = []
     normalize = False
     prompts = {name: text or "" for name, text in (model.get("prompts") or {}).items()}

@@ -72,7 +72,10 @@ class Manifest:
                 "scripts/export/export.py."
             )
         values = files.read_json(path)
-        schema.check_forms(values, MANIFEST, str(path), NEEDED)
+        lacking = [name for name in NEEDED if values.get(name) is None]
+        if lacking:
+            raise FormatError(f"{path} is no manifest of an export: it lacks {lacking[0]}.")
+        schema.check_forms(values, MANIFEST, str(path))
         values.pop("inputs", None)
         try:
             manifest = cls(**{**values, "labels": tuple(values["labels"])})

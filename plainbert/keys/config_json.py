@@ -15,7 +15,6 @@ from plainbert.keys.schema import (
     TEXT,
     Form,
     Key,
-    by_name,
     either,
     followed,
     having,
@@ -36,7 +35,10 @@ ACTIVATION_KEYS = ("sentence_transformers", "sbert_ce_default_activation_functio
 _LABEL = either(TEXT, number(-1e15, 1e15), FLAG)
 LABELS = Form(
     "the names of the classes, a list or {id: name} with the ids 0 to n-1",
-    either(listed(_LABEL), by_name(_LABEL)).fits,
+    lambda value: (
+        listed(_LABEL).fits(list(value.values()) if isinstance(value, dict) else value)
+        and all(isinstance(key, str | int) for key in value if isinstance(value, dict))
+    ),
 )
 
 CONFIG: dict[str, Key] = {

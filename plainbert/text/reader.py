@@ -79,11 +79,35 @@ def _sentencepiece(path: Path, settings: TokenizerSettings, *stated: bool | None
     if lower is None:
         lower = casing.settled(Vocab.read(path).tokens, path)
     tokenizer = SentencePiece(path, lower=lower)
+    _say_what_is_not_followed(path, settings, tokenizer)
     for other in (beside, path.with_name("vocab.txt")):
         if other.is_file():
             tokens = Vocab.read(other).tokens
             _check_equal(tokenizer.vocab.tokens, path, tokens, other)
     return tokenizer
+
+
+def _say_what_is_not_followed(
+    path: Path, settings: TokenizerSettings, tokenizer: SentencePiece
+) -> None:
+    """Warn of settings that words cut by a SentencePiece model have no use for."""
+    special = set(tokenizer.vocab.specials.values())
+    contents = [entry["content"] for entry in settings.added]
+    added = [content for content in contents if content not in special]
+    rules = [
+        f"{name}={value}"
+        for name, value, usual in (
+            ("strip_accents", settings.strip_accents, tokenizer.lower),
+            ("tokenize_chinese_chars", settings.split_cjk, True),
+        )
+        if value not in (None, usual)
+    ]
+    if added or rules:
+        log.warning(
+            "%s: not followed with a SentencePiece model: %s",
+            path.parent,
+            ", ".join([*rules, *map(schema.short, added[:8])]),
+        )
 
 
 def _from_json(path: Path, settings: TokenizerSettings) -> WordPiece:

@@ -12,6 +12,8 @@ import transformers
 
 from plainbert.errors import CheckpointError
 from plainbert.text.reader import read_tokenizer
+from plainbert.text.sentencepiece import SentencePiece
+from tests.helpers import google
 
 MARKED = ["\u00e9", "e", "\u4e2d", "\u6587", "##\u6587", "[E1]", "[/E1]", "[BOS]"]
 TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "c", "##a", "##b", "the", "cat"]
@@ -197,3 +199,17 @@ def test_a_token_that_the_model_has_no_row_for(
     ours = read_tokenizer(make(tmp_path / "model", tokenizer_config=config, config=sizes))
     assert len(ours.vocab) == len(TOKENS)
     assert "'[E9]' is not in the vocabulary" in caplog.text
+
+
+def test_what_a_sentencepiece_model_cannot_follow_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    SentencePiece(google.FIXTURES / "unigram1000.model").save(tmp_path)
+    path = tmp_path / "tokenizer_config.json"
+    config = json.loads(path.read_text())
+    read_tokenizer(tmp_path)
+    assert caplog.records == []
+    more = {"additional_special_tokens": ["[E1]"], "strip_accents": False}
+    path.write_text(json.dumps({**config, **more}))
+    read_tokenizer(tmp_path)
+    assert "not followed with a SentencePiece model: strip_accents=False, '[E1]'" in caplog.text

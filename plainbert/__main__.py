@@ -26,6 +26,11 @@ def main() -> int:
     if name in ("--help", "-h", "help"):
         print(overview())
         return 0
+    if name == "--completion":
+        from plainbert.recipes.completion import script
+
+        print(script(*words[:1] or [""]))
+        return 0
     name = name.replace("-", "_").removesuffix(".py")
     if name not in SUMMARIES:
         raise UnknownNameError("command", name, list(SUMMARIES))
@@ -39,7 +44,8 @@ def overview() -> str:
     width = max(map(len, SUMMARIES))
     lines = [f"  {name:{width}}  {summary}" for name, summary in SUMMARIES.items()]
     how = command("NAME")
-    return "\n".join([f"{how} [flags]", "", *lines, "", f"{how} --help explains a command."])
+    ends = (f"{how} --help explains a command.", "--version, --completion bash|fish|tcsh|zsh")
+    return "\n".join([f"{how} [flags]", "", *lines, "", *ends])
 
 
 def console() -> NoReturn:

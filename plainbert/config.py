@@ -149,7 +149,9 @@ class BertConfig:
         if "vocab_size" not in known_values or "hidden_size" not in known_values:
             raise CheckpointError(f"{source} lacks vocab_size or hidden_size; is it a BERT config?")
         if known_values.get("id2label") is not None:
-            known_values["id2label"] = _labels(known_values["id2label"], source)
+            known_values["id2label"] = _labels(
+                known_values["id2label"], source, values.get("num_labels")
+            )
         elif isinstance(values.get("num_labels"), int):
             if not 0 <= values["num_labels"] <= MOST_LABELS:
                 raise CheckpointError(
@@ -187,12 +189,19 @@ class BertConfig:
         files.write_json(path, self.to_dict())
 
 
-def _labels(value: Any, source: str) -> tuple[str, ...]:
-    """``id2label`` of a config: {"0": name, ...} or a list, as a tuple by id."""
+def _labels(value: Any, source: str, number: Any = None) -> tuple[str, ...]:
+    """``id2label`` of a config: {"0": name, ...} or a list, as a tuple by id.
+
+    Taggers whose id 0 was padding name the ids from 1 on; that class gets a placeholder's name.
+    """
     names = dict(enumerate(value)) if isinstance(value, list | tuple) else value
     try:
         by_id = {int(key): str(name) for key, name in names.items()}
-        labels = tuple(by_id[row] for row in range(len(names)))
+        count = len(names)  # two keys of one id are one too few
+        if by_id and 0 not in by_id and number in (None, count + 1):
+            by_id[0] = "LABEL_0"
+            count += 1
+        labels = tuple(by_id[row] for row in range(count))
     except (KeyError, ValueError):
         raise CheckpointError(
             f"{source}: id2label must name ids 0 to n-1, got {schema.short(value)}."

@@ -7,6 +7,7 @@ and exit with status 2. A message says what was given, what is accepted and what
 from __future__ import annotations
 
 import difflib
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -72,6 +73,10 @@ class CheckpointError(PlainBertError, ValueError):
     """A checkpoint folder is incomplete, or its parts (weights, config, vocabulary) disagree."""
 
 
+class MissingHeadError(CheckpointError):
+    """A checkpoint has no head of the kind that the model needs."""
+
+
 class ShapeError(PlainBertError, ValueError):
     """Sizes that cannot go together, such as a width that the heads do not divide."""
 
@@ -81,14 +86,14 @@ class MissingDependencyError(PlainBertError, ImportError):
 
     Args:
         package: the name to import.
-        extra: plainbert's extra that brings it ("datasets"), or the pip requirement itself.
+        extra: plainbert's extra that brings it ("datasets"); empty for one that none brings.
         purpose: what it is needed for.
     """
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
         super().__init__(
             f"{purpose} needs the package {package!r}, which is not installed. "
-            f"Install it with: pip install -c constraints.txt {extra}"
+            f"Install it with: pip install {_requirement(package, extra)}"
         )
 
 
@@ -98,3 +103,15 @@ class DownloadError(PlainBertError, OSError):
 
 class DeviceError(PlainBertError, RuntimeError):
     """A device was asked for that this machine does not have."""
+
+
+def _requirement(package: str, extra: str) -> str:
+    """What pip takes for a package: here a checkout's extra with its versions, else the extra."""
+    if not extra:
+        return package
+    checkout = Path(__file__).resolve().parent.parent
+    if not (checkout / "constraints.txt").is_file():
+        return f'"plainbert[{extra}]"'
+    if checkout == Path.cwd():
+        return f"-c constraints.txt -e '.[{extra}]'"
+    return shlex.join(["-c", f"{checkout}/constraints.txt", "-e", f"{checkout}[{extra}]"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import re
 import shutil
@@ -19,6 +20,8 @@ from plainbert.errors import DataError, FormatError, UsageError
 # else names files so: what an interrupted write left is known as ours, and may be removed.
 PARTIAL = ".plainbert.tmp"
 NESTED = 50  # values within values in a JSON file; ours and others' have 8 at most
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @contextlib.contextmanager
@@ -50,19 +53,40 @@ def atomic_file(path: str | Path) -> Iterator[IO[bytes]]:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write a UTF-8 text file atomically."""
+    """Write a UTF-8 text file atomically; half a character (a lone surrogate) stands escaped."""
     with atomic_file(path) as file:
-        file.write(text.encode("utf-8"))
+        file.write(text.encode("utf-8", "backslashreplace"))
 
 
 def write_json(path: str | Path, value: Any) -> None:
     """Write JSON atomically: two spaces, keys in the given order, a newline at the end."""
-    text = json.dumps(value, indent=2, ensure_ascii=False)
+    write_text(path, json_text(value, indent=2) + "\n")
+
+
+def json_text(value: Any, indent: int | None = None) -> str:
+    """A value as JSON that every reader takes, and that UTF-8 can hold.
+
+    JSON has no NaN and no infinity: null stands for them. A lone surrogate, which only a broken
+    text holds and UTF-8 cannot, stands escaped, and comes back as it was.
+    """
     try:
-        text.encode()
-    except UnicodeEncodeError:  # halves of characters: escaped, they come back as they were
-        text = json.dumps(value, indent=2)
-    write_text(path, text + "\n")
+        text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
+    except ValueError:
+        text = json.dumps(_finite(value), indent=indent, ensure_ascii=False, allow_nan=False)
+    if not text.isascii() and _SURROGATE.search(text):
+        text = _SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+    return text
+
+
+def _finite(value: Any) -> Any:
+    """A value with None in place of every number that is not finite."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(entry) for entry in value]
+    return value
 
 
 def read_json_value(path: str | Path) -> Any:

@@ -10,7 +10,6 @@ import torch
 
 from plainbert.batching.features import Features
 from plainbert.checkpoint import Checkpoint
-from plainbert.errors import UsageError
 from plainbert.infer.devices import pick_device
 from plainbert.infer.precision import Precision, choose_precision
 from plainbert.infer.prepare import prepare
@@ -27,6 +26,7 @@ from plainbert.tasks.ner.decode import Tagging
 from plainbert.tasks.ner.tags import TagSet
 from plainbert.tasks.squad.decode import Answer
 from plainbert.tasks.squad.predict import Texts, ask_with, paired
+from plainbert.text.inputs import text_of, texts_of
 from plainbert.text.tokenizer import Tokenizer
 
 Text = str | tuple[str, ...]  # a text, or a pair
@@ -75,7 +75,7 @@ class Model:
 
     def tokenize(self, text: str) -> list[str]:
         """Sub-words of a text, without [CLS] and [SEP]."""
-        return self.tokenizer.tokenize(text)
+        return self.tokenizer.tokenize(text_of(text))
 
     def pooling(
         self,
@@ -122,7 +122,7 @@ class Model:
         vectors = embedding.encode(
             self.body,
             self.tokenizer,
-            embedding.prompted(_rows(texts), self.checkpoint, prompt, prompt_name),
+            embedding.prompted(texts_of(texts), self.checkpoint, prompt, prompt_name),
             self.pooling(pooling_strategy, pooling_layer, mask_cls_sep, normalize),
             max_len=max_len or self.max_len,
             num_workers=num_workers,
@@ -160,7 +160,7 @@ class Model:
             for each text (L, D'), float32.
         """
         pooling = self.pooling(pooling_strategy, pooling_layer, mask_cls_sep)
-        rows = embedding.prompted(_rows(texts), self.checkpoint, prompt, prompt_name)
+        rows = embedding.prompted(texts_of(texts), self.checkpoint, prompt, prompt_name)
         limit, body = max_len or self.max_len, self.body
         return embedding.encode_tokens(body, self.tokenizer, rows, pooling, max_len=limit, bar=bar)[
             1
@@ -187,7 +187,7 @@ class Model:
         """
         limit, name = max_len or self.max_len, str(self.checkpoint.folder)
         predictions = classification.predict(
-            self.model, self.tokenizer, _rows(texts), self.labels, limit, name=name, bar=bar
+            self.model, self.tokenizer, texts_of(texts), self.labels, limit, name=name, bar=bar
         )
         return predictions[0] if _is_one(texts) else predictions
 
@@ -215,7 +215,7 @@ class Model:
             UsageError: the folder holds no tagger.
         """
         limit = max_len or self.max_len
-        taggings = tagging.tag(self.model, self.tokenizer, _rows(texts), self.tags, limit, bar)
+        taggings = tagging.tag(self.model, self.tokenizer, texts_of(texts), self.tags, limit, bar)
         return taggings[0] if _is_one(texts) else taggings
 
     @overload
@@ -243,22 +243,12 @@ class Model:
     ) -> Features:
         """Texts as ids; a warning says how many were cut."""
         limit = max_len or self.max_len
-        return embedding.prepare(self.model, self.tokenizer, texts, limit, bar=bar)
+        rows = texts_of(texts)
+        return embedding.prepare(self.model, self.tokenizer, rows, limit, bar=bar)
 
 
 def _is_one(texts: Text | Sequence[Text]) -> bool:
     return isinstance(texts, str | tuple)
-
-
-def _rows(texts: Text | Sequence[Text]) -> list[Text]:
-    rows = [texts] if isinstance(texts, str | tuple) else list(texts)
-    for row in rows:
-        fits = isinstance(row, str) or (
-            isinstance(row, tuple) and row and all(isinstance(part, str) for part in row)
-        )
-        if not fits:
-            raise UsageError(f"texts hold {row!r}; a text, or a tuple of texts, is expected.")
-    return rows
 
 
 def load(

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from plainbert import errors
+
 HERE = Path(__file__).resolve().parent.parent
 PACKAGE = HERE / "plainbert"
 
@@ -46,13 +48,14 @@ PUBLIC = {"tasks/task.py": "plainbert.tasks.classification.task"}
 TORCH_FREE = (
     "errors", "text_files", "files", "folders", "ragged", "progress", "keys", "config", "cli",
     "text", "hub",
-    "containers.rows", "containers.tables", "nn.names", "train.names", "export.names",
-    "formats.names", "checkpoint.names", "compare.names",
+    "containers.protobuf", "containers.rows", "containers.tables", "nn.names", "train.names",
+    "export.names", "formats.names", "checkpoint.names", "compare.names",
     *(f"tasks.classification.{name}" for name in (
         "chinese", "columns", "find", "glue", "hub_sets", "names", "own", "published", "scores",
         "submission", "table", "task")),
     *(f"tasks.squad.{name}" for name in ("data", "files", "find", "flags", "scores")),
-    *(f"tasks.ner.{name}" for name in ("conll", "flags", "punctuation", "scores", "tags")),
+    *(f"tasks.ner.{name}" for name in (
+        "columns", "conll", "escaped", "flags", "punctuation", "scores", "spelling", "tags")),
 )  # fmt: skip
 # Free of torch at import, with everything they import at their top: what parse_args needs.
 LIGHT = (
@@ -62,6 +65,7 @@ LIGHT = (
     "plainbert.tasks.classification.find",
 )  # fmt: skip
 LINES = 300
+OWN_ERRORS = {name for name in vars(errors) if name.endswith("Error")}
 
 
 def room_of(module: str) -> str:
@@ -179,6 +183,30 @@ def test_relative_imports_are_seen(tmp_path: Path) -> None:
 
     with pytest.raises(AssertionError, match="relative import"):
         list(faults(tmp_path))
+
+
+def read_texts(tree: ast.AST) -> Iterator[int]:
+    """Lines that look for words in the text of an error of our own: its class should say it."""
+    for handler in ast.walk(tree):
+        if not isinstance(handler, ast.ExceptHandler) or handler.type is None or not handler.name:
+            continue
+        names = {node.id for node in ast.walk(handler.type) if isinstance(node, ast.Name)}
+        if not names & OWN_ERRORS:
+            continue
+        for node in ast.walk(handler):
+            if isinstance(node, ast.Compare) and f"str({handler.name})" in ast.unparse(node):
+                yield node.lineno
+
+
+def test_no_error_of_ours_is_known_by_its_text() -> None:
+    planted = "try: f()\nexcept CheckpointError as e:\n    if 'has no' not in str(e): raise"
+    assert list(read_texts(ast.parse(planted))) == [3]
+    lines = [
+        f"{path.relative_to(PACKAGE)}:{line}"
+        for path in PACKAGE.rglob("*.py")
+        for line in read_texts(ast.parse(path.read_text("utf-8")))
+    ]
+    assert lines == []
 
 
 def test_scripts_do_not_import_each_other() -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import ast
 import os
+import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from plainbert import __main__ as program
-from plainbert import __version__
+from plainbert import __version__, errors
 from plainbert.cli.program import as_started, command
+from plainbert.errors import MissingDependencyError
 from plainbert.recipes.commands import SUMMARIES
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -97,3 +101,52 @@ def test_a_status_passes_through(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     with pytest.raises(SystemExit) as ended:
         program.console()
     assert ended.value.code not in (0, None)
+
+
+def test_a_missing_package_is_asked_for_as_the_user_has_us(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def message(extra: str = "export") -> str:
+        return str(MissingDependencyError("onnx", extra, "export to ONNX"))
+
+    assert message().endswith(f"pip install -c {ROOT}/constraints.txt -e '{ROOT}[export]'")
+    monkeypatch.chdir(ROOT)
+    assert message().endswith("pip install -c constraints.txt -e '.[export]'")
+    assert message("").endswith("pip install onnx")
+    monkeypatch.setattr(errors, "__file__", str(tmp_path / "site-packages/plainbert/errors.py"))
+    assert message().endswith('pip install "plainbert[export]"')
+
+
+def test_every_extra_that_errors_name_is_there() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    named = set()
+    for path in (ROOT / "plainbert").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "MissingDependencyError":
+                assert isinstance(node.args[1], ast.Constant), path
+                named.add(node.args[1].value)
+    assert named - {""} <= extras["optional-dependencies"].keys()
+    assert len(named) > 4
+
+
+def test_a_shell_completes_commands_and_flags(tmp_path: Path) -> None:
+    script = run("-m", "plainbert", "--completion", "bash")
+    assert script.returncode == 0, script.stderr
+    (tmp_path / "plainbert.sh").write_text(script.stdout)
+
+    def completed(*words: str) -> list[str]:
+        line = " ".join(map(shlex.quote, words))
+        code = (
+            f"source plainbert.sh; COMP_WORDS=({line}); COMP_CWORD={len(words) - 1}; "
+            f"_shtab_plainbert plainbert {shlex.quote(words[-1])}; printf '%s\\n' ${{COMPREPLY[@]}}"
+        )
+        done = subprocess.run(["bash", "-c", code], cwd=tmp_path, capture_output=True, text=True)
+        return done.stdout.split()
+
+    assert completed("plainbert", "fine") == [
+        "finetune_classifier", "finetune_squad", "finetune_ner",
+    ]  # fmt: skip
+    assert "--train-path" in completed("plainbert", "finetune_ner", "--train")
+    refused = run("-m", "plainbert", "--completion", "cmd.exe")
+    assert refused.returncode == 2
+    assert "no shell is named 'cmd.exe'" in refused.stderr

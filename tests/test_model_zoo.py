@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from plainbert import checkpoint, model_zoo
 from plainbert.errors import (
@@ -21,6 +22,7 @@ from plainbert.files import read_json, write_json
 from plainbert.hub import records
 from plainbert.nn import pretraining_heads
 from plainbert.nn.bert import Bert
+from plainbert.text.sentencepiece import SentencePiece
 from tests.helpers.folders import FIXTURES, LABELS, TOKENS, batch, tiny, tokenizer
 from tests.helpers.hub_server import Hub, serve
 
@@ -172,6 +174,12 @@ def test_vocabulary_in_every_form(tmp_path, kind):
     assert text.tokenize("The cat") == made.tokenize("The cat")
 
 
+def test_a_sentencepiece_model_is_one():
+    path = FIXTURES / "text" / "unigram1000.model"
+    _, text = model_zoo.get_model(TINY, pretrained=False, vocab=path)
+    assert text.tokenize("The cat") == SentencePiece(path).tokenize("The cat")
+
+
 def test_data_set_wins_over_vocabulary(hub, tmp_path, caplog):
     other = str(FIXTURES / "checkpoints" / "hf_camphr_bert_tiny" / "vocab.txt")
     _, text = model_zoo.get_model(TINY, "toy", vocab=other, root=tmp_path / "cache")
@@ -240,6 +248,14 @@ def test_heads_that_the_published_weights_lack():
     assert all(torch.isfinite(weight).all() for weight in model.parameters())
     model, _ = model_zoo.get_model("all-MiniLM-L6-v2", use_decoder=False, use_classifier=False)
     assert type(model) is Bert
+
+
+def test_the_way_to_less_is_only_for_heads_that_are_missing(hub, tmp_path):
+    path = tmp_path / "published" / "model.safetensors"
+    save_file({**load_file(path), "bert.bone": torch.zeros(1)}, path)
+    with pytest.raises(CheckpointError, match="this model has no place for") as caught:
+        model_zoo.get_model(TINY, "toy", root=tmp_path / "cache")
+    assert "use_decoder" not in str(caught.value)
 
 
 # --- open_folder ---------------------------------------------------------------------------------

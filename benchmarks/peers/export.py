@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import measure
-from plainbert import files
+from plainbert import text_files
 
 Batch = dict[str, NDArray[Any]]
 Run = Callable[[Batch], NDArray[Any]]
@@ -167,7 +167,7 @@ def load(path: str) -> list[Batch]:
 
 def sentences(path: Path, most: int) -> list[tuple[str, ...]]:
     """Sentences of a text, or the column "text" of a TSV, at even distances."""
-    lines = [line for _, line in files.read_lines(path)]
+    lines = [line for _, line in text_files.read_lines(path)]
     if path.suffix == ".tsv":
         column = lines[0].split("\t").index("text")
         found = [line.split("\t")[column] for line in lines[1:]]

@@ -24,7 +24,7 @@ import torch
 
 from benchmarks import measure
 from benchmarks.measure import ROOT
-from plainbert import files
+from plainbert import text_files
 from plainbert.batching.batch import collate
 from plainbert.batching.features import Features
 from plainbert.batching.sampler import Sampler
@@ -42,7 +42,7 @@ BATCH = 32
 
 def sentence_lengths(path: Path, count: int) -> list[int]:
     """Words of the first sentences of a text, 10 to 60: natural lengths without a tokenizer."""
-    words = (len(line.split()) + 4 for _, line in files.read_lines(path) if line.strip())
+    words = (len(line.split()) + 4 for _, line in text_files.read_lines(path) if line.strip())
     kept = [length for length in words if 10 <= length <= 60]
     return sorted(kept[:count])
 

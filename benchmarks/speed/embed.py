@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.measure import RESULTS, ROOT
-from plainbert import files
+from plainbert import files, text_files
 from plainbert.cli.parser import Flag, Parser
 from plainbert.cli.run import run
 from plainbert.cli.values import positive_int
@@ -49,7 +49,7 @@ def sentences(path: str, most: int) -> list[str]:
     """Sentences of a text in their natural lengths, evenly spaced over it."""
     found = [
         part.strip()
-        for _, line in files.read_lines(path)
+        for _, line in text_files.read_lines(path)
         for part in re.split(r"(?<=[.!?])\s+", line)
         if len(part.split()) > 2
     ]

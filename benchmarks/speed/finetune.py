@@ -25,7 +25,7 @@ import numpy as np
 
 from benchmarks import measure
 from benchmarks.measure import ROOT
-from plainbert import files
+from plainbert import text_files
 from plainbert.batching.features import Features, featurize
 
 MODEL = "all-MiniLM-L6-v2"
@@ -57,7 +57,7 @@ def read(args: argparse.Namespace) -> Features:
     from plainbert.text.reader import read_tokenizer
 
     columns = [int(column) for column in args.text_columns.split(",")]
-    rows = [line.split("\t") for _, line in files.read_lines(args.file)][1 : args.examples + 1]
+    rows = [line.split("\t") for _, line in text_files.read_lines(args.file)][1 : args.examples + 1]
     texts = [tuple(row[column] for column in columns) for row in rows]
     labels = np.random.default_rng(0).integers(0, 2, len(texts))
     return featurize(read_tokenizer(resolve(MODEL)), texts, args.max_len, labels)

@@ -39,7 +39,7 @@ from typing import Any
 
 from benchmarks import measure
 from benchmarks.measure import ROOT, environment_of_modules
-from plainbert import files
+from plainbert import text_files
 
 LENGTH, MASKS, SHORT, SHARE, SEED = 128, 20, 0.1, 0.15, 12345
 
@@ -73,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
         return dict(found)
     with tempfile.TemporaryDirectory() as name:
         text, vocab = Path(name) / "text.txt", Path(name) / "vocab.txt"
-        with files.open_bytes(args.text) as file:
+        with text_files.open_bytes(args.text) as file:
             text.write_bytes(file.read())
         vocab.write_bytes((args.vocab or _minilm()).read_bytes())
         result: dict[str, Any] = {

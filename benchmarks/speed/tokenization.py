@@ -30,7 +30,7 @@ import tokenizers
 
 from benchmarks import measure
 from benchmarks.measure import ROOT
-from plainbert import files
+from plainbert import text_files
 from plainbert.text.reader import read_tokenizer
 from plainbert.text.vocab import Vocab
 from plainbert.text.wordpiece import WordPiece
@@ -54,7 +54,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     """Measure, print and write; returns what was written."""
     args = parse_args(argv)
-    texts = [text for _, text in files.read_lines(args.file) if text]
+    texts = [text for _, text in text_files.read_lines(args.file) if text]
     vocab = Vocab.read(args.vocab) if args.vocab else _minilm_vocab()
     peer = _peer(vocab)
     expected = _peer_ids(peer, texts)

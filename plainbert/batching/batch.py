@@ -88,7 +88,10 @@ class Examples:
             raise UsageError("the training set has no labels.")
         self.features = features
         self.lengths = features.lengths
-        self.identity: dict[str, Any] = {"examples": len(features)}
+        self.identity: dict[str, Any] = {
+            "examples": len(features),
+            "data": features.fingerprint(),
+        }
 
     def batch(self, index: NDArray[np.int64], epoch: int, device: torch.device) -> Batch:
         """Pack some rows; they are the same in every epoch."""

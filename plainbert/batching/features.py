@@ -6,6 +6,7 @@ instead of millions of objects, and passes between processes as bytes.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -74,6 +75,16 @@ class Features:
         return replace(
             self, ids=self.ids[places], offsets=offsets, types=self.types[places], labels=labels
         )
+
+    def fingerprint(self) -> str:
+        """A hash of tokens, lengths and labels: equal for equal data sets only."""
+        digest = hashlib.sha256()
+        for array in (self.ids, self.offsets, self.types, self.labels):
+            if array is not None:
+                values = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+                digest.update(f"{values.dtype.str} {values.shape} ".encode())
+                digest.update(values.reshape(-1).view(np.uint8).data)
+        return digest.hexdigest()[:16]
 
     def row(self, index: int) -> list[int]:
         """Ids of one row."""

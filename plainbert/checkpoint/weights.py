@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from plainbert.checkpoint.names import DECODER, HEADS, WORDS, head_of_name, own_names, some
 from plainbert.config import BertConfig
-from plainbert.errors import CheckpointError, FormatError
+from plainbert.errors import CheckpointError, FormatError, MissingHeadError
 
 log = logging.getLogger(__name__)
 
@@ -212,7 +212,7 @@ def _fresh(
             or stored[name][1].shape != parameters[name].shape
         ]
         if wrong and not allowed:
-            raise CheckpointError(_no_head(head, wrong, stored, parameters, dropped, source))
+            raise _no_head(head, wrong, stored, parameters, dropped, source)
         fresh.update(names if wrong else ())
     return fresh
 
@@ -224,9 +224,9 @@ def _no_head(
     parameters: Mapping[str, Tensor],
     dropped: set[str],
     source: str,
-) -> str:
+) -> CheckpointError:
     """Why a head of a checkpoint cannot be used, and what to do."""
-    name = wrong[0]
+    name, kind = wrong[0], CheckpointError
     if name in dropped:
         reason = f"{source} holds a {head!r} of another task"
     elif name in stored:
@@ -235,8 +235,8 @@ def _no_head(
             f"{tuple(parameters[name].shape)}"
         )
     else:
-        reason = f"{source} has no {head!r} ({', '.join(wrong)})"
-    return f"{reason}. Fine-tune it for this task first, or give a folder that was."
+        reason, kind = f"{source} has no {head!r} ({', '.join(wrong)})", MissingHeadError
+    return kind(f"{reason}. Fine-tune it for this task first, or give a folder that was.")
 
 
 def _fitting(name: str, tensor: Tensor, target: Tensor, source: str) -> Tensor:

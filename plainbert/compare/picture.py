@@ -31,7 +31,7 @@ def require() -> None:
     try:
         import matplotlib as mpl
     except ImportError:
-        raise MissingDependencyError("matplotlib", "'.[plot]'", "--plot") from None
+        raise MissingDependencyError("matplotlib", "plot", "--plot") from None
     mpl.use("Agg")  # no screen needed
 
 

@@ -58,9 +58,7 @@ def open_model(opened: LoadedModel, folder: Path) -> Any:
     try:
         import transformers
     except ImportError:
-        raise MissingDependencyError(
-            "transformers", "transformers", "--reference transformers"
-        ) from None
+        raise MissingDependencyError("transformers", "", "--reference transformers") from None
     quiet = transformers.utils.logging
     before = quiet.get_verbosity()
     quiet.set_verbosity_error()

@@ -6,6 +6,7 @@ Source:
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -44,6 +45,18 @@ class Field(NamedTuple):
     def signed(self) -> int:
         """The value of an int32 or int64 field."""
         return self.unsigned - (self.unsigned >> 63 << 64)
+
+    @property
+    def float32(self) -> float:
+        """The value of a float field.
+
+        Raises:
+            FormatError: it is of another kind.
+        """
+        if self.kind != FIXED32:
+            raise FormatError(f"field {self.number} holds {KINDS[self.kind]}, not a float")
+        value: float = struct.unpack("<f", struct.pack("<I", self.value))[0]
+        return value
 
     @property
     def message(self) -> bytes:

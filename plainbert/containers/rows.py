@@ -19,7 +19,8 @@ from plainbert import text_files
 from plainbert.errors import DataError, UnknownNameError, UsageError
 
 FORMS = ("tsv", "csv", "jsonl")
-_SUFFIXES = {".tsv": "tsv", ".txt": "tsv", ".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+# Suffixes of tables; a file with another one is a TSV where a table is expected.
+TABLES = {".tsv": "tsv", ".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 # One text may be a megabyte; the csv module's own limit is 128 KiB.
 _LONGEST_FIELD = 1 << 30
 _LONGEST_ROW = 1 << 20  # characters of a row of cells in quotation marks
@@ -43,14 +44,21 @@ def form_of(path: str | Path, form: str | None = None) -> str:
         if form not in FORMS:
             raise UnknownNameError("form of table", form, FORMS)
         return form
-    suffixes = [suffix.lower() for suffix in Path(path).suffixes if suffix not in (".gz", ".xz")]
-    suffix = suffixes[-1] if suffixes else ""
+    suffix = suffix_of(path)
     if suffix == ".json":
         raise UsageError(
             f"{path}: a .json file is one value, not rows. Write one object per line and call it "
             ".jsonl; tables are read from .tsv, .csv and .jsonl."
         )
-    return _SUFFIXES.get(suffix, "tsv")
+    return TABLES.get(suffix, "tsv")
+
+
+def suffix_of(path: str | Path) -> str:
+    """The suffix of a file in small letters, the one before .gz or .xz."""
+    suffixes = [suffix.lower() for suffix in Path(path).suffixes]
+    if suffixes[-1:] in ([".gz"], [".xz"]):
+        suffixes.pop()
+    return suffixes[-1] if suffixes else ""
 
 
 def cells(path: str | Path, form: str = "tsv") -> Iterator[tuple[int, list[str]]]:

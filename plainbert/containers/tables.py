@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import re
 from collections.abc import Sequence
 from typing import Any
 
+from plainbert import files
 from plainbert.errors import UsageError
 
 
@@ -17,7 +17,8 @@ def table(rows: Sequence[dict[str, Any]], suffix: str) -> str:
 
     Args:
         rows: at least one; all have the keys of the first.
-        suffix: ".jsonl", or ".tsv" with a header; there tabs and line ends in texts become blanks.
+        suffix: ".jsonl", or ".tsv" with a header; there tabs and line ends in texts and names
+            become blanks.
 
     Raises:
         UsageError: another suffix.
@@ -35,13 +36,14 @@ def table(rows: Sequence[dict[str, Any]], suffix: str) -> str:
         escapechar=None,
         lineterminator="\n",
     )
-    writer.writerow(rows[0])
+    writer.writerow([cell(name) for name in rows[0]])
     for row in rows:
-        writer.writerow([_cell(value) for value in row.values()])
+        writer.writerow([cell(value) for value in row.values()])
     return text.getvalue()
 
 
-def _cell(value: Any) -> str:
+def cell(value: Any) -> str:
+    """A value as one cell: tabs and line ends, which would end it, become blanks."""
     if isinstance(value, float):
         return f"{value:.6g}"
     return re.sub(r"[\t\r\n]", " ", str(value))
@@ -49,8 +51,4 @@ def _cell(value: Any) -> str:
 
 def json_line(row: dict[str, Any]) -> bytes:
     """A row as one line of JSON Lines, in UTF-8."""
-    # Lone surrogates cannot be written as UTF-8: escaped, they come back as they were.
-    try:
-        return (json.dumps(row, ensure_ascii=False) + "\n").encode()
-    except UnicodeEncodeError:
-        return (json.dumps(row) + "\n").encode()
+    return (files.json_text(row) + "\n").encode()

@@ -182,6 +182,6 @@ def splitter(language: str) -> Splitter:
     try:
         import sentencex
     except ImportError:
-        raise MissingDependencyError("sentencex", "'.[split]'", "--split_sentences") from None
+        raise MissingDependencyError("sentencex", "split", "--split_sentences") from None
     segment: Any = sentencex.segment
     return lambda text: list(segment(language, text))

@@ -188,4 +188,4 @@ def _say(message: str) -> None:
     """Print from where the usual printing may be in the middle of something."""
     with contextlib.suppress(RuntimeError, OSError, ValueError):
         sys.stderr.flush()
-    os.write(2, f"error: {message}\n".encode())
+    os.write(2, f"error: {message}\n".encode(errors="backslashreplace"))

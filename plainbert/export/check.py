@@ -9,10 +9,12 @@ from time import perf_counter
 import numpy as np
 import torch
 
+from plainbert import ragged
 from plainbert.batching.features import Features, featurize
 from plainbert.errors import CheckpointError
 from plainbert.export.runner import Floats, Ids, Runner
 from plainbert.export.source import Source
+from plainbert.infer import finite
 
 ROWS = 8  # texts of a batch
 SECONDS = 1.0  # that each side is timed
@@ -59,6 +61,7 @@ def check(
 
     Raises:
         CheckpointError: they differ by more.
+        NotFiniteError: the source computes nothing that could be compared.
     """
     features = featurize(source.tokenizer, list(texts), source.max_length)
     parts = batches(features)
@@ -77,6 +80,9 @@ def check(
         # Per token, padding means nothing.
         pairs.append((one[mask > 0], two[mask > 0]) if one.ndim == 3 else (one, two))
     expected, exported = (np.concatenate(outputs) for outputs in zip(*pairs, strict=True))
+    tokens = ragged.rows(features.lengths)
+    per_token = len(expected) != len(features)
+    finite.check(expected, finite.named(texts), (lambda: tokens) if per_token else None)
     apart = np.abs(expected - exported)
     difference = float((apart / np.maximum(1.0, np.abs(expected))).max())
     error = float(np.linalg.norm(apart) / max(float(np.linalg.norm(expected)), 1e-12))

@@ -231,9 +231,7 @@ def _client() -> Any:
         import huggingface_hub.constants
         import huggingface_hub.errors
     except ImportError:
-        raise MissingDependencyError(
-            "huggingface_hub", "huggingface_hub", "downloading weights"
-        ) from None
+        raise MissingDependencyError("huggingface_hub", "", "downloading weights") from None
     return huggingface_hub
 
 

@@ -15,6 +15,7 @@ from plainbert.config import BertConfig
 from plainbert.errors import (
     CheckpointError,
     DeviceError,
+    MissingHeadError,
     ShapeError,
     UnknownNameError,
     UsageError,
@@ -27,7 +28,7 @@ from plainbert.nn.bert import Bert, Output
 from plainbert.nn.headed import Headed
 from plainbert.nn.models import MODELS
 from plainbert.text import casing
-from plainbert.text.reader import read_tokenizer
+from plainbert.text.reader import tokenizer_at
 from plainbert.text.tokenizer import Tokenizer
 from plainbert.text.vocab import Vocab
 from plainbert.text.wordpiece import WordPiece
@@ -172,10 +173,8 @@ def _load_published(
 ) -> None:
     try:
         checkpoint.load(model, tensors, allow_missing, source=source)
-    except CheckpointError as error:
-        if "has no" not in str(error):
-            raise
-        raise CheckpointError(
+    except MissingHeadError as error:
+        raise MissingHeadError(
             f"{error} Or ask for less with use_pooler=False, use_decoder=False or "
             "use_classifier=False, or draw it new with pretrained_allow_missing=True."
         ) from None
@@ -245,11 +244,7 @@ def _own_tokenizer(vocab: Vocab | Tokenizer | str | Path | None) -> Tokenizer:
         return WordPiece(vocab, lower=casing.of_tokens(vocab.tokens) is not False)
     if vocab is None:
         raise UsageError("A model from scratch needs a vocabulary: pass vocab or dataset_name.")
-    path = Path(vocab).expanduser()
-    if path.is_dir():
-        return read_tokenizer(path)
-    read = Vocab.read(path)
-    return WordPiece(read, lower=casing.settled(read.tokens, path))
+    return tokenizer_at(vocab)
 
 
 def _device(ctx: str | torch.device | None) -> torch.device:

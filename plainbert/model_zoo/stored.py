@@ -19,9 +19,7 @@ from plainbert.hub.records import Record
 from plainbert.model_zoo.find import resolve_record
 from plainbert.text import casing
 from plainbert.text.gluonnlp_vocab import gluonnlp_order, reordered
-from plainbert.text.reader import read_tokenizer
-from plainbert.text.sentencepiece import SentencePiece
-from plainbert.text.sentencepiece_model import looks_like as is_sentencepiece
+from plainbert.text.reader import read_tokenizer, tokenizer_at
 from plainbert.text.tokenizer import Tokenizer
 from plainbert.text.vocab import Vocab
 from plainbert.text.wordpiece import WordPiece
@@ -140,14 +138,9 @@ def tokenizer_of(
             "Copy it there, or say what the model was trained on with --bert_dataset."
         )
     path = Path(vocabulary).expanduser()
-    if path.is_dir():
-        return read_tokenizer(path, lower)
-    vocab = Vocab.read(path)
-    if lower is None:
-        lower = casing.settled(vocab.tokens, path, names)
-    if is_sentencepiece(path.read_bytes()):
-        return SentencePiece(path, lower=lower)
-    return WordPiece(vocab, lower=lower, max_word_chars=WORD_CHARS.get(kind, 100))
+    if lower is None and not path.is_dir():
+        lower = casing.settled(Vocab.read(path).tokens, path, names)
+    return tokenizer_at(path, lower, max_word_chars=WORD_CHARS.get(kind, 100))
 
 
 def record_in_name(path: Path) -> Record | None:

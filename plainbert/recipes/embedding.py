@@ -22,12 +22,12 @@ object a line. Sentence vectors are made when --output or a pooling flag is give
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
+from plainbert import files
 from plainbert.recipes.shared import command, flags, texts
 from plainbert.recipes.shared.settings import (
     DeviceFlags,
@@ -115,7 +115,8 @@ def run(settings: Settings) -> Vectors:
             tokenizer=tokenizer,
             lower=settings.do_lower_case,
         )
-        return Vectors(lines, embedding(lines, oov_way=settings.oov_way), None, None)
+        words = embedding(rows, oov_way=settings.oov_way)
+        return Vectors(lines, words, None, None)
 
     model = load(
         folder,
@@ -151,7 +152,7 @@ def report(results: Vectors) -> None:
             print(f"Tokens embedding: {arrays}")
     elif results.output is None:
         for line, vector in zip(results.texts, results.vectors, strict=True):
-            print(json.dumps({"text": line, "vector": vector.tolist()}, ensure_ascii=False))
+            print(files.json_text({"text": line, "vector": vector.tolist()}))
 
 
 def main(argv: Sequence[str] | None = None) -> dict[str, Any]:

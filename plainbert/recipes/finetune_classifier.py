@@ -95,12 +95,19 @@ def run(settings: Settings) -> Trained:
     from plainbert.recipes.shared.finetuning import session
     from plainbert.tasks.classification import evaluate
     from plainbert.tasks.classification.evaluate import ClassifierEvaluation, TokenizedSplit
+    from plainbert.tasks.classification.scores import check
 
-    # Before the run folder is touched: rows that cannot be used must not leave one behind.
+    # Before the run folder is touched: rows that cannot be used must not leave one behind, nor
+    # be seen after hours of training.
     task = find_task(settings)
     head = "classification" if task.labels else "regression"
     # The first metric chooses the best checkpoint.
     metrics = tuple(dict.fromkeys([*filter(None, [settings.metric]), *task.metrics]))
+    check(metrics, None if task.labels is None else len(task.labels))
+    splits = [*task.dev_splits, *(split for split in task.test_splits if task.has(split))]
+    if not settings.only_inference:
+        splits.insert(0, "train")
+    rows = {split: task.read(split) for split in splits}
     with session(settings, NAME) as job:
         opened = job.open(head, task.labels)
         model, max_len = opened.headed, job.max_len(opened.headed)
@@ -108,14 +115,22 @@ def run(settings: Settings) -> Trained:
         positions = model.config.max_position_embeddings
 
         def load(split: str, limit: int | None = settings.max_eval_samples) -> TokenizedSplit:
-            return evaluate.load(
-                task, split, opened.tokenizer, max_len, positions, limit, settings.num_workers
+            return evaluate.prepare(
+                task,
+                split,
+                rows[split],
+                opened.tokenizer,
+                max_len,
+                positions,
+                limit,
+                settings.num_workers,
             )
 
-        data = {split: load(split) for split in task.dev_splits}
+        # Test splits are scored, or predicted for GLUE's server, by the model that is chosen.
+        data = {split: load(split) for split in splits if split != "train"}
         chosen = None
         if job.trains:
-            dev = {split: part.features for split, part in data.items()}
+            dev = {split: data[split].features for split in task.dev_splits}
             model, chosen = job.train(
                 opened,
                 load("train", settings.max_train_samples).features,
@@ -123,8 +138,6 @@ def run(settings: Settings) -> Trained:
                 about={"task": task.name, "max_length": max_len},
                 labels=task.labels,
             )
-        # Test splits are scored, or predicted for GLUE's server, by the model that was chosen.
-        data |= {split: load(split) for split in task.test_splits if task.has(split)}
         scores = evaluate.write_results(
             model, task, data, job.ready.dtype, job.folder, metrics, job.sharing
         )

@@ -5,6 +5,9 @@ CoNLL files: a word a line, its tag in the last column, an empty line after each
     python scripts/bert/finetune_ner.py --model_dir all-MiniLM-L6-v2 --train-path train.conll \
         --dev-path dev.conll --test-path test.conll --output_dir runs/ner
 
+Remarks ("# id 1", "#begin document") are left out, and a first column that only counts the words;
+--word_column and --tag_column choose others, by number or by name.
+
 Labels of any kind (parts of speech, punctuation): a sentence a line, its words between blanks, a
 tab, as many labels between blanks:
 
@@ -128,13 +131,17 @@ def run(settings: Settings) -> Trained:
     train, tags = None, None
     if not settings.only_inference:
         assert settings.train_file is not None
-        train = evaluate.read(settings.train_file, settings.max_train_samples)
+        train = evaluate.read(
+            settings.train_file, settings.max_train_samples, columns=settings.columns
+        )
         tags = TagSet.of(train, scheme_of(settings))
     # Files to score are read as the training file turned out to be.
     form = train.form if train else None
     paths = {"dev": settings.dev_file, "test": settings.test_file}
     sets = {
-        split: evaluate.read(path, settings.max_eval_samples, form, tagged=split == "dev")
+        split: evaluate.read(
+            path, settings.max_eval_samples, form, split == "dev", settings.columns
+        )
         for split, path in paths.items()
         if path is not None
     }

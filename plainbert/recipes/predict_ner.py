@@ -37,6 +37,7 @@ from plainbert.cli.settings import FlagError, accepted, option
 from plainbert.recipes.shared import command, flags
 from plainbert.recipes.shared.results import line_of
 from plainbert.recipes.shared.settings import CheckpointFlags, OutputFlags, ProcessFlags
+from plainbert.tasks.ner.flags import ColumnFlags
 
 if TYPE_CHECKING:
     from plainbert.model import Model
@@ -51,7 +52,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(ProcessFlags, OutputFlags, CheckpointFlags):
+class Settings(ProcessFlags, OutputFlags, CheckpointFlags, ColumnFlags):
     """The flags, with their documented defaults."""
 
     model_dir: str = option(
@@ -128,7 +129,7 @@ def read(settings: Settings) -> dict[str, list[Any]]:
     from plainbert.tasks.ner import evaluate
 
     if settings.test_file is not None:
-        data = evaluate.read(settings.test_file, tagged=False)
+        data = evaluate.read(settings.test_file, tagged=False, columns=settings.columns)
         evaluate.describe(data)
         return {
             "texts": [sentence.words for sentence in data.sentences],

@@ -3,25 +3,66 @@
 from __future__ import annotations
 
 import logging
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from plainbert import files
 from plainbert.errors import CheckpointError, FormatError
 from plainbert.keys import schema
 from plainbert.keys.tokenizer_files import NORMALIZER, TOKENIZER
 from plainbert.text import casing, vocab_files
+from plainbert.text.added import wordpiece_of
 from plainbert.text.sentencepiece import SentencePiece
+from plainbert.text.sentencepiece_model import looks_like
 from plainbert.text.settings import Added, TokenizerSettings, read_settings
 from plainbert.text.tokenizer import Tokenizer
 from plainbert.text.vocab import Vocab
 from plainbert.text.wordpiece import WordPiece
 
 SENTENCEPIECE_NAMES = ("spm.model", "spiece.model")
+CASING_NAMES = ("tokenizer_config.json", "tokenizer.json")  # files that say whether to lower-case
 
 log = logging.getLogger(__name__)
+
+
+def tokenizer_at(
+    path: str | Path,
+    lower: bool | None = None,
+    *,
+    max_word_chars: int = 100,
+    sampling: tuple[int, float, int] = (0, 1.0, 0),
+) -> Tokenizer:
+    """The tokenizer of a folder, of a SentencePiece model, or of a file of tokens.
+
+    Args:
+        path: a folder as :func:`read_tokenizer` takes it, or a file.
+        lower: casing, where no file says it; None: a SentencePiece model lower-cases, and of a file
+            of tokens the files beside it say it, else its letters and names.
+        max_word_chars: longest word that is cut into pieces, for a file of tokens.
+        sampling: ``nbest``, ``alpha`` and ``seed`` of :class:`SentencePiece`.
+
+    Raises:
+        CheckpointError: there is no vocabulary, or its files disagree.
+        UsageError: nothing says whether to lower-case, or letters and names disagree.
+        FormatError: a file cannot be read.
+    """
+    path = Path(path).expanduser()
+    if path.is_dir():
+        tokenizer = read_tokenizer(path, lower)
+        model = _model_in(path)
+        if model is not None and sampling[0] not in (0, 1):
+            return SentencePiece(model, tokenizer.lower, *sampling)
+        return tokenizer
+    if path.is_file() and looks_like(path.read_bytes()):
+        return SentencePiece(path, lower is not False, *sampling)
+    vocab = Vocab.read(path)
+    if lower is None and any((path.parent / name).is_file() for name in CASING_NAMES):
+        tokenizer = read_tokenizer(path.parent)
+        if tokenizer.vocab.tokens == vocab.tokens:
+            return tokenizer
+    if lower is None:
+        lower = casing.settled(vocab.tokens, path)
+    return WordPiece(vocab, lower=lower, max_word_chars=max_word_chars)
 
 
 def read_tokenizer(
@@ -48,7 +89,7 @@ def read_tokenizer(
     """
     folder = Path(folder)
     settings = read_settings(folder)
-    model = next((folder / n for n in SENTENCEPIECE_NAMES if (folder / n).is_file()), None)
+    model = _model_in(folder)
     if model is not None:
         tokenizer: Tokenizer = _sentencepiece(model, settings, lower, published)
     elif (folder / "tokenizer.json").is_file():
@@ -67,6 +108,11 @@ def read_tokenizer(
             "change the tokenizer files."
         )
     return tokenizer
+
+
+def _model_in(folder: Path) -> Path | None:
+    """The SentencePiece model of a folder."""
+    return next((folder / n for n in SENTENCEPIECE_NAMES if (folder / n).is_file()), None)
 
 
 def _sentencepiece(path: Path, settings: TokenizerSettings, *stated: bool | None) -> SentencePiece:
@@ -138,7 +184,7 @@ def _from_json(path: Path, settings: TokenizerSettings) -> WordPiece:
         "strip_accents": steps[0].get("strip_accents"),
         "split_cjk": _or_else(steps[0].get("handle_chinese_chars"), True),
     }
-    return _wordpiece(
+    return wordpiece_of(
         path,
         tokens,
         {**settings.roles, **specials},
@@ -167,66 +213,7 @@ def _from_txt(path: Path, settings: TokenizerSettings, *stated: bool | None) -> 
             for token, row in vocab_files.read_added_tokens(extra).items()
         ]
         added.sort(key=lambda entry: entry["id"])
-    return _wordpiece(path, tokens, settings.roles, rules, [*added, *settings.added])
-
-
-def _wordpiece(
-    path: Path,
-    tokens: list[str],
-    roles: Mapping[str, str],
-    rules: Mapping[str, Any],
-    added: Added,
-    max_word_chars: int = 100,
-) -> WordPiece:
-    """A tokenizer of tokens by row, with further ones that are kept whole; the later counts."""
-    tokens = _with_added(path, tokens, added)
-    vocab = Vocab(tokens, {role: token for role, token in roles.items() if token in set(tokens)})
-    known = set(vocab.specials.values())
-    kept = {entry["content"]: entry for entry in added if entry["content"] in vocab}
-    return WordPiece(
-        vocab,
-        max_word_chars=max_word_chars,
-        added=[entry for content, entry in kept.items() if content not in known],
-        **rules,
-    )
-
-
-def _with_added(path: Path, tokens: list[str], added: Added) -> list[str]:
-    """Tokens by row with those that were added later, each at the row of its id.
-
-    A token without an id gets the next row, as in transformers, if the model has one for it.
-
-    Raises:
-        CheckpointError: an id is another token's, or leaves a hole.
-    """
-    tokens, rows = list(tokens), {token: row for row, token in enumerate(tokens)}
-    for entry in added:
-        token, row = entry["content"], entry.get("id")
-        if token in rows and (row is None or tokens[row : row + 1] == [token]):
-            continue
-        if row is None and len(tokens) >= _rows_of_model(path.parent):
-            log.warning(
-                "%s: the special token %s is not in the vocabulary: it is cut like other text",
-                path.parent,
-                schema.short(token),
-            )
-            continue
-        if row not in (None, len(tokens)) or token in rows:
-            raise CheckpointError(
-                f"{path.parent}: {token!r} has id {row}, but {path.name} has {len(tokens)} rows "
-                f"and {rows.get(token, 'none')} for it; ids must be those rows, or follow without "
-                "holes."
-            )
-        rows[token] = len(tokens)
-        tokens.append(token)
-    return tokens
-
-
-def _rows_of_model(folder: Path) -> float:
-    """Tokens that the model of a folder has vectors for."""
-    path = folder / "config.json"
-    rows = files.read_json(path).get("vocab_size") if path.is_file() else None
-    return rows if isinstance(rows, int) else math.inf
+    return wordpiece_of(path, tokens, settings.roles, rules, [*added, *settings.added])
 
 
 def _with_stated(rules: dict[str, Any], settings: TokenizerSettings, path: Path) -> dict[str, Any]:

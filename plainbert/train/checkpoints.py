@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import logging
+import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from plainbert.errors import FormatError, UsageError
 from plainbert.keys import run_files, schema
 from plainbert.nn.headed import Headed
 from plainbert.text.tokenizer import Tokenizer
-from plainbert.train import earlier, run_folder
+from plainbert.train import disk, earlier, run_folder
 from plainbert.train.background import Background
 from plainbert.train.optim import Optimizer
 from plainbert.train.optimizer_state import read_state, write_state
@@ -65,6 +66,8 @@ class Checkpoints:
         self.keep, self.background = settings.keep_checkpoints, settings.async_checkpoints
         self._running = Background()
         self._group: Any = None  # for checkpoints only
+        # Before ranks cut the weights up: a file holds them whole, in float32.
+        self._weights_size = 4 * sum(weight.numel() for weight in model.parameters())
 
     def save(self, optimizer: Optimizer, progress: RunProgress) -> Path:
         """Write a checkpoint, point ``last`` and ``best`` to theirs, remove old ones.
@@ -81,7 +84,8 @@ class Checkpoints:
             the folder.
 
         Raises:
-            CheckpointError: it could not be written, or, in the background, the one before.
+            CheckpointError: it could not be written, as weights are not finite for example, or, in
+                the background, the one before.
             UsageError: something else has the checkpoint's name.
         """
         self.wait()
@@ -151,6 +155,25 @@ class Checkpoints:
                 "or name another folder."
             )
 
+    def check_disk(self, optimizer: Optimizer, saves: int) -> None:
+        """Refuse a disk that cannot take the checkpoints that are to come.
+
+        Args:
+            optimizer: whose state they hold.
+            saves: how often one will be written.
+
+        Raises:
+            UsageError: there is no room, or no symbolic link.
+        """
+        if self.ranks.rank or not saves:
+            return
+        state = sum(tensor.nbytes for tensor in optimizer.state().values())
+        state *= self.ranks.size if self.ranks.shards_optimizer else 1
+        there = len(run_folder.checkpoints(self.folder))
+        # The last one stays until the next one is complete.
+        most = min(there + saves, self.keep + 2)
+        disk.check(self.folder, self._weights_size + state, max(1, most - there))
+
     def tidy(self) -> None:
         """Remove what a killed run left half done; to be called when nothing can be refused."""
         if self.ranks.rank:
@@ -188,8 +211,11 @@ class Checkpoints:
         fields = files.read_json(path / STATE)
         schema.check_forms(fields, run_files.STATE, str(path / STATE), ("step", "scaler"))
         try:
-            progress = RunProgress(**{**fields, "scaler": Scaler(**fields["scaler"])})
-        except (KeyError, TypeError) as error:
+            progress = RunProgress(**{**fields, "scaler": Scaler.stored(fields["scaler"])})
+            # JSON has no NaN: a loss that was none is null there.
+            for name, total in progress.losses.items():
+                progress.losses[name] = math.nan if total is None else total
+        except (KeyError, TypeError, AttributeError) as error:
             raise FormatError(f"{path / STATE} is not a training state: {error}.") from None
         checkpoint.load(self.model, checkpoint.read(path).tensors(), source=str(path))
         if self.ranks.rank == 0:

@@ -7,9 +7,12 @@ from typing import Any
 
 from plainbert.batching.sampler import Sampler
 from plainbert.errors import CheckpointError
+from plainbert.text.tokenizer import Tokenizer
 from plainbert.train.progress import RunProgress
 from plainbert.train.settings import Settings
 from plainbert.train.training_set import TrainingSet
+
+_FINGERPRINTS = ("data", "vocabulary")
 
 log = logging.getLogger(__name__)
 
@@ -25,20 +28,20 @@ def sampler_of(
         ranks: processes that share a step.
         progress: of the run so far, which knows the size of its global batch.
     """
-    accumulate = settings.accumulate
-    size = settings.batch_size * accumulate * ranks
+    accumulate, size = settings.accumulate, settings.per_step(ranks)
     began = progress.order.get("per_step", size)
-    if began != size and progress.ranks != ranks:
+    if began != size and _is_shared_anew(settings, ranks, progress, began):
         # As many forward passes as keep one of them at the batch size, which memory allows.
-        size, accumulate = began, -(-began // (settings.batch_size * ranks))
+        accumulate = -(-began // (settings.batch_size * ranks))
         log.warning(
-            "the run began with %d ranks and goes on with %d: to keep %d per step, each takes "
-            "%d forward passes.",
-            progress.ranks,
-            ranks,
+            "the flags stand for %d per step on %d rank(s), and the run began with %d: to keep "
+            "that, each step takes %d forward pass(es).",
             size,
+            ranks,
+            began,
             accumulate,
         )
+        size = began
     return Sampler(
         train.lengths,
         settings.batch_size,
@@ -51,10 +54,25 @@ def sampler_of(
     )
 
 
-def order_of(train: TrainingSet, settings: Settings, sampler: Sampler) -> dict[str, Any]:
+def _is_shared_anew(settings: Settings, ranks: int, progress: RunProgress, began: int) -> bool:
+    """Whether the number of ranks, and nothing else, gives a step another size than it had.
+
+    Now, or when the run was resumed before, with the flags of today.
+    """
+    if progress.ranks != ranks:
+        return True
+    if progress.planned is None:  # an earlier version's: on some number of ranks it comes out even
+        return began % settings.per_step(1) == 0
+    return progress.planned == settings.per_step(ranks)
+
+
+def order_of(
+    train: TrainingSet, settings: Settings, sampler: Sampler, tokenizer: Tokenizer
+) -> dict[str, Any]:
     """All that the order depends on, as checkpoints keep it."""
     return {
         **train.identity,
+        "vocabulary": tokenizer.vocab.sha256[:16],
         "seed": settings.seed,
         "bucket": settings.group_by_length,
         "by_tokens": settings.use_avg_len,
@@ -73,9 +91,17 @@ def check_order(began: dict[str, Any], order: dict[str, Any]) -> None:
     Raises:
         CheckpointError: names what differs.
     """
-    if began and began != order:
-        differ = [key for key in order if began.get(key) != order[key]]
-        was = ", ".join(f"{key} {began.get(key)}, now {order[key]}" for key in differ)
+    if not began:
+        return
+    if unknown := [key for key in _FINGERPRINTS if key in order and key not in began]:
+        log.warning(
+            "the run was begun by a version that kept no fingerprint of its %s: see to it that "
+            "it is still the same.",
+            " and ".join(unknown),
+        )
+    keys = [key for key in {**order, **began} if key not in unknown]
+    if differ := [key for key in keys if began.get(key) != order.get(key)]:
+        was = ", ".join(f"{key} {began.get(key)}, now {order.get(key)}" for key in differ)
         raise CheckpointError(
             f"the run was started with {was}. A resumed run sees the data in the order in which "
             "it began: use the same values, or start anew with --overwrite."

@@ -20,7 +20,7 @@ from plainbert.train.monitor import LogFormatter, Monitor, by_epoch
 from plainbert.train.objective import Objective
 from plainbert.train.optim import Optimizer
 from plainbert.train.parallel.strategy import ALONE, ParallelStrategy
-from plainbert.train.progress import RunProgress
+from plainbert.train.progress import RunProgress, check_trained
 from plainbert.train.schedules import schedule
 from plainbert.train.settings import Settings
 from plainbert.train.step import Scaler, Stepper
@@ -82,7 +82,7 @@ def fit(
 
     Raises:
         UsageError: ``resume`` without a folder.
-        DivergedError: gradients stayed infinite or undefined.
+        DivergedError: gradients stayed infinite or undefined, in ten steps or in all.
         CheckpointError: the checkpoint to resume is of another run.
     """
     folder = None if folder is None else Path(folder)
@@ -90,7 +90,7 @@ def fit(
     if folder is not None:
         checkpoints = Checkpoints(folder, model, tokenizer, about, settings, ranks)
     with ModuleState(model, ranks=ranks) as modules:
-        run = _Run(modules, train, settings, evaluation, folder, checkpoints)
+        run = _Run(modules, tokenizer, train, settings, evaluation, folder, checkpoints)
         run.begin(resume, objective, formatter)
         with contextlib.closing(run.monitor):
             return run.go()
@@ -102,6 +102,7 @@ class _Run:
     def __init__(
         self,
         modules: ModuleState,
+        tokenizer: Tokenizer,
         train: TrainingSet,
         settings: Settings,
         evaluation: Evaluation | None,
@@ -109,6 +110,7 @@ class _Run:
         checkpoints: Checkpoints | None,
     ) -> None:
         self.modules, self.model, self.ranks = modules, modules.model, modules.ranks
+        self.tokenizer = tokenizer
         self.train, self.settings, self.evaluation = train, settings, evaluation
         self.folder, self.checkpoints = folder, checkpoints
         self.device = next(self.model.parameters()).device
@@ -119,13 +121,14 @@ class _Run:
         """Create the parts, and load the state of a run to be continued."""
         settings, ranks = self.settings, self.ranks
         first = settings.first_step if settings.start_step is None else settings.start_step
-        self.progress = RunProgress(step=first, scaler=Scaler.of(settings.dtype))
+        self.first, self.progress = first, RunProgress(first, scaler=Scaler.of(settings.dtype))
         if resume and self.checkpoints is None:
             raise UsageError("to resume a run, name its folder.")
         if self.checkpoints and not resume:
             self.checkpoints.check_empty()
         elif self.checkpoints and (stored := self.checkpoints.resume(settings.start_step)):
-            self.progress, self.saved = stored, stored.step
+            stored.scaler = stored.scaler.going_on_in(settings.dtype)
+            self.progress, self.saved, self.first = stored, stored.step, settings.first_step
             if stored.step == settings.first_step:  # an earlier phase's: its optimizer state only
                 self.progress = RunProgress(step=stored.step, scaler=stored.scaler)
         # The weights are loaded, and may be cut up now; the optimizer is given what is left here.
@@ -158,11 +161,13 @@ class _Run:
             settings.schedule_power,
             settings.schedule_cycles,
         )
-        order = order_of(self.train, settings, self.sampler)
+        order = order_of(self.train, settings, self.sampler, self.tokenizer)
         check_order(self.progress.order, order)
         if self.checkpoints:
             self.checkpoints.tidy()
+            self.checkpoints.check_disk(self.optimizer, self._saves())
         self.progress.order, self.progress.ranks = order, ranks.size
+        self.progress.planned = settings.per_step(ranks.size)
         self.stepper = Stepper(
             self.modules,
             self.optimizer,
@@ -205,9 +210,14 @@ class _Run:
             self.monitor.count(result, progress.step)
             if self.monitor.due(progress.step):
                 self.monitor.write_line(progress.step, progress.means(), lr, result.norm)
+            if not result.applied and not progress.scaler.active:
+                log.warning("step %d is left out: its gradients are not finite.", progress.step)
+            if progress.is_untrained(self.first):
+                continue
             better = self._due(settings.eval_steps) and self._evaluate()
             if better or self._due(settings.save_steps):
                 self._save()
+        check_trained(progress, self.first)
         if self.saved != progress.step:
             self._save()
         if self.checkpoints:
@@ -239,6 +249,12 @@ class _Run:
         if every is None:
             step, every = step - self.settings.first_step, self.sampler.steps_per_epoch
         return self.progress.step == self.total or step % every == 0
+
+    def _saves(self) -> int:
+        """Checkpoints that will be written for certain."""
+        every = self.settings.save_steps or self.sampler.steps_per_epoch
+        steps = max(0, self.total - self.progress.step)
+        return min(-(-steps // every), steps if self.settings.early_stop is None else 1)
 
     def _out_of_patience(self) -> bool:
         patience = self.settings.early_stop

@@ -162,7 +162,7 @@ class Monitor:
         """Append numbers to ``metrics.jsonl`` and TensorBoard."""
         if self._path is not None:
             with self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"step": step, **values}) + "\n")
+                file.write(files.json_text({"step": step, **values}) + "\n")
         if self._board is not None:
             for name, value in values.items():
                 self._board.add_scalar(name, value, step)
@@ -179,7 +179,9 @@ class Monitor:
         if not path.exists():
             return
         kept = []
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True):
+        with path.open(encoding="utf-8", errors="replace") as file:
+            lines = list(file)
+        for line in lines:
             try:
                 if line.endswith("\n") and json.loads(line)["step"] <= step:
                     kept.append(line)

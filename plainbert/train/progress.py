@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from plainbert.train.step import Scaler, StepResult
+from plainbert.train.step import DivergedError, Scaler, StepResult
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -23,6 +27,9 @@ class RunProgress:
         scaler: of float16 losses.
         order: what the order of the data depends on; a resumed run must agree.
         ranks: processes that shared the last step.
+        planned: examples, or tokens, of a step as the flags of the last process stated them; None
+            where an earlier version wrote the checkpoint.
+        skipped: steps that were not applied.
     """
 
     step: int = 0
@@ -34,6 +41,8 @@ class RunProgress:
     scaler: Scaler = field(default_factory=Scaler)
     order: dict[str, Any] = field(default_factory=dict)
     ranks: int = 1
+    planned: int | None = None
+    skipped: int = 0
 
     def add(self, result: StepResult) -> None:
         """Count a step, and its losses where it was applied."""
@@ -42,6 +51,12 @@ class RunProgress:
             for name, value in {**result.losses, **result.accuracies}.items():
                 self.losses[name] = self.losses.get(name, 0.0) + value
             self.steps += 1
+        else:
+            self.skipped += 1
+
+    def is_untrained(self, first: int) -> bool:
+        """Whether steps were made since step ``first``, and none of them applied."""
+        return 0 < self.step - first == self.skipped
 
     def means(self) -> dict[str, float]:
         """Mean of each loss and accuracy since the last line of the log; then they begin anew."""
@@ -57,10 +72,37 @@ class RunProgress:
             better: +1 when a higher score is better, -1 when a lower one is.
 
         Returns:
-            whether it is the best so far; of equal ones the earliest counts.
+            whether it is the best so far; of equal ones the earliest counts, and one that is not
+            a number never is.
         """
-        best = self.best is None or better * (score - self.best) > 0
+        first = self.best is None or math.isnan(self.best)
+        best = not math.isnan(score) and (first or better * (score - (self.best or 0.0)) > 0)
         if best:
             self.best, self.best_step = score, self.step
         self.waiting = 0 if best else self.waiting + 1
         return best
+
+
+def check_trained(progress: RunProgress, first: int) -> None:
+    """Say how many steps were left out; a run in which all were has no result.
+
+    Args:
+        progress: at the end of the run.
+        first: step at which it began.
+
+    Raises:
+        DivergedError: no step was applied.
+    """
+    steps = progress.step - first
+    if progress.is_untrained(first):
+        raise DivergedError(
+            f"none of the {steps} steps could be applied: the gradients were infinite or undefined "
+            "each time. Nothing was trained, and nothing is saved. Use a lower --lr, or --dtype "
+            "float32; if that does not help, the data or the model to start from are not usable."
+        )
+    if progress.skipped:
+        log.warning(
+            "%d of %d steps were left out: their gradients were not finite.",
+            progress.skipped,
+            steps,
+        )

@@ -70,3 +70,7 @@ class Settings:
     async_checkpoints: bool = False
     early_stop: int | None = None
     log_interval: int = 10
+
+    def per_step(self, ranks: int) -> int:
+        """Examples, or tokens, of one optimizer step on so many ranks."""
+        return self.batch_size * self.accumulate * ranks

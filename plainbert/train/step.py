@@ -29,8 +29,9 @@ class Scaler:
     """Keeps float16 gradients away from 0 by a factor on the loss.
 
     Attributes:
-        scale: the factor; 1 means that there is no scaling.
+        scale: the factor.
         good: steps since it last changed.
+        active: whether the factor changes; False for number formats that need none.
 
     Source:
         Micikevicius et al. 2018, section 3.2 (arXiv:1710.03740); constants of torch's GradScaler.
@@ -38,17 +39,28 @@ class Scaler:
 
     scale: float = 1.0
     good: int = 0
+    active: bool = False
 
     WINDOW = 2000
 
     @classmethod
     def of(cls, dtype: torch.dtype) -> Scaler:
         """The scaler that a number format needs."""
-        return cls(65536.0) if dtype is torch.float16 else cls()
+        return cls(65536.0, active=True) if dtype is torch.float16 else cls()
+
+    @classmethod
+    def stored(cls, fields: dict[str, Any]) -> Scaler:
+        """The scaler that a checkpoint has; earlier versions did not note whether it was active."""
+        return cls(**{"active": fields["scale"] != 1.0, **fields})
+
+    def going_on_in(self, dtype: torch.dtype) -> Scaler:
+        """This scaler, or, where the run had none of the kind, a new one for a number format."""
+        fresh = Scaler.of(dtype)
+        return self if self.active == fresh.active else fresh
 
     def update(self, finite: bool) -> None:
         """Halve after an overflow, double after a long time without one."""
-        if self.scale == 1.0 and finite:
+        if not self.active:
             return
         self.good = self.good + 1 if finite else 0
         if not finite:

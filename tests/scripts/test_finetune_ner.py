@@ -228,6 +228,41 @@ def test_real_files_with_faults(
     assert (tmp_path / "run/best").exists()
 
 
+def test_columns_as_other_tools_write_them(tiny: Path, data: Path) -> None:
+    """Remarks, counted words, and tags such as ani_i: the same is learned from them."""
+    right = script.main(words_for(tiny, data, "conll", "--epochs", "2"))
+    for split in ("train", "dev", "test"):
+        blocks = (data / f"{split}.conll").read_text().strip().split("\n\n")
+        text = ""
+        for number, block in enumerate(blocks):
+            text += f"# id {number}\tdomain=en\n"
+            for place, line in enumerate(block.splitlines(), start=1):
+                word, other, tag = line.split()
+                spelled = "_".join(reversed(tag.lower().split("-")))
+                text += f"{place}\t{word}\t{spelled}\t{other}\n"
+            text += "\n"
+        (data / f"{split}.odd").write_text(text)
+    words = words_for(tiny, data, "odd", "--epochs", "2", "--output_dir", str(data / "odd"))
+
+    scores = script.main([*words, "--tag_column", "2"])
+
+    assert scores == right
+    assert model_zoo.labels_of(data / "odd" / "best") == ("O", "B-ani", "I-ani", "B-loc")
+    log = (data / "odd" / "log.txt").read_text()
+    assert "120 remarks left out" in log
+    assert "the first column counts the words" in log
+    assert "read as: " in log
+    assert "the/ani_i cat/ani_i" in log
+    assert "tags in an unusual spelling are read as usual ones" in log
+    assert "ani_i (" in log
+    again = script.main(
+        ["--model_parameters", str(data / "odd/best"), "--only_inference", "--dtype", "float32",
+         "--dev-path", str(data / "dev.odd"), "--tag_column", "-2",
+         "--output_dir", str(data / "again")]
+    )  # fmt: skip
+    assert again["dev"] == scores["dev"]
+
+
 class _StopHere(Exception):
     """Stands for a kill between two steps."""
 

@@ -15,11 +15,14 @@ from typing import Any
 import pytest
 import seqeval.metrics
 import torch
+from seqeval.metrics.sequence_labeling import get_entities
 
 from plainbert import checkpoint
 from plainbert.cli.run import run
 from plainbert.config import BertConfig
+from plainbert.errors import CheckpointError
 from plainbert.model import load
+from plainbert.nn.layout import Padded
 from plainbert.recipes import predict_ner
 from plainbert.tasks.ner import conll
 from plainbert.tasks.ner.tags import convert
@@ -113,6 +116,62 @@ def test_tagged_columns_are_scored(
         "PER",
         "all",
     ]
+
+
+def test_a_tagger_of_old_whose_labels_hold_control_tokens(
+    main: Callable[..., Any], tmp_path: Path
+) -> None:
+    torch.manual_seed(5)
+    labels = ("O", "B-LOC", "I-LOC", "X", "[CLS]", "[SEP]")
+    model: Any = folders.tiny("token_classification", id2label=labels)
+    folder = checkpoint.write(tmp_path / "m", model, folders.tokenizer())
+    (tmp_path / "in.conll").write_text("the B-LOC\ncat I-LOC\n\nab O\na B-LOC\n")
+
+    found = main(["--model_dir", str(folder), "--test-path", str(tmp_path / "in.conll"),
+                  "--output", str(tmp_path / "out.conll")])  # fmt: skip
+
+    assert set(found["scores"]) == {"f1", "precision", "recall", "accuracy"}
+    # The rule written out: of the first piece's logits the best real tag.
+    opened = load(folder)
+    for tagging in found["predictions"]:
+        words = [word.text for word in tagging.words]
+        pieces = [opened.tokenizer.tokenize(word) for word in words]
+        vocab = opened.tokenizer.vocab
+        inner = [vocab.tokens.index(piece) for row in pieces for piece in row]
+        ids = torch.tensor([[vocab.cls_id, *inner, vocab.sep_id]])
+        with torch.no_grad():
+            logits = opened.model(ids, torch.zeros_like(ids), Padded(torch.ones_like(ids)))
+        place, right = 1, []
+        for row in pieces:
+            right.append(labels[int(logits[0, place, :3].argmax())])
+            place += len(row)
+        assert [word.tag for word in tagging.words] == right
+        got = [(each.type, each.text) for each in tagging.entities]
+        assert got == [
+            (kind, " ".join(words[start : end + 1])) for kind, start, end in get_entities(right)
+        ]
+    assert any(tagging.entities for tagging in found["predictions"])
+
+
+def test_a_tagger_whose_ids_begin_with_1(main: Callable[..., Any], tmp_path: Path) -> None:
+    """Id 0 was padding and has no name."""
+    torch.manual_seed(5)
+    labels = ("LABEL_0", "O", "B-LOC", "I-LOC", "X", "[CLS]")
+    model: Any = folders.tiny("token_classification", id2label=labels)
+    model.classifier.bias.data = torch.tensor([9.0, 0, 1, 1, 1, 9])
+    folder = checkpoint.write(tmp_path / "m", model, folders.tokenizer())
+    right = main(["--model_dir", str(folder), "--sentences", *TEXTS])["predictions"]
+    config = json.loads((folder / "config.json").read_text())
+    del config["id2label"]["0"], config["label2id"]["LABEL_0"]
+    for stated in ({"num_labels": 6}, {}):
+        (folder / "config.json").write_text(json.dumps({**config, **stated}))
+        assert main(["--model_dir", str(folder), "--sentences", *TEXTS])["predictions"] == right
+    assert any(tagging.entities for tagging in right)
+    assert {word.tag for tagging in right for word in tagging.words} <= {"O", "B-LOC", "I-LOC"}
+    config["id2label"]["9"] = config["id2label"].pop("3")
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match="must name ids 0 to n-1"):
+        load(folder)
 
 
 def test_plain_labels(main: Callable[..., Any], tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from safetensors.torch import load_file
 
 from plainbert import checkpoint, model_zoo
 from plainbert.batching.batch import inference_batches
+from plainbert.containers import npz
 from plainbert.errors import CheckpointError, DataError, FormatError, PlainBertError, UsageError
 from plainbert.model_zoo.convert import convert, open_any
 from plainbert.recipes import (
@@ -494,6 +495,14 @@ def test_mistakes_with_folders(
     with pytest.raises(UsageError, match="holds no checkpoint to evaluate"):
         main(common(tmp_path / "none", *held_out(shards)))
     more = ("--num_steps", "60", "--resume")
+    # As many instances, and another one of them.
+    shutil.copy(shards / "tokenizer.json", tmp_path)
+    for path in shards.glob("part-00[0-2].npz"):
+        arrays = dict(np.load(path))
+        if path.stem == "part-001":
+            arrays["masked_lm_ids"][0] = 7
+        npz.write(tmp_path / f"own-{path.name}", arrays)
+    other = tmp_path / "own-*.npz"
     for changed, words in (
         (("--model", "bert_2_64_2"), "shape|size|config"),
         (("--model", "bert_3_32_2"), "layer.2"),
@@ -502,6 +511,7 @@ def test_mistakes_with_folders(
         (("--optimizer", "sgd"), "does not belong to this model and sgd"),
         (("--no_nsp",), "seq_relationship"),
         (("--data", f"{shards}/part-000.npz"), "examples"),
+        (("--data", str(other)), r"started with data \w+, now"),
     ):
         with pytest.raises(CheckpointError, match=words):
             main([*words_for(shards, folder, *more), *changed])

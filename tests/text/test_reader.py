@@ -13,7 +13,7 @@ import tokenizers
 import transformers
 
 from plainbert.errors import CheckpointError, FormatError
-from plainbert.text.reader import read_tokenizer
+from plainbert.text.reader import read_tokenizer, tokenizer_at
 from plainbert.text.sentencepiece import SentencePiece
 from plainbert.text.vocab import Vocab
 from plainbert.text.wordpiece import WordPiece
@@ -182,3 +182,23 @@ def test_folders_without_a_bert_tokenizer(tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_text('{"model"')
     with pytest.raises(FormatError, match="not a JSON file"):
         read_tokenizer(tmp_path)
+
+
+def test_a_path_of_every_kind(tmp_path: Path) -> None:
+    """A folder, a file of tokens with and without its folder's settings, a SentencePiece model."""
+    vocab = Vocab.read(VOCAB)
+    alone = with_vocab(tmp_path) / "vocab.txt"
+    assert tokenizer_at(alone).fingerprint() == WordPiece(vocab, lower=True).fingerprint()
+    for lower in (True, False):
+        assert tokenizer_at(alone, lower).fingerprint() == WordPiece(vocab, lower).fingerprint()
+    write(tmp_path, tokenizer_config={"do_lower_case": False})
+    for path in (tmp_path, alone):
+        assert tokenizer_at(path).fingerprint() == WordPiece(vocab, lower=False).fingerprint()
+    model = google.FIXTURES / "unigram1000.model"
+    shutil.copy(model, tmp_path / "copy.model")
+    assert tokenizer_at(tmp_path / "copy.model").fingerprint() == SentencePiece(model).fingerprint()
+    drawn = tokenizer_at(model, False, sampling=(-1, 0.5, 3))
+    assert isinstance(drawn, SentencePiece)
+    assert (drawn.lower, drawn.nbest, drawn.alpha) == (False, -1, 0.5)
+    with pytest.raises(CheckpointError):
+        tokenizer_at(tmp_path / "nowhere.txt", True)

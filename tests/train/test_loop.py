@@ -16,9 +16,13 @@ from plainbert.batching.batch import Examples
 from plainbert.errors import CheckpointError, FormatError, UsageError
 from plainbert.tasks.classification.decode import predicted
 from plainbert.tasks.classification.evaluate import ClassifierEvaluation, evaluate
+from plainbert.text.vocab import Vocab
+from plainbert.text.wordpiece import WordPiece
 from plainbert.train import loop, monitor
 from plainbert.train.loop import fit
+from plainbert.train.parallel.strategy import ParallelStrategy
 from plainbert.train.settings import Settings
+from plainbert.train.step import DivergedError, Scaler
 from tests.helpers import tiny
 
 SETTINGS = Settings(
@@ -303,3 +307,165 @@ def test_mistakes_are_named():
         Examples(bare)
     with pytest.raises(UsageError, match="no metric"):
         ClassifierEvaluation(DEV, (), torch.float32)
+
+
+class Ranks(ParallelStrategy):
+    """Several ranks as one sees them that has all the work: enough for the order of the data."""
+
+    def __init__(self, size):
+        self.size = size
+
+
+def on(ranks, folder, resume=False, features=TRAIN, **changes):
+    settings = dataclasses.replace(SETTINGS, **changes)
+    return fit(
+        tiny.model(),
+        tiny.tokenizer(),
+        Examples(features),
+        settings,
+        folder=folder,
+        resume=resume,
+        ranks=Ranks(ranks),
+    )
+
+
+def state(folder):
+    return json.loads((folder / "last" / "training.json").read_text())
+
+
+def as_an_earlier_version(folder):
+    """Take out of the newest checkpoint what earlier versions did not write."""
+    fields = state(folder)
+    for name in ("planned", "skipped"):
+        del fields[name]
+    del fields["scaler"]["active"], fields["order"]["data"], fields["order"]["vocabulary"]
+    (folder / "last" / "training.json").write_text(json.dumps(fields))
+
+
+@pytest.mark.parametrize("earlier", [False, True])
+def test_a_run_is_resumed_again_and_again_on_other_ranks(tmp_path, caplog, earlier):
+    on(1, tmp_path, training_steps=2)
+    for steps, ranks in ((4, 2), (6, 2), (8, 2), (10, 4), (12, 4), (14, 1), (16, 1)):
+        if earlier:
+            as_an_earlier_version(tmp_path)
+        caplog.clear()
+        assert on(ranks, tmp_path, resume=True, training_steps=steps).steps == steps
+        assert state(tmp_path)["order"]["per_step"] == 16
+        assert ("the run began with 16" in caplog.text) is (ranks > 1)
+    # Other flags on the same ranks are no other sharing.
+    with pytest.raises(CheckpointError, match="per_step 16, now 10"):
+        on(1, tmp_path, resume=True, training_steps=18, batch_size=5)
+
+
+def changed(what):
+    """The training set with one token, label, segment or bound of a row changed."""
+    copies = {name: getattr(TRAIN, name).copy() for name in ("ids", "offsets", "types", "labels")}
+    if what == "offsets":
+        copies[what][50] += 1
+    else:
+        copies[what][57] = 1 - copies[what][57] if what != "ids" else 9
+    return dataclasses.replace(TRAIN, **copies)
+
+
+@pytest.mark.parametrize("what", ["ids", "offsets", "types", "labels"])
+def test_other_data_of_the_same_size_is_refused(tmp_path, what):
+    on(1, tmp_path, training_steps=2)
+    before = weights(tmp_path / "last")
+    with pytest.raises(CheckpointError, match=r"started with data \w+, now \w+\. A resumed run"):
+        on(1, tmp_path, resume=True, features=changed(what), training_steps=4)
+    assert weights(tmp_path / "last") == before
+    on(1, tmp_path, resume=True, training_steps=4)
+
+
+def test_another_vocabulary_is_refused(tmp_path):
+    on(1, tmp_path, training_steps=2)
+    other = WordPiece(Vocab.from_tokens([*tiny.VOCAB.tokens[:-1], "another"]))
+    settings = dataclasses.replace(SETTINGS, training_steps=4)
+    with pytest.raises(CheckpointError, match="started with vocabulary"):
+        fit(tiny.model(), other, Examples(TRAIN), settings, folder=tmp_path, resume=True)
+
+
+def test_a_run_of_an_earlier_version_resumes_bit_equal(finished, tmp_path, stop_at, caplog):
+    again = stop_at(13)
+    with pytest.raises(Stop):
+        train(tmp_path, dtype=torch.bfloat16, save_steps=5)
+    again()
+    as_an_earlier_version(tmp_path)
+    train(tmp_path, resume=True, dtype=torch.bfloat16, save_steps=5)
+    assert caplog.text.count("kept no fingerprint of its data and vocabulary") == 1
+    assert weights(tmp_path / "last") == weights(finished[0] / "last")
+    for name in ("training.safetensors", "training.json"):
+        assert (tmp_path / "last" / name).read_bytes() == (finished[0] / "last" / name).read_bytes()
+
+
+@pytest.mark.parametrize("stop", [2, 9])
+def test_a_resumed_run_in_float16_ends_bit_equal(tmp_path, stop_at, monkeypatch, stop):
+    monkeypatch.setattr(Scaler, "WINDOW", 3)  # the scale rises and falls all the time
+    more = {"dtype": torch.float16, "save_steps": 1, "dev": None, "epochs": 3}
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    train(whole, **more)
+    again = stop_at(stop)
+    with pytest.raises(Stop):
+        train(broken, **more)
+    again()
+    train(broken, resume=True, **more)
+    for name in ("model.safetensors", "training.safetensors", "training.json"):
+        assert (whole / "last" / name).read_bytes() == (broken / "last" / name).read_bytes()
+    assert state(whole)["scaler"]["scale"] != 65536.0
+
+
+@pytest.mark.parametrize("earlier", [False, True])
+def test_a_run_resumed_in_float16_gets_a_loss_scale(tmp_path, earlier):
+    more = {"save_steps": 1, "dev": None}
+    train(tmp_path, training_steps=3, **more)
+    if earlier:
+        as_an_earlier_version(tmp_path)
+    train(tmp_path, resume=True, dtype=torch.float16, training_steps=5, **more)
+    scaler = state(tmp_path)["scaler"]
+    assert (scaler["scale"], scaler["active"]) == (65536.0, True)
+    train(tmp_path, resume=True, training_steps=7, **more)
+    assert state(tmp_path)["scaler"] == {"scale": 1.0, "good": 0, "active": False}
+
+
+def test_a_loss_scale_that_fell_to_1_rises_again():
+    scaler = Scaler.of(torch.float16)
+    for _ in range(20):
+        scaler.update(False)
+    assert scaler.scale == 1.0
+    for _ in range(2 * Scaler.WINDOW):
+        scaler.update(True)
+    assert scaler.scale == 4.0
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_a_run_all_of_whose_steps_were_skipped_has_no_result(tmp_path, dtype):
+    model = tiny.model()
+    with torch.no_grad():
+        model.classifier.weight[0, 0] = torch.nan
+    with pytest.raises(DivergedError, match="none of the 6 steps could be applied"):
+        train(tmp_path, model=model, training_steps=6, save_steps=1, eval_steps=1, dtype=dtype)
+    assert not [
+        path.name for path in tmp_path.iterdir() if path.name.startswith(("step", "l", "b"))
+    ]
+
+
+def test_a_run_some_of_whose_steps_were_skipped_says_how_many(tmp_path, caplog, monkeypatch):
+    norm = ParallelStrategy.norm
+    calls = iter(range(100))
+    monkeypatch.setattr(
+        ParallelStrategy,
+        "norm",
+        lambda self, gradients: torch.inf if next(calls) in (0, 3) else norm(self, gradients),
+    )
+    _, result = train(tmp_path, training_steps=6, save_steps=1)
+    assert result.steps == 6
+    assert "step 1 is left out" in caplog.text
+    assert "2 of 6 steps were left out" in caplog.text
+    assert state(tmp_path)["skipped"] == 2
+
+
+def test_weights_that_are_not_finite_are_not_saved(tmp_path):
+    # The gradients are finite, and so large a step that the weights are not.
+    with pytest.raises(CheckpointError, match="not finite .* the model is not written"):
+        train(tmp_path, lr=1e38, weight_decay=1e10, training_steps=3, save_steps=1, dev=None)
+    assert not list(tmp_path.glob("step-*"))

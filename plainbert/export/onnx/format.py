@@ -140,7 +140,7 @@ def _onnxruntime() -> Any:
         import onnxruntime
     except ImportError:
         purpose = "running an exported ONNX model"
-        raise MissingDependencyError("onnxruntime", "-e '.[export]'", purpose) from None
+        raise MissingDependencyError("onnxruntime", "export", purpose) from None
     return onnxruntime
 
 

@@ -53,7 +53,7 @@ def require() -> None:
             import_module(package)
     except ImportError as error:
         name = (error.name or "onnxscript").partition(".")[0]
-        raise MissingDependencyError(name, "-e '.[export]'", "export to ONNX") from None
+        raise MissingDependencyError(name, "export", "export to ONNX") from None
 
 
 def build(source: Source) -> ir.Model:

@@ -35,7 +35,7 @@ def open_runner(folder: Path, threads: int = 0, *, int8: bool = False) -> Runner
         import openvino
     except ImportError:
         purpose = "running a model in OpenVINO"
-        raise MissingDependencyError("openvino", "-e '.[openvino]'", purpose) from None
+        raise MissingDependencyError("openvino", "openvino", purpose) from None
     settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
     if threads:
         settings["INFERENCE_NUM_THREADS"] = threads

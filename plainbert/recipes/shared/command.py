@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 
 from plainbert.cli.settings import Flags
-from plainbert.recipes.shared.console import end_console, log_to_console
+from plainbert.recipes.shared.console import end_console, log_to_console, printing_any_text
 from plainbert.recipes.shared.settings import ProcessFlags
 
 
@@ -27,5 +27,6 @@ def shown(settings: Flags, recipe: str, argv: Sequence[str] | None = None) -> It
 
         start_ranks(settings, recipe, argv)
     log_to_console()
-    yield
+    with printing_any_text():
+        yield
     end_console()  # not after an error: that is still to be explained there

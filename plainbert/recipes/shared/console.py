@@ -6,8 +6,11 @@ Free of torch.
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 
 class _Console(logging.Handler):
@@ -28,8 +31,30 @@ class LogFile(logging.FileHandler):
     What matters, a checkpoint, fails loudly by itself; a traceback per line would bury that.
     """
 
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, encoding="utf-8", errors="backslashreplace")
+
     def handleError(self, record: logging.LogRecord) -> None:
         return
+
+
+@contextlib.contextmanager
+def printing_any_text() -> Iterator[None]:
+    """In the block standard output takes every text: what it cannot hold stands escaped.
+
+    Half a character comes from texts that others cut, or from bytes of a command line that are no
+    UTF-8; it must not end a command when all is done but the printing.
+    """
+    stream = sys.stdout
+    before = getattr(stream, "errors", None)
+    if not isinstance(stream, io.TextIOWrapper) or before is None:
+        yield
+        return
+    stream.reconfigure(errors="backslashreplace")
+    try:
+        yield
+    finally:
+        stream.reconfigure(errors=before)
 
 
 def log_to_console() -> None:

@@ -103,9 +103,10 @@ def _rows(
 ) -> tuple[Evaluation, int]:
     task = _task(settings, manifest)
     split = next(iter(task.dev_splits))
-    data = classification.load(
+    data = classification.prepare(
         task,
         split,
+        task.read(split),
         tokenizer,
         manifest.max_length,
         model.config.max_position_embeddings,

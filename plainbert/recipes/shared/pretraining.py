@@ -195,7 +195,7 @@ class PretrainingData:
             source.lengths.mean(),
         )
         lengths = source.lengths[: settings.max_eval_samples] if evaluation else source.lengths
-        key = {"vocabulary": vocab.sha256[:16], "raw": settings.raw}
+        key = {"data": source.fingerprint, "raw": settings.raw}
         return Instances(source, lengths, key)
 
     def _raw_text(self, patterns: Sequence[str]) -> RawText:

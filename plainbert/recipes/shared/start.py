@@ -158,7 +158,7 @@ def _begin(
         if new_run or not (folder / ARGS_FILE).exists():
             launch = "" if group is None else group.world.launch
             files.write_json(folder / ARGS_FILE, describe(settings, ready, recipe, launch))
-        console.log_to_file(console.LogFile(folder / LOG_FILE, encoding="utf-8"))
+        console.log_to_file(console.LogFile(folder / LOG_FILE))
         for line in changed:
             log.warning("resuming with another flag: %s", line)
     if group is not None:

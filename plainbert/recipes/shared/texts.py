@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from plainbert.recipes.shared.settings import TextsFlags
-from plainbert.tasks.classification.table import read_texts
+from plainbert.tasks.classification.table import is_plain, read_texts
+from plainbert.text.inputs import text_of, texts_of
 
 PAIR = " ||| "  # between the two texts of a pair, as bert-as-service has it
 
@@ -14,13 +15,15 @@ def read(settings: TextsFlags) -> list[tuple[str, ...]]:
     Raises:
         DataError: the file is empty or a row cannot be used.
     """
-    rows: list[tuple[str, ...]]
     if settings.sentences is not None:
-        rows = [(sentence,) for sentence in settings.sentences]
-    else:
-        assert settings.file is not None
-        rows = read_texts(settings.file, settings.text_columns)
-    return [split(row[0]) if len(row) == 1 else row for row in rows]
+        typed = settings.sentences
+        sentences = texts_of(list(typed) if isinstance(typed, tuple) else typed, "sentences")
+        return [split(text_of(sentence, "sentences")) for sentence in sentences]
+    assert settings.file is not None
+    rows = read_texts(settings.file, settings.text_columns)
+    # What stands in a column is one text, whatever it holds.
+    plain = is_plain(settings.file, settings.text_columns)
+    return [split(row[0]) for row in rows] if plain else rows
 
 
 def split(text: str) -> tuple[str, ...]:

@@ -12,7 +12,6 @@ from plainbert.text.tokenizer import Tokenizer
 log = logging.getLogger(__name__)
 
 FLAGS = ("vocab", "sentencepiece", "model_dir", "bert_dataset")
-BESIDE = ("tokenizer_config.json", "tokenizer.json")  # files that say whether to lower-case
 
 
 def tokenizer_of(settings: VocabularyFlags) -> Tokenizer | None:
@@ -30,9 +29,14 @@ def tokenizer_of(settings: VocabularyFlags) -> Tokenizer | None:
     if settings.sentencepiece is not None:
         if "bert_dataset" in settings.typed:
             log.warning("--sentencepiece is used; --dataset_name is not.")
-        return _sentencepiece(settings, settings.sentencepiece, lower is not False)
+        from plainbert.text.sentencepiece import SentencePiece
+
+        model = Path(settings.sentencepiece).expanduser()
+        return SentencePiece(model, lower is not False, *settings.sampling)
     if settings.vocab is not None:
-        return _of_path(settings, Path(settings.vocab).expanduser(), lower)
+        from plainbert.text.reader import tokenizer_at
+
+        return tokenizer_at(settings.vocab, lower, sampling=settings.sampling)
     if settings.model_dir is not None:
         return _of_model(settings.model_dir, lower)
     if settings.bert_dataset is None:
@@ -48,38 +52,6 @@ def tokenizer_of(settings: VocabularyFlags) -> Tokenizer | None:
             f"--dataset_name {settings.bert_dataset} is {kind}; leave the flag for the casing out."
         )
     return tokenizer
-
-
-def _sentencepiece(settings: VocabularyFlags, path: str | Path, lower: bool) -> Tokenizer:
-    from plainbert.text.sentencepiece import SentencePiece
-
-    nbest, alpha, seed = settings.sampling
-    return SentencePiece(Path(path).expanduser(), lower, nbest, alpha, seed)
-
-
-def _of_path(settings: VocabularyFlags, path: Path, lower: bool | None) -> Tokenizer:
-    from plainbert.text import casing
-    from plainbert.text.reader import SENTENCEPIECE_NAMES, read_tokenizer
-    from plainbert.text.sentencepiece_model import looks_like
-    from plainbert.text.vocab import Vocab
-    from plainbert.text.wordpiece import WordPiece
-
-    if path.is_dir():
-        model = next((path / n for n in SENTENCEPIECE_NAMES if (path / n).is_file()), None)
-        tokenizer = read_tokenizer(path, lower)
-        if model is not None and settings.sampling[0] not in (0, 1):
-            return _sentencepiece(settings, model, tokenizer.lower)
-        return tokenizer
-    if path.is_file() and looks_like(path.read_bytes()):
-        return _sentencepiece(settings, path, lower is not False)
-    if lower is None and any((path.parent / name).is_file() for name in BESIDE):
-        tokenizer = read_tokenizer(path.parent)
-        if tokenizer.vocab.tokens == Vocab.read(path).tokens:
-            return tokenizer
-    vocab = Vocab.read(path)
-    if lower is None:
-        lower = casing.settled(vocab.tokens, path)
-    return WordPiece(vocab, lower=lower)
 
 
 def _of_model(name: str, lower: bool | None) -> Tokenizer:

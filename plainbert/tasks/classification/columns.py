@@ -11,7 +11,9 @@ Without ``text_columns``, the first entry of ``USUAL_TEXTS`` that the header has
 from __future__ import annotations
 
 import itertools
+import json
 import logging
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +36,7 @@ HEADER_WORDS = frozenset(
     {"label", "labels", "gold_label", "class", "category", "target", "score", "is_duplicate"}
 )
 MOST_TEXTS = 3
+MISSING = frozenset({"", "nan"})  # as pandas writes the labels that are not there
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +47,7 @@ class TableRow:
 
     line: int
     texts: tuple[str, ...]
-    label: str | float | None
+    label: str | None
 
 
 def parse(columns: str | Sequence[str | int] | None) -> tuple[str, ...] | None:
@@ -79,7 +82,8 @@ def read(
         texts: text columns, from :func:`parse`.
         label: the label column, by name or number; None: the rows have none.
         form: "tsv", "csv" or "jsonl"; by the file's suffix when None.
-        need_label: whether a file without the label column is an error.
+        need_label: whether a file without the label column, or an empty label, is an error; else
+            an empty label is "".
 
     Raises:
         DataError: an empty file, a missing column, a wrong number of columns, a missing label.
@@ -120,7 +124,7 @@ def _by_name(
     for line, row in _full(path, stream, len(header)):
         if len(row) != len(header):
             raise rows.wrong_count(path, line, row, len(header), " as in the header")
-        yield _record(path, line, row, text_columns, label_column)
+        yield _record(path, line, row, text_columns, label_column, need)
 
 
 def _by_number(
@@ -149,7 +153,7 @@ def _by_number(
                 continue
         if len(row) != width:
             raise rows.wrong_count(path, line, row, width, " as in the first line")
-        yield _record(path, line, row, text_columns, label_column)
+        yield _record(path, line, row, text_columns, label_column, need)
 
 
 def _full(
@@ -183,29 +187,36 @@ def _objects(
         for name, text in zip(texts, got, strict=True):
             if not isinstance(text, str):
                 raise DataError(f"{name!r} must be a text, not {text!r}.", path, line)
-        yield TableRow(line, got, None if label is None else _json_label(path, line, value[label]))
+        yield TableRow(
+            line, got, None if label is None else _json_label(path, line, value[label], need)
+        )
     if first:
         raise DataError("is empty; one JSON object per line is expected.", path)
 
 
 def _record(
-    path: str | Path, line: int, row: list[str], texts: list[int], label: int | None
+    path: str | Path, line: int, row: list[str], texts: list[int], label: int | None, need: bool
 ) -> TableRow:
     value = None if label is None else row[label].strip()
-    if value == "":
-        raise DataError("the label is empty.", path, line, "\t".join(row))
+    if need and value is not None and value.casefold() in MISSING:
+        what = f"{value!r}, a missing number" if value else "empty"
+        raise DataError(f"the label is {what}.", path, line, "\t".join(row))
     return TableRow(line, tuple(row[column] for column in texts), value)
 
 
-def _json_label(path: str | Path, line: int, value: Any) -> str | float:
+def _json_label(path: str | Path, line: int, value: Any, need: bool) -> str:
     """A JSON label: a text, a number or true / false."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, (int, float)):
+    if isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
         return str(value)
-    if isinstance(value, str) and value.strip():
+    if isinstance(value, str) and value.strip().casefold() not in MISSING:
         return value.strip()
-    raise DataError(f"the label must be a text or a number, not {value!r}.", path, line)
+    if not need and (value is None or value != value or isinstance(value, str)):
+        return ""
+    raise DataError(
+        f"the label must be a text or a number, not {json.dumps(value)[:80]}.", path, line
+    )
 
 
 def _find(path: str | Path, line: int, header: list[str], name: str) -> int:

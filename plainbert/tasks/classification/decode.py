@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from plainbert.infer import finite
 from plainbert.infer.logits import probabilities
 
 
@@ -41,7 +42,12 @@ def decode(logits: NDArray[np.float32], labels: Sequence[str]) -> list[Predictio
 
 
 def predicted(logits: NDArray[Any]) -> NDArray[Any]:
-    """The class, or the number, that logits stand for: (N, C) -> (N,)."""
+    """The class, or the number, that logits stand for: (N, C) -> (N,).
+
+    Raises:
+        NotFiniteError: logits are not finite; the rows are named.
+    """
+    finite.check(logits)
     if logits.shape[1] == 1:
         return logits[:, 0]
     chosen: NDArray[np.int64] = logits.argmax(1)

@@ -19,7 +19,7 @@ from plainbert.tasks.classification import scores as metrics
 from plainbert.tasks.classification.activation import activated
 from plainbert.tasks.classification.decode import predicted
 from plainbert.tasks.classification.submission import write_submission
-from plainbert.tasks.classification.task import Example, Task
+from plainbert.tasks.classification.task import Example, Split, Task
 from plainbert.text.tokenizer import Tokenizer
 from plainbert.train.parallel.strategy import ALONE, ParallelStrategy
 
@@ -39,20 +39,22 @@ class TokenizedSplit:
     features: Features
 
 
-def load(
+def prepare(
     task: Task,
     split: str,
+    rows: Split,
     tokenizer: Tokenizer,
     max_len: int,
     positions: int,
     limit: int | None = None,
     num_workers: int = 0,
 ) -> TokenizedSplit:
-    """Read and tokenise one split, and log how many rows it has and how many were cut.
+    """Tokenise one split, and log how many rows it has and how many were cut.
 
     Args:
         task: names the files and the labels.
         split: one of the task's splits.
+        rows: of the split, from :meth:`Task.read`.
         tokenizer: the one that the model was trained with.
         max_len: tokens per row at most.
         positions: tokens that the model can take at most.
@@ -60,10 +62,9 @@ def load(
         num_workers: processes that tokenise.
 
     Raises:
-        DataError: a row cannot be used.
         UsageError: ``max_len`` is more than ``positions``.
     """
-    examples = task.read(split).examples[:limit]
+    examples = rows.examples[:limit]
     labels: list[float] | None = None
     if all(example.label is not None for example in examples):
         names = [example.label for example in examples]

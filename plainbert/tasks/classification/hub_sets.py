@@ -94,7 +94,7 @@ def _load(name: str, hub: HubSet, split: str, saved: Path | None, tried: list[st
     except ImportError:
         looked = f" (no files in {', '.join(tried)})" if tried else ""
         raise MissingDependencyError(
-            "datasets", "'.[datasets]'", f"reading {name} without its folder{looked}"
+            "datasets", "datasets", f"reading {name} without its folder{looked}"
         ) from None
     theirs = hub.splits[split]
     if saved is not None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from plainbert.batching.features import tokenized
 from plainbert.errors import UsageError
+from plainbert.infer import finite
 from plainbert.infer.logits import ComputesLogits, run
 from plainbert.nn.bert import Bert
 from plainbert.tasks.classification.activation import activated
@@ -37,12 +38,15 @@ def predict(
         bar: show progress.
 
     Raises:
+        NotFiniteError: logits are not finite; the texts are named.
         UsageError: the model has another head, or fewer than ``max_len`` positions.
     """
     classifier = checked(model, name)
     positions = classifier.config.max_position_embeddings
     features = tokenized(tokenizer, texts, max_len, positions, bar=bar)
-    logits = activated(run(classifier, features, bar=bar), classifier.config)
+    logits = run(classifier, features, bar=bar)
+    finite.check(logits, finite.named(texts))
+    logits = activated(logits, classifier.config)
     return decode(logits, () if classifier.head == "regression" else labels)
 
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from plainbert.errors import DataError, UnknownNameError
+from plainbert.errors import DataError, UnknownNameError, UsageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,6 +71,26 @@ def compute(names: Iterable[str], predictions: ArrayLike, labels: ArrayLike) -> 
         metric = METRICS[name]
         scores[name] = metric.compute(*_arrays(predictions, labels, metric.regression))
     return scores
+
+
+def check(names: Iterable[str], classes: int | None) -> None:
+    """Refuse metrics that a task has no value of, before a model is trained for one.
+
+    Args:
+        names: of ``METRICS``.
+        classes: of the task; None: it is a regression.
+
+    Raises:
+        UnknownNameError: a metric that is not in ``METRICS``.
+        UsageError: a metric of classes for a regression, or ``f1`` for more than two classes.
+    """
+    for name in names:
+        better(name)  # it exists
+        if classes is None and not METRICS[name].regression:
+            fitting = ", ".join(sorted(key for key, one in METRICS.items() if one.regression))
+            raise UsageError(f"{name} is for classes, and the labels are numbers: {fitting}.")
+        if name == "f1" and classes is not None and classes != 2:
+            raise UsageError(f"f1 is for two classes, and there are {classes}; use macro_f1.")
 
 
 def better(name: str) -> int:

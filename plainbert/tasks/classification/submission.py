@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from plainbert import files
+from plainbert.containers.tables import cell
 from plainbert.errors import UnknownNameError, UsageError
 from plainbert.tasks.classification.task import Example, Task
 
@@ -39,7 +40,7 @@ def write_submission(
     if len(examples) != len(predictions):
         raise UsageError(f"{len(predictions)} predictions for {len(examples)} examples.")
     rows = [
-        f"{example.row}\t{_text(task, prediction)}\n"
+        f"{cell(example.row)}\t{cell(_text(task, prediction))}\n"
         for example, prediction in zip(examples, predictions, strict=True)
     ]
     path = Path(folder) / task.submission_name(split)

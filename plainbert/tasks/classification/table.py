@@ -6,17 +6,22 @@ import logging
 import math
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from plainbert import text_files
+from plainbert.containers import rows
 from plainbert.errors import DataError, UnknownNameError, UsageError
 from plainbert.tasks.classification import columns
 from plainbert.tasks.classification.columns import TableRow
-from plainbert.tasks.classification.task import Example, Task
+from plainbert.tasks.classification.task import Example, Task, without_zeros
 
 log = logging.getLogger(__name__)
 
 REGRESSION = "regression"
+_BOOLEANS = {"true", "false"}
+# What stands in place of every label of a test file that hides them.
+HIDDEN = columns.MISSING | {"-1", "-1.0", "null", "none", "?"}
 
 
 class TableTask(Task):
@@ -89,11 +94,31 @@ class TableTask(Task):
         """Yield the rows of a file, in order."""
         path = self.files[split]
         records = self._train if split == "train" else self._records(split)
+        if split == "test":
+            records = self._with_hidden_labels(list(records))
         for number, record in enumerate(records):
             label = record.label
             if label is not None:
                 label = self.clean_label(label, path, record.line)
             yield Example(record.texts, label, number)
+
+    def _with_hidden_labels(self, records: list[TableRow]) -> list[TableRow]:
+        """Test rows, with no labels where the same stand-in for one is in every row."""
+        labels = {record.label for record in records if record.label is not None}
+        stand_ins = {label for label in labels if label.casefold() in HIDDEN}
+        known = labels & set(self.labels or ())
+        if labels and labels == stand_ins and not known:
+            log.info("%s: the labels are hidden (%s).", self.files["test"], sorted(labels))
+            return [replace(record, label=None) for record in records]
+        for record in records:
+            if record.label == "":
+                raise DataError(
+                    "the label is empty, but others are not. Where the labels are hidden, -1 or "
+                    "nothing stands in every row.",
+                    self.files["test"],
+                    record.line,
+                )
+        return records
 
     def _records(self, split: str) -> Iterator[TableRow]:
         return columns.read(
@@ -121,6 +146,12 @@ class TableTask(Task):
         if not self._train:
             raise DataError("has a header but no rows.", path)
         distinct = {str(record.label) for record in self._train}
+        # pandas and JSON write one class as 1 and as 1.0: the shorter name counts.
+        distinct -= {name for name in distinct if without_zeros(name) in distinct - {name}}
+        if distinct & _BOOLEANS and _numbers(distinct - _BOOLEANS):
+            raise DataError(
+                "some labels are true or false and others are numbers. Write one kind.", path
+            )
         numbers = _numbers(distinct)
         if numbers is not None and not all(number.is_integer() for number in numbers):
             log.info("%s: the labels are numbers that are not whole: a regression.", path)
@@ -158,17 +189,15 @@ def read_texts(
         path: a file; ``-`` is standard input.
         text_columns: one to three columns, by name or counted from 0. None: every line is one text
             (an empty line is an empty text, so that results line up with lines), unless the suffix
-            is .tsv, .csv or .jsonl: then the header must have one of the usual columns ("text",
-            ...). By number, every line is a row; standard input is then tab-separated, or JSON
-            Lines with ``form="jsonl"``.
+            is .tsv, .csv, .jsonl or .ndjson: then the header must have one of the usual columns
+            ("text", ...). By number, every line is a row; standard input is then tab-separated, or
+            JSON Lines with ``form="jsonl"``.
         form: "tsv", "csv" or "jsonl" against the suffix.
 
     Raises:
         DataError: the file is empty or a row cannot be used.
     """
-    suffix = Path(str(path).removesuffix(".gz").removesuffix(".xz")).suffix.lower()
-    plain = text_columns is None and form is None and suffix in ("", ".txt", ".text", ".raw")
-    if plain:
+    if form is None and is_plain(path, text_columns):
         texts: list[tuple[str, ...]] = [(line,) for _, line in text_files.read_lines(path)]
     else:
         records = columns.read(path, columns.parse(text_columns), None, form)
@@ -176,6 +205,16 @@ def read_texts(
     if not texts:
         raise DataError("is empty; one text per line is expected.", path)
     return texts
+
+
+def is_plain(path: str | Path, text_columns: str | Sequence[str | int] | None = None) -> bool:
+    """Whether every line of a file is one text: neither columns nor the suffix speak of a table.
+
+    Args:
+        path: a file; ``-`` is standard input.
+        text_columns: which columns are texts, where that is stated.
+    """
+    return text_columns is None and rows.suffix_of(path) not in (*rows.TABLES, ".json")
 
 
 def _numbers(names: set[str]) -> list[float] | None:

@@ -22,6 +22,7 @@ from __future__ import annotations
 import difflib
 import logging
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -165,6 +166,9 @@ class Task:
         name = str(label).strip()
         name = self.aliases.get(name, name)
         if name not in self.labels:
+            # One class, written as a number with and without decimals.
+            name = next((known for known in self.labels if _are_one(name, known)), name)
+        if name not in self.labels:
             near = difflib.get_close_matches(name, self.labels, n=1)
             guess = f" Did you mean {near[0]!r}?" if near else ""
             known = ", ".join(self.labels[:20]) + (", ..." if len(self.labels) > 20 else "")
@@ -203,3 +207,17 @@ class Task:
         except DataError as error:
             raise DataError(f"{self.name} {split}, example {number}: {error}") from None
         return example if label == example.label else Example(example.texts, label, example.row)
+
+
+def without_zeros(name: str) -> str:
+    """A label's name without the ".0" that pandas and JSON give whole numbers.
+
+    Example:
+        >>> without_zeros("2.0"), without_zeros("2.50"), without_zeros("v2.0")
+        ('2', '2.50', 'v2.0')
+    """
+    return name.partition(".")[0] if re.fullmatch(r"[+-]?[0-9]+\.0+", name) else name
+
+
+def _are_one(name: str, other: str) -> bool:
+    return without_zeros(name) == without_zeros(other)

@@ -18,7 +18,7 @@ from plainbert.batching.batch import TOKENS_PER_BATCH, Batch
 from plainbert.batching.features import Features, tokenized
 from plainbert.checkpoint import Checkpoint
 from plainbert.errors import UsageError
-from plainbert.infer import threads
+from plainbert.infer import finite, threads
 from plainbert.infer.precision import FLOAT32
 from plainbert.infer.prepare import precision_of
 from plainbert.nn.bert import Bert
@@ -63,13 +63,16 @@ def encode(
         (N, D'), float32.
 
     Raises:
+        NotFiniteError: vectors are not finite; the texts are named.
         UsageError: the pooling does not fit the model, or ``max_len`` its positions.
     """
     if pooling.kind == "none":
         raise UsageError("pooling NONE gives no vector per text; encode_tokens gives each token's.")
     features = prepare(model, tokenizer, texts, max_len, num_workers, bar)
     embedding = Embedding(model, pooling, _specials(tokenizer))
-    return run(embedding, features, tokens_per_batch, bar)
+    vectors = run(embedding, features, tokens_per_batch, bar)
+    finite.check(vectors, finite.named(texts))
+    return vectors
 
 
 def encode_tokens(
@@ -99,7 +102,10 @@ def encode_tokens(
     features = prepare(model, tokenizer, texts, max_len, bar=bar)
     every_token = replace(pooling, kind="none", normalize=False)
     embedding = Embedding(model, every_token, _specials(tokenizer))
-    return features, run_tokens(embedding, features, tokens_per_batch, bar)
+    vectors = run_tokens(embedding, features, tokens_per_batch, bar)
+    bad = [row for row, vector in enumerate(vectors) if not np.isfinite(vector).all()]
+    finite.refuse(bad, finite.named(texts))
+    return features, vectors
 
 
 def prepare(

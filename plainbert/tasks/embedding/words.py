@@ -20,6 +20,7 @@ from plainbert.infer.prepare import prepare
 from plainbert.nn.bert import Bert
 from plainbert.tasks.embedding import encode
 from plainbert.tasks.embedding.encode import Vectors
+from plainbert.text.inputs import texts_of
 from plainbert.text.tokenizer import Tokenizer
 from plainbert.text.vocab import Vocab
 
@@ -101,12 +102,15 @@ class BertEmbedding:
         """The tokenizer's vocabulary."""
         return self.tokenizer.vocab
 
-    def __call__(self, sentences: Sequence[str], oov_way: str = "avg") -> list[Words]:
+    def __call__(
+        self, sentences: Sequence[str | tuple[str, ...]], oov_way: str = "avg"
+    ) -> list[Words]:
         """Words and their vectors.
 
         Args:
-            sentences: each a string. What is beyond ``max_seq_length`` is left out, and how many
-                sentences that concerns is logged.
+            sentences: each a string, or a tuple of two that the model sees as a pair: then the
+                words of both, one after the other. What is beyond ``max_seq_length`` is left out,
+                and how many sentences that concerns is logged.
             oov_way: how the vectors of a word's pieces become one: "avg", "sum" or "last".
 
         Returns:
@@ -115,7 +119,9 @@ class BertEmbedding:
         """
         return self.embedding(sentences, oov_way)
 
-    def embedding(self, sentences: Sequence[str], oov_way: str = "avg") -> list[Words]:
+    def embedding(
+        self, sentences: Sequence[str | tuple[str, ...]], oov_way: str = "avg"
+    ) -> list[Words]:
         """Words and their vectors; the same as calling the object."""
         _check(oov_way)
         if isinstance(sentences, str):
@@ -123,7 +129,7 @@ class BertEmbedding:
         features, vectors = encode.encode_tokens(
             self.bert,
             self.tokenizer,
-            list(sentences),
+            texts_of(sentences, "sentences"),
             max_len=self.max_seq_length,
             tokens_per_batch=TOKENS_PER_BATCH,
         )
@@ -147,7 +153,9 @@ class BertEmbedding:
         self, sentences: Sequence[str], shuffle: bool = False
     ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]]:
         """Padded batches: ids (B, L), valid lengths (B,), segments (B, L)."""
-        features = encode.prepare(self.bert, self.tokenizer, list(sentences), self.max_seq_length)
+        features = encode.prepare(
+            self.bert, self.tokenizer, texts_of(sentences, "sentences"), self.max_seq_length
+        )
         order = list(range(len(features)))
         if shuffle:
             random.shuffle(order)

@@ -1,31 +1,30 @@
 """Words with tags from files: CoNLL's columns, or one sentence a line.
 
-Two forms, told apart by what a file holds:
+Two forms, told apart by what most lines of a file hold:
 
 - ``columns``: a word a line, its tag in the last of any number of columns (between tabs, or else
-  between blanks), an empty line after each sentence; lines of ``-DOCSTART-`` are left out. One
-  column alone is words without tags.
+  between blanks), an empty line after each sentence; lines of ``-DOCSTART-`` and remarks are left
+  out, see :mod:`plainbert.tasks.ner.columns`. One column alone is words without tags.
 - ``rows``, as bert-multi-gpu has it: a sentence a line, the words between blanks, a tab, as many
   labels between blanks. Without the tab it is words without tags.
 """
 
 from __future__ import annotations
 
-import re
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from plainbert.errors import DataError, UnknownNameError
+from plainbert.tasks.ner import escaped
+from plainbert.tasks.ner.columns import ColumnChoice, NumberedLine, columns_of, notes
 from plainbert.text_files import read_lines
 
 FORMS = ("columns", "rows")
-DOCUMENT = "-DOCSTART-"
 NO_WORD = "no word before the tag; left out"
 BLANK_INSIDE = "a word that holds a blank; kept as one word"
 
-NumberedLine = tuple[int, str]  # number from 1, text
+ANY = ColumnChoice()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +51,14 @@ class Sentences:
         path: the file.
         form: one of ``FORMS``.
         problems: lines that could not be taken as they are: ``file:line: reason``, by reason.
+        notes: how the file was read, where that is not plain to see.
     """
 
     sentences: list[Sentence]
     path: Path
     form: str
     problems: Mapping[str, list[str]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.sentences)
@@ -68,7 +69,12 @@ class Sentences:
         return all(sentence.tags is not None for sentence in self.sentences)
 
 
-def read(path: str | Path, form: str | None = None, tagged: bool = True) -> Sentences:
+def read(
+    path: str | Path,
+    form: str | None = None,
+    tagged: bool = True,
+    choice: ColumnChoice = ANY,
+) -> Sentences:
     """Read a file of words and tags.
 
     Args:
@@ -76,6 +82,7 @@ def read(path: str | Path, form: str | None = None, tagged: bool = True) -> Sent
         form: one of ``FORMS``, for a file without a tab; None: rows if it is called .tsv and a
             line holds a blank, else columns. A tab shows the form.
         tagged: whether every word must have a tag.
+        choice: which columns hold words and tags, for a file of columns.
 
     Raises:
         DataError: the file holds nothing, or a line that cannot be read; file and line are named.
@@ -87,11 +94,27 @@ def read(path: str | Path, form: str | None = None, tagged: bool = True) -> Sent
     if form is not None and form not in FORMS:
         raise UnknownNameError("form of tagged text", form, FORMS)
     path = Path(path)
-    lines = list(read_lines(path))
-    form = _form(lines, path, form)
+    return of_lines(list(read_lines(path)), path, form, tagged, choice)
+
+
+def of_lines(
+    lines: list[NumberedLine],
+    path: Path,
+    form: str | None = None,
+    tagged: bool = True,
+    choice: ColumnChoice = ANY,
+) -> Sentences:
+    """What the lines of a file hold; arguments as for :func:`read`."""
     problems: dict[str, list[str]] = {}
-    parts = _rows(lines, path) if form == "rows" else _columns(lines, path, problems)
-    sentences = list(parts)
+    remarks: list[str] = []
+    if lines and lines[0][1] == escaped.MARK:
+        form, sentences = "columns", [Sentence(*parts) for parts in escaped.read(lines[1:])]
+    else:
+        form = "columns" if choice else _form(lines, path, form)
+        if form == "rows":
+            sentences = list(_rows(lines, path))
+        else:
+            sentences = list(_columns(lines, path, choice, tagged, problems, remarks))
     if not sentences:
         raise DataError("holds no sentence.", path)
     for sentence in sentences:
@@ -103,24 +126,32 @@ def read(path: str | Path, form: str | None = None, tagged: bool = True) -> Sent
                 sentence.lines[0],
                 sentence.words[0],
             )
-    return Sentences(sentences, path, form, problems)
+    return Sentences(sentences, path, form, problems, tuple(remarks))
 
 
 def _form(lines: list[NumberedLine], path: Path, stated: str | None) -> str:
-    """How a file looks: only rows have blanks between their labels."""
-    tabs = False
-    for _, line in lines:
-        _, tab, last = line.rstrip(" \t").rpartition("\t")
-        if tab and " " in last:
+    """How a file looks: only rows have blanks between their labels, as many as between words.
+
+    One line decides nothing where empty lines part the others into sentences.
+    """
+    bodies = [line.rstrip(" \t") for _, line in lines if not line.startswith("#")]
+    split = [line.split("\t") for line in bodies if "\t" in line]
+    if split:
+        several = [parts for parts in split if " " in parts[-1] and " " in parts[0].strip(" ")]
+        even = [parts for parts in several if len(parts) == 2 and _as_many(*parts)]
+        if 2 * len(even) >= len(split):
             return "rows"
-        tabs = tabs or bool(tab)
-    if tabs:
-        return "columns"
+        parted = "" in "\n".join(bodies).strip("\n").split("\n")
+        return "rows" if several and not parted else "columns"
     if stated is not None:
         return stated
     suffixes = [suffix.lower() for suffix in path.suffixes if suffix not in (".gz", ".xz")]
-    sentences = any(" " in line.strip(" ") for _, line in lines)
+    sentences = any(" " in line.strip(" ") for line in bodies)
     return "rows" if suffixes[-1:] == [".tsv"] and sentences else "columns"
+
+
+def _as_many(words: str, labels: str) -> bool:
+    return len(words.split()) == len(labels.split())
 
 
 def _rows(lines: Iterable[NumberedLine], path: Path) -> Iterator[Sentence]:
@@ -143,46 +174,52 @@ def _rows(lines: Iterable[NumberedLine], path: Path) -> Iterator[Sentence]:
 
 
 def _columns(
-    lines: Iterable[NumberedLine], path: Path, problems: dict[str, list[str]]
+    lines: Sequence[NumberedLine],
+    path: Path,
+    choice: ColumnChoice,
+    tagged: bool,
+    problems: dict[str, list[str]],
+    remarks: list[str],
 ) -> Iterator[Sentence]:
     """Sentences of a file with one word a line."""
-    split = [(number, line, *_fields(line)) for number, line in lines]
-    sizes = Counter(len(fields) for *_, fields in split if fields and fields[0] != DOCUMENT)
-    width = max(sizes, key=lambda size: (sizes[size], size), default=0)
-    words: list[str] = []
-    tags: list[str] = []
-    places: list[int] = []
-    for number, line, tab, fields in [*split, (0, "", False, [])]:
-        if not fields or fields[0] == DOCUMENT:
-            if words:
-                yield Sentence(tuple(words), tuple(tags) if width > 1 else None, tuple(places))
-                words, tags, places = [], [], []
+    columns = columns_of(lines, path, choice, tagged)
+    left_out: dict[str, list[NumberedLine]] = {"remarks": [], "ranges and empty nodes": []}
+    rows: list[tuple[str, str, int]] = []
+    for number, line in [*lines, (0, "")]:
+        fields = columns.fields(line)
+        if number == columns.header and number:
             continue
-        if len(fields) < width or (len(fields) > width and (tab or width == 1)):
+        remark = bool(fields) and columns.is_remark(line, fields, bool(rows))
+        if remark:
+            left_out["remarks"].append((number, line))
+        edge = remark and columns.ends_sentence(line)
+        if not fields or edge or columns.starts_document(fields):
+            if rows:
+                words, tags, places = zip(*rows, strict=True)
+                yield Sentence(words, tags if columns.tag is not None else None, places)
+                rows = []
+            continue
+        if remark:
+            continue
+        if columns.is_between(fields):
+            left_out["ranges and empty nodes"].append((number, line))
+            continue
+        if len(fields) != columns.width:
             raise DataError(
-                f"{len(fields)} column(s); {width} are expected, as in most lines of this file. "
-                "(predict_ner.py takes plain text, one sentence a line, with --file.)",
+                f"{len(fields)} column(s); {columns.width} are expected, as in most lines of this "
+                "file. (predict_ner.py takes plain text, one sentence a line, with --file.)",
                 path,
                 number,
                 line,
             )
-        word = " ".join(fields[: len(fields) - width + 1])
+        word = fields[columns.word]
         reason = BLANK_INSIDE if " " in word else "" if word else NO_WORD
         if reason:
             problems.setdefault(reason, []).append(f"{path}:{number}: {reason}: {line!r}")
-        if not word:
-            continue
-        words.append(word)
-        tags.append(fields[-1])
-        places.append(number)
-
-
-def _fields(line: str) -> tuple[bool, list[str]]:
-    """Whether tabs part the columns of a line, and the columns; none in an empty line.
-
-    Only the blank of ASCII and the tab count: other white space may belong to a word.
-    """
-    line = line.rstrip(" \t")
-    if "\t" in line:
-        return True, [field.strip(" ") for field in line.split("\t")]
-    return False, [field for field in re.split(" +", line) if field]
+        if word:
+            rows.append((word, fields[columns.tag or 0], number))
+    for kind, kind_lines in left_out.items():
+        if kind_lines:
+            number, line = kind_lines[0]
+            remarks.append(f"{len(kind_lines)} {kind} left out. First: {path}:{number}: {line!r}")
+    remarks.extend(notes(columns, lines))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,9 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from plainbert import ragged
+from plainbert.infer import finite
 from plainbert.infer.logits import probabilities
 from plainbert.tasks.ner.features import WordFeatures
-from plainbert.tasks.ner.tags import OUTSIDE, TagSet, spans
+from plainbert.tasks.ner.tags import PLAIN, EntitySpan, TagSet, encode, spans
 from plainbert.tasks.ner.words import SplitText
 
 
@@ -94,34 +97,74 @@ def decode(
         texts: the texts with the offsets of their words.
         tags: the C tags that the model learned.
     """
-    rows = zip(texts, decode_tags(logits, features, tags), strict=True)
+    touches = np.array([touch for text in texts for touch in text.touches], bool)
+    rows = zip(texts, decode_tags(logits, features, tags, touches), strict=True)
     return [_tagging(text, names, shares, entities=tags.entities) for text, (names, shares) in rows]
 
 
 def decode_tags(
-    logits: NDArray[np.float32], features: WordFeatures, tags: TagSet
+    logits: NDArray[np.float32],
+    features: WordFeatures,
+    tags: TagSet,
+    touches: NDArray[np.bool_] | None = None,
 ) -> list[tuple[list[str], list[float]]]:
     """The most probable tag of every word and its probability, for each sentence.
 
     A word without a token has the tag O, or the first one where there is no O, and probability 0.
+    Labels that are no tags, [CLS] for one, no word gets. "X" says that a word goes on with the one
+    before, which a part of a text can do that touches it, such as the hyphen in "Jean-Luc".
 
     Args:
         logits: of every token; (S, C).
         features: the words of the sentences as features.
         tags: the C tags that the model learned.
+        touches: whether each word begins where the one before ends; none does when not given; (W,).
+
+    Raises:
+        NotFiniteError: logits are not finite; the sentences are named.
     """
     seen = features.first >= 0
     # Only the first piece of each word, in its best window, speaks for it.
     known = logits[features.first[seen]]
-    nothing = tags.labels.index(OUTSIDE) if OUTSIDE in tags.labels else 0
-    rows = np.full(len(features.first), nothing)
+    finite.check(
+        known,
+        lambda row: f"sentence {row + 1}",
+        lambda: ragged.rows(np.diff(features.offsets))[seen],
+    )
+    chosen = known.copy()
+    chosen[:, tags.controls] = -np.inf
+    if tags.pieces:
+        parts = np.zeros(len(seen), bool) if touches is None else touches
+        for row in tags.pieces:
+            chosen[~parts[seen], row] = -np.inf
+    rows = np.full(len(features.first), tags.nothing)
     shares = np.zeros(len(features.first))
-    rows[seen] = known.argmax(1)
-    shares[seen] = probabilities(known).max(1, initial=0)
-    names = [tags.labels[row] for row in rows.tolist()]
+    rows[seen] = chosen.argmax(1)
+    shares[seen] = np.take_along_axis(probabilities(known), chosen.argmax(1)[:, None], 1)[:, 0]
     values = shares.tolist()
+    pieces = np.isin(rows, tags.pieces).tolist()
+    names = [tags.labels[row] for row in rows.tolist()]
     ends = features.offsets.tolist()
-    return [(names[a:b], values[a:b]) for a, b in zip(ends[:-1], ends[1:], strict=True)]
+    return [
+        (_continued(names[a:b], pieces[a:b], tags.scheme), values[a:b])
+        for a, b in zip(ends[:-1], ends[1:], strict=True)
+    ]
+
+
+def _continued(names: list[str], pieces: Sequence[bool], scheme: str) -> list[str]:
+    """Tags of a sentence where words that are pieces belong to what the word before belongs to."""
+    if not any(pieces):
+        return names
+    # The first word of each group of pieces; the first word of a sentence touches none.
+    firsts = [place for place, piece in enumerate(pieces) if not piece]
+    if scheme == PLAIN:
+        return [names[firsts[bisect_right(firsts, place) - 1]] for place in range(len(names))]
+    bounds = [*firsts, len(names)]
+    entities = [
+        EntitySpan(kind, bounds[start], bounds[end])
+        for kind, start, end in spans(names[place] for place in firsts)
+    ]
+    return encode(entities, len(names), scheme)
 
 
 def _tagging(

@@ -16,17 +16,20 @@ from plainbert.errors import UnknownNameError
 from plainbert.infer.evaluation import RESULTS_FILE, Evaluation, Scores, logits
 from plainbert.infer.logits import ComputesLogits
 from plainbert.tasks.ner import conll, scores
+from plainbert.tasks.ner.columns import ColumnChoice
 from plainbert.tasks.ner.conll import Sentences
 from plainbert.tasks.ner.decode import decode_tags
 from plainbert.tasks.ner.features import WordFeatures, prepare
 from plainbert.tasks.ner.result_files import comparable, report, score, table
-from plainbert.tasks.ner.tags import TagSet, faults, marks_entities, scheme_of
+from plainbert.tasks.ner.spelling import OUTSIDE, canonical, marks_entities
+from plainbert.tasks.ner.tags import TagSet, faults, respelled, scheme_of
 from plainbert.tasks.reports import format_report
 from plainbert.text.tokenizer import Tokenizer
 from plainbert.train.parallel.strategy import ALONE, ParallelStrategy
 
 log = logging.getLogger(__name__)
 
+SHOWN = 20  # words of the sentence in the log
 REPORT_FILE = "report.json"  # in the run folder: scores by type or label
 
 
@@ -49,7 +52,11 @@ class TaggedSplit:
 
 
 def read(
-    path: str | Path, limit: int | None = None, form: str | None = None, tagged: bool = True
+    path: str | Path,
+    limit: int | None = None,
+    form: str | None = None,
+    tagged: bool = True,
+    columns: ColumnChoice = conll.ANY,
 ) -> Sentences:
     """Read the first sentences of a file; see :func:`plainbert.tasks.ner.conll.read`.
 
@@ -58,25 +65,38 @@ def read(
         limit: use only so many sentences; all of them when None.
         form: one of ``conll.FORMS``, for a file without a tab; None: the file's name decides.
         tagged: whether every word must have a tag.
+        columns: which of them hold words and tags, for a file of columns.
     """
-    sentences = conll.read(path, form, tagged)
+    sentences = conll.read(path, form, tagged, columns)
     return replace(sentences, sentences=sentences.sentences[:limit])
 
 
 def describe(data: Sentences) -> None:
-    """Log what a file holds, and what of it had to be mended."""
+    """Log what a file holds, one sentence of it, and what had to be mended."""
     words = sum(len(sentence.words) for sentence in data.sentences)
     log.info("%s: %d sentences, %d words", data.path, len(data), words)
+    for note in data.notes:
+        log.info("%s: %s", data.path, note)
     for reason, lines in data.problems.items():
         log.warning("%d line(s) with %s. First: %s", len(lines), reason, lines[0])
     tags = [sentence.tags for sentence in data.sentences if sentence.tags is not None]
     counts = Counter(tag for sentence in tags for tag in sentence)
+    log.info("%s: read as: %s", data.path, sample(data, counts))
     if not marks_entities(counts):
         labels = ", ".join(f"{tag} {count}" for tag, count in counts.most_common(20))
         log.info("%s: %s", data.path, f"plain labels: {labels}" if tags else "no tags")
+        if OUTSIDE in counts:
+            log.info(
+                "no entities are marked: their tags would begin with B-, I-, E- or S-, like B-PER."
+            )
         return
     scheme, _ = scheme_of(tags)
     log.info("%s: the tags mark entities in %s", data.path, scheme.upper())
+    if odd := respelled(data):
+        line = ", ".join(
+            f"{tag} ({count}) as {canonical(tag)}" for tag, count in odd.most_common(20)
+        )
+        log.warning("%s: tags in an unusual spelling are read as usual ones: %s", data.path, line)
     if broken := faults(data, scheme):
         log.warning(
             "%d tag(s) are not as %s has them; they are read as conlleval reads them:\n  %s%s",
@@ -85,6 +105,20 @@ def describe(data: Sentences) -> None:
             "\n  ".join(broken[:10]),
             "\n  ..." if len(broken) > 10 else "",
         )
+
+
+def sample(data: Sentences, counts: Mapping[str, int]) -> str:
+    """The words and tags of one sentence: the first with a tag that is not the commonest."""
+    common = max(counts, key=lambda tag: counts[tag], default=OUTSIDE)
+    sentence = next(
+        (row for row in data.sentences if {*(row.tags or ())} - {common, OUTSIDE}),
+        data.sentences[0],
+    )
+    tags = sentence.tags or ("",) * len(sentence.words)
+    parts = [
+        f"{word}/{tag}" if tag else word for word, tag in zip(sentence.words, tags, strict=True)
+    ]
+    return " ".join(parts[:SHOWN]) + (" ..." if len(parts) > SHOWN else "")
 
 
 def prepare_split(

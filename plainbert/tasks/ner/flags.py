@@ -6,13 +6,41 @@ from dataclasses import dataclass
 
 from plainbert.cli import values
 from plainbert.cli.settings import Flags, option
+from plainbert.tasks.ner.columns import ColumnChoice
 from plainbert.tasks.ner.tags import TRAINED
 
 FORMS = "CoNLL columns, or a sentence, a tab and its labels a line."
 
 
 @dataclass(frozen=True, kw_only=True)
-class TagFlags(Flags):
+class ColumnFlags(Flags):
+    """Which columns of a file hold what."""
+
+    word_column: str | None = option(
+        None,
+        str,
+        "Column of the words: a number from 0, -1 for the last, or its name in the file. By "
+        "default the first that does not only count.",
+        group="data",
+        metavar="COLUMN",
+    )
+    tag_column: str | None = option(
+        None,
+        str,
+        "Column of the tags: a number from 0, -1 for the last, or its name in the file. By "
+        "default the last.",
+        group="data",
+        metavar="COLUMN",
+    )
+
+    @property
+    def columns(self) -> ColumnChoice:
+        """What the flags say."""
+        return ColumnChoice(self.word_column, self.tag_column)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TagFlags(ColumnFlags):
     """Sentences to learn from and to be scored on, and their tags."""
 
     train_file: str | None = option(

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-from plainbert.tasks.ner import scores
+from plainbert.errors import DataError
+from plainbert.tasks.ner import conll, escaped, scores
 from plainbert.tasks.ner.conll import Sentence
 from plainbert.tasks.ner.decode import Tagging
 from plainbert.tasks.ner.tags import TagSet, convert
@@ -48,7 +51,10 @@ def report(
 def table(
     sentences: Sequence[Sentence], predicted: Sequence[Sequence[str]], suffix: str, tags: TagSet
 ) -> str:
-    """Words and predicted tags as a file's content; both forms can be read again.
+    """Words and predicted tags as a file's content; reading it gives the same words and tags.
+
+    Words that hold blanks make columns between tabs of either form; where even those would be read
+    as something else, :mod:`plainbert.tasks.ner.escaped` says how they are written.
 
     Args:
         sentences: with their own tags, or without.
@@ -57,18 +63,42 @@ def table(
             where it has one, predicted tag, as conlleval takes them.
         tags: the tags that the model learned.
     """
+    rows = [
+        (sentence, comparable(names, tags))
+        for sentence, names in zip(sentences, predicted, strict=True)
+    ]
+    columns: list[list[Sequence[str]]] = []
+    for sentence, names in rows:
+        own = [] if sentence.tags is None else [comparable(sentence.tags, tags)]
+        columns.append([sentence.words, *own, names])
+    contents = [_columns(columns, " "), _columns(columns, "\t")]
+    if suffix == ".tsv":
+        lines = (f"{' '.join(sentence.words)}\t{' '.join(names)}\n" for sentence, names in rows)
+        contents[0] = "".join(lines)
+    right = [(tuple(sentence.words), tuple(names)) for sentence, names in rows if sentence.words]
+    for content in contents:
+        if right == _read_again(content, suffix):
+            return content
+    return escaped.table(part for part in columns if part[0])
+
+
+def _columns(columns: Sequence[Sequence[Sequence[str]]], joint: str) -> str:
+    """A word a line, an empty line after each sentence."""
     parts = []
-    for sentence, names in zip(sentences, predicted, strict=True):
-        labels = comparable(names, tags)
-        if suffix == ".tsv":
-            parts.append(f"{' '.join(sentence.words)}\t{' '.join(labels)}\n")
-            continue
-        columns: list[Sequence[str]] = [sentence.words, labels]
-        if sentence.tags is not None:
-            columns.insert(1, comparable(sentence.tags, tags))
-        parts += [" ".join(row) + "\n" for row in zip(*columns, strict=True)]
+    for part in columns:
+        parts += [joint.join(row) + "\n" for row in zip(*part, strict=True)]
         parts.append("\n")
     return "".join(parts)
+
+
+def _read_again(content: str, suffix: str) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
+    """Words and tags that a file of this content would be taken to hold; [] for none."""
+    lines = re.split(r"\r\n|\r|\n", content)
+    try:
+        data = conll.of_lines(list(enumerate(lines, start=1)), Path(f"again{suffix}"))
+    except DataError:
+        return []
+    return [(sentence.words, sentence.tags or ()) for sentence in data.sentences]
 
 
 def record(tagging: Tagging, tags: TagSet) -> dict[str, Any]:

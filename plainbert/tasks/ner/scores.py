@@ -133,7 +133,7 @@ def _counted(predicted: Tags, gold: Tags, average: str | None) -> tuple[Any, Any
     try:
         from seqeval.metrics.sequence_labeling import precision_recall_fscore_support
     except ImportError:
-        raise MissingDependencyError("seqeval", "seqeval", "scoring entities") from None
+        raise MissingDependencyError("seqeval", "", "scoring entities") from None
     _flat(predicted, gold)
     sides = (list(map(list, gold)), list(map(list, predicted)))
     counts: tuple[Any, Any, Any, Any]

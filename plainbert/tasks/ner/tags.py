@@ -9,21 +9,30 @@ it is broken, entities are read as the official conlleval reads them. Labels wit
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from plainbert.errors import DataError, UnknownNameError
 from plainbert.nn.names import IGNORE
 from plainbert.tasks.ner.conll import Sentences
+from plainbert.tasks.ner.spelling import (
+    OUTSIDE,
+    PIECES,
+    canonical,
+    is_control,
+    is_odd,
+    is_unnamed,
+    is_usual,
+    marks_entities,
+    parse,
+)
 
-OUTSIDE = "O"
 PLAIN = "plain"
 SCHEMES = ("iob1", "iob2", "bioes")
 TRAINED = ("bioes", "iob2", PLAIN)  # what a model may learn
-# First letters of tags as BIOES has them. U and W stand for one word, L for the last.
-_LETTERS = {"B": "B", "I": "I", "E": "E", "S": "S", "M": "I", "L": "E", "U": "S", "W": "S"}
 
 
 class EntitySpan(NamedTuple):
@@ -32,21 +41,6 @@ class EntitySpan(NamedTuple):
     type: str
     start: int
     end: int
-
-
-def parse(tag: str) -> tuple[str, str]:
-    """The letter of a tag (B, I, E, S, or O for none of these) and its type.
-
-    A tag without a letter belongs to no entity. An unknown letter is read as I.
-
-    Example:
-        >>> parse("B-creative-work"), parse("M"), parse("LOC"), parse("Q-LOC")
-        (('B', 'creative-work'), ('I', ''), ('O', ''), ('I', 'LOC'))
-    """
-    letter, bar, kind = tag.partition("-")
-    if bar:
-        return (OUTSIDE, "") if letter == OUTSIDE else (_LETTERS.get(letter, "I"), kind)
-    return _LETTERS.get(tag, OUTSIDE), ""
 
 
 def spans(tags: Iterable[str]) -> list[EntitySpan]:
@@ -108,21 +102,6 @@ def convert(tags: Sequence[str], scheme: str) -> list[str]:
     return encode(spans(tags), len(tags), scheme)
 
 
-def marks_entities(tags: Iterable[str] | Mapping[str, int]) -> bool:
-    """Whether tags mark entities, or are plain labels.
-
-    Args:
-        tags: of all words, or how many have each; what most of those other than O are decides.
-            B, I, E, S and M alone mark entities without a type, as in word segmentation.
-    """
-    counts = Counter(tags)
-    del counts[OUTSIDE]
-    typed = sum(count for tag, count in counts.items() if tag[:1] in _LETTERS and tag[1:2] == "-")
-    if not typed:
-        return len(counts) > 1 and "B" in counts and set(counts) <= set("BIESM")
-    return 2 * typed > counts.total()
-
-
 def scheme_of(sentences: Iterable[Sequence[str]]) -> tuple[str, int]:
     """The scheme of a set's tags, and how many words break it.
 
@@ -155,10 +134,17 @@ def faults(data: Sentences, scheme: str) -> list[str]:
         tags = sentence.tags or ()
         rights = encode(spans(tags), len(tags), scheme)
         for tag, right, line in zip(tags, rights, sentence.lines, strict=True):
-            known = tag == OUTSIDE or tag[:1] in _LETTERS and tag[1:2] in ("-", "")
+            # Unusual spellings are counted by their kind, see :func:`respelled`.
+            known = is_usual(tag) or is_odd(tag)
             if not known or parse(tag) != parse(right):
                 lines.append(f"{data.path}:{line}: {tag!r} is read as {right!r} of {scheme}")
     return lines
+
+
+def respelled(data: Sentences) -> Counter[str]:
+    """Tags that are spelled unusually, and how many words have each."""
+    tags = (tag for sentence in data.sentences for tag in sentence.tags or ())
+    return Counter({tag: count for tag, count in Counter(tags).items() if is_odd(tag)})
 
 
 @dataclass(frozen=True)
@@ -220,13 +206,44 @@ class TagSet:
         """Whether the tags mark entities."""
         return self.scheme != PLAIN
 
+    @property
+    def controls(self) -> list[int]:
+        """Ids that no word can have: [CLS], [SEP], padding, beside tags a class without a name."""
+        return [
+            row
+            for row, label in enumerate(self.labels)
+            if is_control(label) or (self.entities and is_unnamed(label))
+        ]
+
+    @property
+    def pieces(self) -> list[int]:
+        """Ids of "X", which old taggers learn for every piece of a word behind its first."""
+        if not (self.entities or self.controls):
+            return []  # a part of speech may be called X
+        return [row for row, label in enumerate(self.labels) if label in PIECES]
+
+    @property
+    def nothing(self) -> int:
+        """Id of O, or of the first label where there is no O."""
+        names = self._names
+        return names.index(OUTSIDE) if OUTSIDE in names else 0
+
+    @functools.cached_property
+    def _names(self) -> list[str]:
+        """The labels as :func:`convert` spells them; what is no tag keeps its name."""
+        special = {*self.controls, *self.pieces}
+        return [
+            canonical(label) if self.entities and row not in special else label
+            for row, label in enumerate(self.labels)
+        ]
+
     def ids(self, tags: Sequence[str]) -> list[int]:
         """Ids of a sentence's tags, in whatever scheme they are; ``IGNORE`` for unknown ones."""
-        rows = {label: row for row, label in enumerate(self.labels)}
+        rows = {name: row for row, name in reversed(list(enumerate(self._names)))}
         return [rows.get(tag, IGNORE) for tag in convert(tags, self.scheme)]
 
     def unknown(self, data: Sentences) -> Counter[str]:
         """Tags of a set that the model does not have, and how many words have them."""
-        known = set(self.labels)
+        known = set(self._names)
         tags = (convert(sentence.tags or (), self.scheme) for sentence in data.sentences)
         return Counter(tag for row in tags for tag in row if tag not in known)

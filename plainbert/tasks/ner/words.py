@@ -26,6 +26,12 @@ class SplitText:
         """The characters of each word."""
         return [self.text[start:end] for start, end in self.offsets]
 
+    @property
+    def touches(self) -> list[bool]:
+        """Whether each word begins where the one before ends."""
+        ends = [-1, *(end for _, end in self.offsets)]
+        return [start == end for (start, _), end in zip(self.offsets, ends, strict=False)]
+
     @classmethod
     def joined(cls, words: Sequence[str]) -> SplitText:
         """The text of words that are joined by blanks.

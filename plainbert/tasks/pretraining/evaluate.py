@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from plainbert.batching.batch import inference_batches
 from plainbert.config import BertConfig
+from plainbert.infer import finite
 from plainbert.infer.evaluation import Evaluation, Scores
 from plainbert.infer.logits import ComputesLogits
 from plainbert.nn.headed import Headed
@@ -55,15 +56,20 @@ class HeldOut(Evaluation):
         names, accuracies = self.objective.names, self.objective.accuracies
         totals = torch.zeros(3, len(names), dtype=torch.float64)  # counts, losses, hits
         batches = inference_batches(data.lengths, EVAL_TOKENS)
+        broken: list[int] = []
         with torch.inference_mode(), self.ranks.whole(model):
             model.eval()
             for index in batches[self.ranks.rank :: self.ranks.size]:
                 batch = data.batch(index, 0, device)
                 totals[0] += torch.tensor(self.objective.counts(batch), dtype=torch.float64)
-                for row, values in enumerate(self.objective.sums(model, batch), start=1):
+                sums = self.objective.sums(model, batch)
+                if not all(map(torch.isfinite, sums.losses)):
+                    broken += index.tolist()
+                for row, values in enumerate(sums, start=1):
                     if values:
                         totals[row] += torch.stack([total.double() for total in values]).cpu()
         self.ranks.sum([totals])
+        finite.refuse(sorted(broken))
         means = totals[1:] / totals[0].clamp(min=1.0)
         scores: dict[str, float] = {}
         for place, (name, accuracy) in enumerate(zip(names, accuracies, strict=True)):

@@ -40,13 +40,20 @@ class RawText:
         plan: its instances.
         tokenizer: names the special tokens.
         settings: how to mask.
+        fingerprint: a hash of the corpus and the plan, whatever their files are called.
     """
 
     def __init__(
-        self, store: Store, plan: InstancePlan, tokenizer: Tokenizer, settings: InstanceSettings
+        self,
+        store: Store,
+        plan: InstancePlan,
+        tokenizer: Tokenizer,
+        settings: InstanceSettings,
+        fingerprint: str,
     ) -> None:
         self.store, self.plan, self.settings = store, plan, settings
         self.lengths: NDArray[np.int64] = plan.lengths
+        self.fingerprint = fingerprint
         self.vocab_sha256 = tokenizer.vocab.sha256
         self._masker = Masker.of(tokenizer, settings)
         self._specials = (tokenizer.vocab.cls_id, tokenizer.vocab.sep_id)
@@ -99,10 +106,10 @@ class RawText:
             settings.dupe_factor,
             settings.seed,
         ]
-        path = folder / f"plan-{_hash([VERSION, name, planned])}.npz"
-        if not path.exists():
-            npz.write(path, _columns(_whole_plan(store, settings)))
-        plan = InstancePlan(**npz.read(path))
+        plan_path = folder / f"plan-{_hash([VERSION, name, planned])}.npz"
+        if not plan_path.exists():
+            npz.write(plan_path, _columns(_whole_plan(store, settings)))
+        plan = InstancePlan(**npz.read(plan_path))
         log.info(
             "%s documents, %s sentences, %s tokens: %s instances",
             f"{store.num_documents:,}",
@@ -110,7 +117,8 @@ class RawText:
             f"{len(store.ids):,}",
             f"{len(plan):,}",
         )
-        return cls(store, plan, tokenizer, settings)
+        content = _hash([npz.Archive(kept).fingerprint for kept in (path, plan_path)])
+        return cls(store, plan, tokenizer, settings, content)
 
     def __len__(self) -> int:
         return len(self.plan)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import hashlib
 import logging
 import os
 import threading
@@ -135,6 +136,13 @@ class Shards:
     def num_shards(self) -> int:
         """Files in use."""
         return len(self._files)
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of what the files' own tables of contents say, which have checksums."""
+        return hashlib.sha256(
+            "".join(file.fingerprint for file in self._files).encode()
+        ).hexdigest()[:16]
 
     @property
     def num_tokens(self) -> int:

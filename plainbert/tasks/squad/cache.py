@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import json
 import logging
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
@@ -96,13 +95,8 @@ def fingerprint(
         row = rows.setdefault(question.context, len(rows))
         entries.append((question.question, row, bounds, question.impossible))
     settings = {"form": FORM, "limits": asdict(limits), "labelled": labelled}
-    digest = hashlib.sha256(json.dumps([settings, list(rows), entries]).encode())
-    with tempfile.TemporaryDirectory() as scratch:
-        tokenizer.save(scratch)
-        for path in sorted(Path(scratch).iterdir()):
-            digest.update(f"{path.name}:{path.stat().st_size}:".encode())
-            digest.update(path.read_bytes())
-    return digest.hexdigest()
+    decisive = [settings, list(rows), entries, tokenizer.fingerprint()]
+    return hashlib.sha256(json.dumps(decisive).encode()).hexdigest()
 
 
 def save(path: str | Path, key: str, windows: Windows) -> None:

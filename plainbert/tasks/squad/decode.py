@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from plainbert.errors import DataError, UsageError
+from plainbert.errors import UsageError
+from plainbert.infer import finite
 from plainbert.tasks.squad.data import Question
 from plainbert.tasks.squad.windows import Windows
 
@@ -124,17 +125,16 @@ def decode(
         search: how answers are looked for.
 
     Raises:
-        DataError: logits are not finite numbers.
+        NotFiniteError: logits are not finite; the questions are named.
 
     Source:
         google-research/bert, run_squad.py, ``write_predictions``.
     """
-    bad = int(np.count_nonzero(~np.isfinite(logits)))
-    if bad:
-        raise DataError(
-            f"{bad} of {logits.size} logits are not finite numbers: the training of the model "
-            "diverged. Lower the learning rate."
-        )
+    finite.check(
+        logits,
+        lambda row: f"question {questions[row].id}",
+        lambda: np.repeat(windows.question, windows.features.lengths),
+    )
     answers: list[Answer] = []
     together = max(1, PAIRS // search.n_best**2)  # windows
     bounds = np.searchsorted(windows.question, np.arange(len(questions) + 1))

@@ -81,7 +81,7 @@ def _rows(split: str, version: str, saved: Path | None, data_dir: str | Path | N
     except ImportError:
         raise MissingDependencyError(
             "datasets",
-            "'.[datasets]'",
+            "datasets",
             f"reading SQuAD {version} without its files ({name}, not in {looked})",
         ) from None
     if saved is not None:

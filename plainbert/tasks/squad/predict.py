@@ -13,6 +13,7 @@ from plainbert.nn.bert import Bert
 from plainbert.tasks.squad.data import Question
 from plainbert.tasks.squad.decode import Answer, Search, decode
 from plainbert.tasks.squad.windows import Limits, prepare
+from plainbert.text.inputs import text_of, texts_of
 from plainbert.text.tokenizer import Tokenizer
 
 Texts = str | list[str]  # one, or several
@@ -34,8 +35,12 @@ def paired(question: Texts, context: Texts) -> list[Question]:
     Raises:
         UsageError: there are not as many contexts as questions.
     """
-    queries = [question] if isinstance(question, str) else question
-    contexts = [context] * len(queries) if isinstance(context, str) else context
+    queries, contexts = texts_of(question, "question"), texts_of(context, "context")
+    for name, rows in (("question", queries), ("context", contexts)):
+        for row in rows:
+            text_of(row, name)
+    if isinstance(context, str):
+        contexts *= len(queries)
     if len(contexts) != len(queries):
         raise UsageError(
             f"{len(contexts)} contexts for {len(queries)} questions: one each is expected, or one "

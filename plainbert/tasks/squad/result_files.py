@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,20 +16,34 @@ from plainbert.tasks.squad.decode import Answer, Span
 log = logging.getLogger(__name__)
 
 PREDICTIONS = "predictions.json"
+RAW_PREDICTIONS = "raw_predictions.json"
 
 
 def write_folder(folder: Path, answers: Sequence[Answer]) -> None:
     """Write what was answered: ``predictions.json`` and ``nbest_predictions.json``.
 
     Where "no answer" is possible, also ``null_odds.json`` (score of no answer minus that of the
-    best answer) and ``na_probs.json`` (its probability, for ``evaluate-v2.0.py -n``).
+    best answer), ``na_probs.json`` (its probability) and ``raw_predictions.json`` (the best answer
+    whatever the threshold). The official script gives our scores for ``predictions.json`` alone,
+    and our best scores for ``raw_predictions.json -n na_probs.json``: it looks for the best
+    threshold, and needs answers that have not passed one.
     """
-    _write(folder / PREDICTIONS, {answer.id: answer.text for answer in answers})
-    nbest = {answer.id: [_listed(span) for span in answer.nbest] for answer in answers}
-    _write(folder / "nbest_predictions.json", nbest)
+    values: dict[str, dict[str, Any]] = {
+        PREDICTIONS: {answer.id: answer.text for answer in answers},
+        "nbest_predictions.json": {
+            answer.id: [_listed(span) for span in answer.nbest] for answer in answers
+        },
+    }
     if any(answer.null_odds is not None for answer in answers):
-        _write(folder / "null_odds.json", {answer.id: answer.null_odds for answer in answers})
-        _write(folder / "na_probs.json", {answer.id: answer.na_prob for answer in answers})
+        values |= {
+            "null_odds.json": {answer.id: answer.null_odds for answer in answers},
+            "na_probs.json": {answer.id: answer.na_prob for answer in answers},
+            RAW_PREDICTIONS: {
+                answer.id: answer.best.text if answer.best else "" for answer in answers
+            },
+        }
+    for name, content in values.items():
+        files.write_json(folder / name, content)
     log.info("%d answers in %s", len(answers), folder / PREDICTIONS)
 
 
@@ -48,7 +61,7 @@ def write_file(path: str | Path, questions: Sequence[Question], answers: Sequenc
     """
     suffix = Path(path).suffix
     if suffix == ".json":
-        _write(Path(path), {answer.id: answer.text for answer in answers})
+        files.write_json(Path(path), {answer.id: answer.text for answer in answers})
     elif suffix == ".jsonl":
         pairs = zip(questions, answers, strict=True)
         rows = [_row(question, answer) for question, answer in pairs]
@@ -107,10 +120,3 @@ def _listed(span: Span) -> dict[str, Any]:
         "start": span.start,
         "end": span.end,
     }
-
-
-def _write(path: Path, values: dict[str, Any]) -> None:
-    try:
-        files.write_json(path, values)
-    except UnicodeEncodeError:  # lone surrogates: escaped, they come back as they were
-        files.write_text(path, json.dumps(values, indent=2) + "\n")

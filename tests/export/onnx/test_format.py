@@ -206,7 +206,7 @@ def test_inputs_beyond_the_positions_are_refused(exported: tuple[Source, Path]) 
 @pytest.mark.parametrize("missing", ["onnxscript", "onnx"])
 def test_a_missing_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
     monkeypatch.setitem(sys.modules, missing, None)
-    with pytest.raises(MissingDependencyError, match=rf"'{missing}'.*-e '\.\[export\]'"):
+    with pytest.raises(MissingDependencyError, match=rf"'{missing}'.*\[export\]"):
         ONNXFormat().write(made("ner"), tmp_path)
     assert list(tmp_path.iterdir()) == []
 
@@ -214,7 +214,7 @@ def test_a_missing_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, miss
 def test_without_onnxruntime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "model.onnx").touch()
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(MissingDependencyError, match=r"'onnxruntime'.*-e '\.\[export\]'"):
+    with pytest.raises(MissingDependencyError, match=r"'onnxruntime'.*\[export\]"):
         ONNXFormat().open_runner(tmp_path)
 
 

@@ -73,3 +73,52 @@ def test_a_tagging_from_its_plain_form() -> None:
     }
 
     assert Tagging.of(plain) == tagging
+
+
+def by_place(names: list[str], labels: tuple[str, ...], first: object, size: int) -> np.ndarray:
+    """Logits whose largest is that of each word's name, the next that of the label behind it."""
+    logits = np.zeros((size, len(labels)), np.float32)
+    for place, name in zip(first, names, strict=True):  # type: ignore[call-overload]
+        row = labels.index(name)
+        logits[place, row] = 5
+        logits[place, (row + 1) % len(labels)] = 4
+    return logits
+
+
+@pytest.mark.parametrize("unnamed", [False, True])
+def test_old_taggers_mark_entities_and_no_control_tokens(unnamed: bool) -> None:
+    """Labels X, [CLS] and [SEP]: "Jean-Luc" is one word to such a tagger, three to ours."""
+    labels = ("O", "B-PER", "I-PER", "X", "[CLS]", "[SEP]")
+    # [SEP] is first choice of "met", whose next is O; X of "Bo", whose next real label is O.
+    names = ["B-PER", "X", "X", "I-PER", "[SEP]", "X"]
+    text = SplitText("Jean-Luc Lee met Bo", [(0, 4), (4, 5), (5, 8), (9, 12), (13, 16), (17, 19)])
+    if unnamed:
+        labels = ("LABEL_0", "O", "B-PER", "I-PER", "X", "[CLS]", "[SEP]")
+    features = prepare(tokenizer(*text.words), [text.words], 16)
+    logits = by_place(names, labels, features.first, len(features.features.ids))
+    if unnamed:
+        logits[:, 0] = 9  # a class that nobody named is no word's tag
+        logits[features.first[4], labels.index("O")] = 4
+    tags = TagSet.trained(labels)
+
+    (tagging,) = decode(logits, features, [text], tags)
+
+    assert tagging.tags[:5] == ["B-PER", "I-PER", "I-PER", "I-PER", "O"]
+    assert tagging.tags[5] in ("O", "B-PER", "I-PER")  # apart from the word before: no piece of it
+    assert [(each.text, each.type) for each in tagging.entities][0] == ("Jean-Luc Lee", "PER")
+    # Words that a user parts are whole words.
+    ((whole, _),) = decode_tags(logits, features, tags)
+    assert not {*whole} & {"X", "[CLS]", "[SEP]", "LABEL_0"}
+
+
+def test_plain_labels_of_old_taggers() -> None:
+    labels = ("NOUN", "PUNCT", "X", "[CLS]", "[SEP]")
+    text = SplitText("e-mail !", [(0, 1), (1, 2), (2, 6), (7, 8)])
+    features = prepare(tokenizer(*text.words), [text.words], 16)
+    names = ["NOUN", "X", "X", "PUNCT"]
+    logits = by_place(names, labels, features.first, len(features.features.ids))
+
+    (tagging,) = decode(logits, features, [text], TagSet.trained(labels))
+
+    assert tagging.tags == ["NOUN", "NOUN", "NOUN", "PUNCT"]
+    assert tagging.entities == ()

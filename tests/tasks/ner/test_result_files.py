@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 import seqeval.metrics
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
+from plainbert import files
 from plainbert.tasks.ner import conll
 from plainbert.tasks.ner.conll import Sentence
 from plainbert.tasks.ner.decode import Entity, Tagging, Word
@@ -35,6 +38,44 @@ def test_columns_can_be_read_again(tmp_path: Path) -> None:
     assert lines[:4] == ["New York B-A B-A", "is O O", "big O B-B", ""]
     bare = [Sentence(each.words) for each in SENTENCES]
     assert table(bare, SAID, ".conll", BIOES).splitlines()[:2] == ["New York B-A", "is O"]
+
+
+WORDS = st.text(
+    st.sampled_from("ab1# \u00a0\u2028\t\n\r\\-\u3000\x0b\x85|"), min_size=1, max_size=6
+)
+
+
+@pytest.mark.parametrize("suffix", [".tsv", ".conll", ".txt"])
+@pytest.mark.parametrize("tags", [BIOES, PLAIN])
+@pytest.mark.parametrize("own", [False, True])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    rows=st.lists(
+        st.lists(st.tuples(WORDS, st.sampled_from(["O", "B-A", "E-A"])), min_size=1, max_size=4),
+        min_size=1,
+        max_size=4,
+    )
+)
+@example(rows=[[("New York", "B-A"), ("is", "O")], [("1 000", "B-A"), ("birds", "O")]])
+@example(rows=[[("-DOCSTART-", "O"), ("a", "B-A")], [("#", "O")]])
+@example(rows=[[("1", "O"), ("2", "O")], [("1", "O"), ("2", "O"), ("3", "O")]])
+@example(rows=[[("a\tb", "O"), ("c\nd", "O"), ("\\n", "O"), (" e", "O")]])
+def test_words_of_any_characters_come_back(
+    tmp_path: Path, suffix: str, tags: TagSet, own: bool, rows: list[list[tuple[str, str]]]
+) -> None:
+    words = [tuple(word for word, _ in row) for row in rows]
+    predicted = [[tag for _, tag in row] for row in rows]
+    gold = [("O",) * len(row) for row in rows] if own else [None] * len(rows)
+    sentences = [Sentence(*each) for each in zip(words, gold, strict=True)]
+    path = tmp_path / f"out{suffix}"
+    files.write_text(path, table(sentences, predicted, suffix, tags))
+
+    again = conll.read(path)
+
+    assert [each.words for each in again.sentences] == words
+    assert [list(each.tags or ()) for each in again.sentences] == [
+        comparable(row, tags) for row in predicted
+    ]
 
 
 def test_rows_can_be_read_again(tmp_path: Path) -> None:

@@ -119,3 +119,20 @@ def test_workers_and_sentences(tmp_path: Path) -> None:
     found = make(path, num_workers=2, language="en")
     assert found.store.num_documents == 30
     assert found.store.num_sentences == 90
+
+
+def test_the_fingerprint_is_that_of_the_content(tmp_path: Path) -> None:
+    """It tells a resumed run whether the text is the one it began with."""
+    one, two, other = (tmp_path / name for name in ("one", "two", "other"))
+    for folder in (one, two, other):
+        folder.mkdir()
+        texts.write(folder)
+    (path,) = other.iterdir()
+    words = path.read_text("utf-8").replace("c", "d", 1)
+    path.write_text(words, "utf-8")
+    os.utime(next(two.iterdir()), (1, 1))
+    first, second, third = (make(next(folder.iterdir())) for folder in (one, two, other))
+    assert first.fingerprint == second.fingerprint
+    assert len(first) == len(third)
+    assert first.fingerprint != third.fingerprint
+    assert first.fingerprint != make(path, replace(SETTINGS, max_seq_length=24)).fingerprint

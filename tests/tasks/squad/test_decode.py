@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plainbert.errors import DataError, UsageError
+from plainbert.errors import UsageError
+from plainbert.infer.finite import NotFiniteError
 from plainbert.tasks.squad import decode as module
 from plainbert.tasks.squad.data import Question
 from plainbert.tasks.squad.decode import HOPELESS, Answer, Search, decode
@@ -197,7 +198,7 @@ def test_few_windows_at_a_time_change_nothing(monkeypatch: pytest.MonkeyPatch) -
 def test_a_model_that_diverged() -> None:
     questions, windows, logits = two_questions()
     logits[3, 1] = np.nan
-    with pytest.raises(DataError, match="1 of .* diverged"):
+    with pytest.raises(NotFiniteError, match=r"1 row\(s\) .*: question x\. .* diverged"):
         decode(logits, windows, questions, Search())
 
 

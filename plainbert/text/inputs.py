@@ -1,0 +1,79 @@
+"""What callers may hand over as texts, told from what only looks like it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Set
+from typing import Any
+
+from plainbert.errors import UsageError
+
+_EXPECTED = "a text, a pair as a tuple, or a list of these is expected."
+
+
+def texts_of(texts: Any, name: str = "texts") -> list[Any]:
+    """Texts, or pairs, as a list.
+
+    Args:
+        texts: a text, a tuple of texts that belong together, or several of these in an order.
+        name: how the caller calls them.
+
+    Raises:
+        UsageError: something else, such as a dict or a DataFrame, which yield their keys, or a set,
+            which has no order.
+
+    Example:
+        >>> texts_of(["a", ("b", "c")])
+        ['a', ('b', 'c')]
+    """
+    if isinstance(texts, str | tuple):
+        rows = [texts]
+    else:
+        _check_kind(texts, name)
+        rows = list(texts)
+    for place, row in enumerate(rows):
+        if isinstance(row, str):
+            continue
+        if not isinstance(row, tuple) or not row or not all(isinstance(part, str) for part in row):
+            where = name if isinstance(texts, tuple) else f"{name}[{place}]"
+            raise UsageError(
+                f"{name} hold {_short(row)}; a text, or a tuple of texts, is expected ({where} is "
+                f"a {type(row).__name__})."
+            )
+    return rows
+
+
+def text_of(text: Any, name: str = "text") -> str:
+    """One text.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if not isinstance(text, str):
+        raise UsageError(f"{name} is {_short(text)} ({type(text).__name__}); a text is expected.")
+    return text
+
+
+def _check_kind(texts: Any, name: str) -> None:
+    kind = type(texts).__name__
+    if hasattr(texts, "columns") and not isinstance(texts, Mapping):  # of pandas, polars, pyarrow
+        raise UsageError(
+            f"{name} is a {kind}, which is a table. Pass one of its columns as a list: "
+            f"{name}=table['text'].tolist()."
+        )
+    if isinstance(texts, Mapping):
+        keys = ", ".join(map(str, list(texts)[:5]))
+        raise UsageError(
+            f"{name} is a {kind} with the keys {_short(keys)}. Pass what stands under one of them; "
+            f"{_EXPECTED}"
+        )
+    if isinstance(texts, bytes | bytearray | memoryview):
+        raise UsageError(f"{name} is {kind}: decode it first, {name}.decode('utf-8').")
+    if isinstance(texts, Set):
+        raise UsageError(f"{name} is a {kind}, which has no order; {_EXPECTED}")
+    if not isinstance(texts, Iterable):
+        raise UsageError(f"{name} is {_short(texts)} ({kind}); {_EXPECTED}")
+
+
+def _short(value: Any) -> str:
+    words = repr(value)
+    return words if len(words) <= 80 else f"{words[:77]}..."

@@ -1,0 +1,44 @@
+"""Whether the disk of a run folder can hold the run, seen before its first step."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from plainbert import files
+from plainbert.errors import UsageError
+
+_PROBE = f".links{files.PARTIAL}"  # a name that nobody else has
+
+
+def check(folder: Path, size: int, number: int) -> None:
+    """Refuse a disk that is too full for a run's checkpoints, or cannot hold its links.
+
+    Args:
+        folder: of the run.
+        size: bytes of a checkpoint.
+        number: of checkpoints that will be there at a time, beside those that are there.
+
+    Raises:
+        UsageError: training would end at a checkpoint that cannot be written.
+    """
+    free = shutil.disk_usage(folder).free
+    if number * size > free:
+        raise UsageError(
+            f"{folder}: the run needs {_megabytes(number * size)} on disk for {number} "
+            f"checkpoint(s) of {_megabytes(size)}, and {_megabytes(free)} are free. Free some, "
+            "name another folder with --output_dir, or keep fewer with --keep_checkpoints."
+        )
+    try:
+        files.point(folder / _PROBE, ".")
+    except OSError as error:
+        raise UsageError(
+            f"{folder}: 'best' and 'last' are symbolic links to checkpoints, and this disk takes "
+            f"none ({error.strerror}). Name a folder on another disk with --output_dir."
+        ) from None
+    finally:
+        files.remove(folder / _PROBE)
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB"

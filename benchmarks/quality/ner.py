@@ -90,7 +90,7 @@ def files_of(name: str, data: Path, folder: Path) -> dict[str, Path]:
     lines = (data / "ner_wikigold" / "wikigold.conll.txt").read_text(encoding="utf-8").split("\n")
     documents: list[list[str]] = [[]]
     for line in lines:
-        if line.startswith(conll.DOCUMENT):
+        if line.startswith("-DOCSTART-"):
             documents.append([])
         else:
             documents[-1].append(line)

@@ -15,7 +15,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -75,23 +75,26 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
                 ["git", "worktree", "remove", "--force", str(other)], cwd=measure.ROOT, check=True
             )
     commits = {"here": _commit("HEAD"), "there": _commit(args.commit)}
+    ratio = {job: round(_ratio(times), 3) for job, times in seconds.items()}
     result = {
         "what": "whole processes, seconds; ratio: here / there, median over the pairs",
         "versions": measure.versions("numpy"),
         "commits": commits,
         "seconds": seconds,
-        "ratio": {job: round(_ratio(times), 3) for job, times in seconds.items()},
+        "ratio": ratio,
     }
-    for job, ratio in result["ratio"].items():
+    for job in ratio:
         here, there = (measure.median(seconds[job][side]) for side in ("here", "there"))
-        print(f"{job:20} {here:7.2f} s, at {commits['there'][:7]} {there:7.2f} s, ratio {ratio}")
+        print(
+            f"{job:20} {here:7.2f} s, at {commits['there'][:7]} {there:7.2f} s, ratio {ratio[job]}"
+        )
     measure.save("speed/against_commit", result)
     return result
 
 
 def _race(job: str, other: Path, work: Path, repeats: int) -> dict[str, list[float]]:
     """Seconds of a job in both checkouts, in turns."""
-    contenders = {
+    contenders: dict[str, Callable[[], Any]] = {
         "here": partial(_run, measure.ROOT, JOBS[job], work),
         "there": partial(_run, other, JOBS[job], work),
     }

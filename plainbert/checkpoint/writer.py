@@ -14,7 +14,7 @@ from plainbert.config import BertConfig
 from plainbert.containers.weight_files import SAFETENSORS
 from plainbert.errors import CheckpointError, FormatError
 from plainbert.files import remove_leftovers
-from plainbert.nn.names import HEADS
+from plainbert.nn.names import HEADS, problem_type_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -228,9 +228,7 @@ def check_values(tensors: Mapping[str, Tensor]) -> None:
 def _described(model: nn.Module, config: BertConfig) -> BertConfig:
     """The config with the model's architecture and its loss."""
     head = HEADS[getattr(model, "head", "embedding")]
-    # Several labels per text are trained by the same head; such a config keeps its problem type.
-    several = config.problem_type == "multi_label_classification" and head.problem_type
-    kind = config.problem_type if several else head.problem_type
+    kind = problem_type_of(head.name, config.problem_type)
     return config.replace(architectures=(head.architecture,), problem_type=kind)
 
 

@@ -15,6 +15,7 @@ from plainbert.export.source import Source
 from plainbert.keys import schema
 from plainbert.keys.config_json import activation_of
 from plainbert.keys.run_files import MANIFEST
+from plainbert.nn.names import MULTI_LABEL
 
 NAME = "manifest.json"
 NEEDED = ("format", "task", "max_length", "labels", "lower")
@@ -36,6 +37,7 @@ class Manifest:
         quantized: whether there is an int8 model, and it is the one that was checked.
         about: what the source's own folder says, such as how windows are cut.
         check: fields of :class:`plainbert.export.check.Check`, of the model that was written.
+        several: whether a text may have several labels, each with a probability of its own.
         plainbert: version that wrote it.
     """
 
@@ -50,6 +52,7 @@ class Manifest:
     quantized: bool = False
     about: dict[str, Any] = field(default_factory=dict)
     check: dict[str, Any] = field(default_factory=dict)
+    several: bool = False
     plainbert: str = __version__
 
     def save(self, folder: Path) -> None:
@@ -116,7 +119,8 @@ def describe(source: Source, format: Format, check: Check) -> Manifest:
     }[source.task]
     if source.task == "regression" and (name := activation_of(source.config.extra)) is not None:
         output = f"logits (B, 1): their {name.rpartition('.')[2]} is the score"
-    if source.config.problem_type == "multi_label_classification":
+    several = source.config.problem_type == MULTI_LABEL and source.task == "classification"
+    if several:
         output = f"logits (B, {count}): the sigmoid of each gives its probability"
     pooling = source.pooling
     settings = None if pooling is None else {**asdict(pooling), "layers": list(pooling.layers)}
@@ -132,4 +136,5 @@ def describe(source: Source, format: Format, check: Check) -> Manifest:
         format.quantized,
         dict(source.about),
         asdict(check),
+        several=several,
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from plainbert.config import BertConfig
 from plainbert.errors import UsageError
-from plainbert.nn.names import HEADS
+from plainbert.nn.names import HEADS, problem_type_of
 
 
 @dataclass(frozen=True)
@@ -77,9 +77,8 @@ def class_names(
 
 def with_head(config: BertConfig, head: str, id2label: tuple[str, ...] | None) -> BertConfig:
     """The config of a model with a head; one of several labels per text stays that."""
-    several = config.problem_type == "multi_label_classification" and head == "classification"
     return config.replace(
         architectures=(HEADS[head].architecture,),
-        problem_type=config.problem_type if several else HEADS[head].problem_type,
+        problem_type=problem_type_of(head, config.problem_type),
         id2label=id2label,
     )

@@ -146,3 +146,9 @@ def probabilities(logits: NDArray[np.float32]) -> NDArray[np.float64]:
     powers = np.exp(exact - exact.max(-1, keepdims=True))
     shares: NDArray[np.float64] = powers / powers.sum(-1, keepdims=True)
     return shares
+
+
+def each_alone(logits: NDArray[Any]) -> NDArray[np.float64]:
+    """The sigmoid of each logit, in its shape: the probability of each label by itself."""
+    shares: NDArray[np.float64] = np.exp(-np.logaddexp(0, -logits.astype(np.float64)))
+    return shares

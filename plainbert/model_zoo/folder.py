@@ -24,7 +24,7 @@ from plainbert.nn.bert import Bert
 from plainbert.nn.headed import Headed
 from plainbert.nn.heads import MultipleChoice
 from plainbert.nn.models import MODELS
-from plainbert.nn.names import HEADS
+from plainbert.nn.names import HEADS, problem_type_of
 from plainbert.text.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
@@ -126,9 +126,14 @@ def open_stored(
     return LoadedModel(model.eval(), tokenizer, stored, head, report)
 
 
+def stored_of(name_or_folder: str | Path, root: str | Path | None = None) -> Checkpoint:
+    """What a folder or name says about its model; no weights are read."""
+    return read_stored(resolve(name_or_folder, root))
+
+
 def labels_of(name_or_folder: str | Path, root: str | Path | None = None) -> tuple[str, ...] | None:
     """The class names of a folder or name, by id; None where it states none."""
-    return read_stored(resolve(name_or_folder, root)).config.id2label
+    return stored_of(name_or_folder, root).config.id2label
 
 
 def _config_for(
@@ -153,11 +158,11 @@ def _config_for(
         )
     if not skip and names and config.id2label and len(names) > 1:
         _say_order(str(stored.folder), config.id2label, names)
-    kind = config.problem_type if stored.head == head else None  # it may be several labels per text
+    stated = config.problem_type if stored.head == head else None
     return (
         config.replace(
             id2label=names,
-            problem_type=kind or HEADS[head].problem_type,
+            problem_type=problem_type_of(head, stated),
             architectures=(architecture,),
         ),
         skip,

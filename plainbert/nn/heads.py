@@ -14,7 +14,7 @@ from plainbert.errors import UsageError
 from plainbert.nn.bert import Bert, Output, initialize
 from plainbert.nn.headed import Headed, Loss, cross_entropy, head_dropout
 from plainbert.nn.layout import Layout, Padded
-from plainbert.nn.names import IGNORE
+from plainbert.nn.names import IGNORE, MULTI_LABEL
 from plainbert.nn.pooling import Pooling, normalize, pool
 
 
@@ -41,7 +41,17 @@ class Classifier(Headed):
         return logits
 
     def loss(self, logits: Tensor, labels: Tensor, layout: Layout) -> Loss:
-        """Cross entropy."""
+        """Cross entropy.
+
+        Raises:
+            UsageError: the config says that a text may have several labels.
+        """
+        if self.config.problem_type == MULTI_LABEL:
+            raise UsageError(
+                f"problem_type {MULTI_LABEL}: several labels per text can be predicted and scored, "
+                "but not trained yet. Train for one label per text: set problem_type to "
+                "single_label_classification."
+            )
         return cross_entropy(logits, labels)
 
 

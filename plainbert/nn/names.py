@@ -24,6 +24,8 @@ class Head:
     problem_type: str | None = None
 
 
+MULTI_LABEL = "multi_label_classification"  # Hugging Face's word for several labels per text
+
 HEADS = {
     head.name: head
     for head in (
@@ -60,6 +62,18 @@ def head_of(architecture: str, problem_type: str | None, num_labels: int) -> str
         return "regression" if single else "classification"
     names = [head.name for head in HEADS.values() if head.architecture == architecture]
     return names[0] if names else None
+
+
+def problem_type_of(head: str, stated: str | None) -> str | None:
+    """Hugging Face's word for the loss of a head.
+
+    Args:
+        head: a key of ``HEADS``.
+        stated: what a config says; a classifier with several labels per text stays that.
+    """
+    if head == "classification" and stated == MULTI_LABEL:
+        return MULTI_LABEL
+    return HEADS[head].problem_type
 
 
 # What a user may type -> what it does. The names in capitals are bert-as-service's, the short ones

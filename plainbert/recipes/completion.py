@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import Any, cast
 
 from plainbert.cli.parser import Parser
 from plainbert.errors import MissingDependencyError, UnknownNameError
@@ -39,7 +39,7 @@ def _all_commands() -> Parser:
         module = import_module(f"plainbert.recipes.{recipe}")
         return parser_of(module.Settings, None)
 
-    commands = everything.add_subparsers(parser_class=build)
+    commands = everything.add_subparsers(parser_class=cast(Any, build))
     for name, summary in SUMMARIES.items():
         commands.add_parser(name, help=summary, recipe=name)
     return everything

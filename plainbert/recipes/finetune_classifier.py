@@ -71,15 +71,18 @@ def parse_args(argv: Sequence[str] | None = None) -> Settings:
 
 def find_task(settings: Settings) -> Task:
     """The task that the flags describe."""
-    from plainbert.model_zoo import labels_of
+    from plainbert.model_zoo import stored_of
     from plainbert.recipes.shared.models import name_of
     from plainbert.tasks.classification.find import find
     from plainbert.tasks.classification.table import REGRESSION, TableTask
 
     if settings.task_name is not None:
         return find(settings.task_name, settings.data_dir)
-    # Without training rows the labels are the model's.
-    labels = labels_of(name_of(settings)) if settings.train_file is None else None
+    labels: Sequence[str] | str | None = None
+    if settings.only_inference:
+        # Without training the labels are the model's; a regressor has none, whoever chose it.
+        stored = stored_of(name_of(settings))
+        labels = REGRESSION if stored.head == "regression" else stored.config.id2label
     return TableTask(
         settings.train_file,
         settings.dev_file,
@@ -90,20 +93,35 @@ def find_task(settings: Settings) -> Task:
     )
 
 
+def gives_several(settings: Settings) -> bool:
+    """Whether the model gives a text any number of labels."""
+    from plainbert.model_zoo import stored_of
+    from plainbert.nn.names import MULTI_LABEL
+    from plainbert.recipes.shared.models import name_of
+
+    stored = stored_of(name_of(settings))
+    return stored.head == "classification" and stored.config.problem_type == MULTI_LABEL
+
+
 def run(settings: Settings) -> Trained:
     """Train, where there is anything to train on, and score and predict every split."""
     from plainbert.recipes.shared.finetuning import session
-    from plainbert.tasks.classification import evaluate
+    from plainbert.tasks.classification import evaluate, several
     from plainbert.tasks.classification.evaluate import ClassifierEvaluation, TokenizedSplit
     from plainbert.tasks.classification.scores import check
 
     # Before the run folder is touched: rows that cannot be used must not leave one behind, nor
     # be seen after hours of training.
     task = find_task(settings)
+    if settings.only_inference and gives_several(settings):
+        several.scored_by(task)
     head = "classification" if task.labels else "regression"
     # The first metric chooses the best checkpoint.
     metrics = tuple(dict.fromkeys([*filter(None, [settings.metric]), *task.metrics]))
-    check(metrics, None if task.labels is None else len(task.labels))
+    if task.several:
+        several.check(metrics)
+    else:
+        check(metrics, None if task.labels is None else len(task.labels))
     splits = [*task.dev_splits, *(split for split in task.test_splits if task.has(split))]
     if not settings.only_inference:
         splits.insert(0, "train")

@@ -77,6 +77,7 @@ class Predictions:
 
         rows = [
             {"text": texts.join(row), "label": prediction.label}
+            | ({} if prediction.labels is None else {"labels": ",".join(prediction.labels)})
             | {f"p({label})": share for label, share in prediction.probabilities.items()}
             for row, prediction in zip(self.rows, self.predictions, strict=True)
         ]
@@ -113,7 +114,7 @@ def run(settings: Settings) -> Predictions:
             predictions = model.predict(part, max_len=settings.max_len, bar=group.rank == 0)
             return [dataclasses.asdict(prediction) for prediction in predictions]
 
-        predictions = [Prediction(**fields) for fields in deal(group, rows, predict)]
+        predictions = [Prediction.of(fields) for fields in deal(group, rows, predict)]
     results = Predictions(rows, predictions, settings.output, group.rank)
     if settings.output is not None and group.rank == 0:
         files.write_text(settings.output, results.table(Path(settings.output).suffix))

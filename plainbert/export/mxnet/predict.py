@@ -18,6 +18,7 @@ HERE = Path(__file__).resolve().parent
 def main(text: str, second: str | None = None) -> None:
     """Print the classes' scores, or each token's, or what else the model returns."""
     import mxnet as mx
+    import numpy as np
     from tokenizers import Tokenizer
 
     about = json.loads((HERE / "manifest.json").read_text("utf-8"))
@@ -28,6 +29,8 @@ def main(text: str, second: str | None = None) -> None:
     model = mx.gluon.SymbolBlock.imports(graph, ["data0", "data1", "data2"], weights)
     inputs = ([tokens.ids], [tokens.type_ids], [len(tokens.ids)])
     scores = model(*(mx.nd.array(rows) for rows in inputs)).asnumpy()[0]
+    if about.get("several"):  # several labels per text: each has a probability of its own
+        scores = 1 / (1 + np.exp(-scores))
     if scores.ndim == 2:
         for row, token in enumerate(tokens.tokens):
             print(token, scores[row])

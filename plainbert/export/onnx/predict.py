@@ -30,6 +30,8 @@ def main(text: str, second: str | None = None) -> None:
     rows = (tokens.ids, tokens.type_ids, tokens.attention_mask)
     inputs = zip(("input_ids", "token_type_ids", "attention_mask"), rows, strict=True)
     scores = session.run(None, {name: np.array([row], np.int64) for name, row in inputs})[0][0]
+    if about.get("several"):  # several labels per text: each has a probability of its own
+        scores = 1 / (1 + np.exp(-scores))
     if scores.ndim == 2:
         for token, row in zip(tokens.tokens, scores.tolist(), strict=True):
             print(token, row)

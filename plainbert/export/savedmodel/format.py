@@ -42,6 +42,7 @@ from plainbert.export.names import FORMATS, FormatInfo
 from plainbert.export.runner import Floats, Ids, Runner
 from plainbert.export.source import Source
 from plainbert.nn.bert import Bert
+from plainbert.nn.names import MULTI_LABEL
 from plainbert.runtimes import find
 from plainbert.runtimes.find import find_python
 from plainbert.runtimes.programs import Remote, execute
@@ -146,7 +147,7 @@ def request(source: Source, version: Path, scratch: Path) -> None:
             "task": source.task,
             "config": config.to_dict(),
             "classes": config.num_labels,
-            "several": config.problem_type == "multi_label_classification",
+            "several": config.problem_type == MULTI_LABEL,
             "depth": pooling.depth(layers) if pooling else layers,
             "pooling": pooling
             and {

@@ -34,6 +34,8 @@ def main(text: str, second: str | None = None) -> None:
     inputs = (tokens.ids, tokens.type_ids, tokens.attention_mask)
     with torch.inference_mode():
         scores = model(*(torch.tensor([row]) for row in inputs))[0]
+    if about.get("several"):  # several labels per text: each has a probability of its own
+        scores = scores.sigmoid()
     if scores.dim() == 2:
         for token, row in zip(tokens.tokens, scores.tolist(), strict=True):
             print(token, row)

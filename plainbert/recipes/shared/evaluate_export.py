@@ -19,6 +19,7 @@ from plainbert.export.names import TASKS
 from plainbert.infer.evaluation import Evaluation
 from plainbert.recipes.shared.settings import LabelledFlags
 from plainbert.tasks.classification import evaluate as classification
+from plainbert.tasks.classification import several
 from plainbert.tasks.classification.evaluate import ClassifierEvaluation
 from plainbert.tasks.classification.find import find
 from plainbert.tasks.classification.table import REGRESSION, TableTask
@@ -102,6 +103,8 @@ def _rows(
     settings: LabelledFlags, manifest: Manifest, model: Exported, tokenizer: Tokenizer
 ) -> tuple[Evaluation, int]:
     task = _task(settings, manifest)
+    if several.has_several(model):
+        several.scored_by(task)
     split = next(iter(task.dev_splits))
     data = classification.prepare(
         task,

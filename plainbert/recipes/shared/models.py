@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from plainbert import model_zoo
 from plainbert.hub import records
 from plainbert.keys.config_json import without_activation
+from plainbert.nn.names import HEADS
 from plainbert.recipes.shared.settings import ModelFlags
 from plainbert.recipes.shared.training_settings import FineTuningFlags
 
@@ -45,6 +46,10 @@ def open_model(
             unless ``--model_parameters`` promised a whole model.
     """
     whole = trained or settings.model_parameters is not None
+    changes = dict(settings.config_changes)
+    if not trained and head is not None and HEADS[head].problem_type is not None:
+        # A model of several labels per text that is trained for one gives one.
+        changes["problem_type"] = HEADS[head].problem_type
     opened = model_zoo.open_folder(
         name_of(settings),
         head,
@@ -52,7 +57,7 @@ def open_model(
         fresh_head=not whole,
         lower=settings.do_lower_case,
         dataset_name=settings.bert_dataset,
-        **settings.config_changes,
+        **changes,
     )
     if not trained:  # what is trained here has no function on top of its logits
         config = opened.model.config

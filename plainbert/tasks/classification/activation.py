@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from plainbert.config import BertConfig
 from plainbert.errors import CheckpointError
 from plainbert.keys.config_json import activation_of
+from plainbert.nn.names import MULTI_LABEL
 
 log = logging.getLogger(__name__)
 
@@ -48,8 +49,8 @@ def activated(logits: Array, config: BertConfig) -> Array:
     if name is None:
         return logits
     kind = name.rpartition(".")[2]
-    if logits.shape[1] > 1:
-        if kind not in ("Identity", "Softmax"):
+    if logits.shape[1] > 1 or config.problem_type == MULTI_LABEL:
+        if kind not in ("Identity", "Softmax") and config.problem_type != MULTI_LABEL:
             log.warning("the activation %s is not followed: probabilities are the softmax", kind)
         return logits
     if kind not in FUNCTIONS:

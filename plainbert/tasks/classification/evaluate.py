@@ -6,9 +6,11 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from plainbert import files
 from plainbert.batching.features import Features, tokenized
@@ -16,6 +18,7 @@ from plainbert.errors import UsageError
 from plainbert.infer.evaluation import RESULTS_FILE, Evaluation, Scores, logits
 from plainbert.infer.logits import ComputesLogits
 from plainbert.tasks.classification import scores as metrics
+from plainbert.tasks.classification import several
 from plainbert.tasks.classification.activation import activated
 from plainbert.tasks.classification.decode import predicted
 from plainbert.tasks.classification.submission import write_submission
@@ -65,11 +68,15 @@ def prepare(
         UsageError: ``max_len`` is more than ``positions``.
     """
     examples = rows.examples[:limit]
-    labels: list[float] | None = None
+    column: NDArray[Any] | None = None
     if all(example.label is not None for example in examples):
         names = [example.label for example in examples]
-        labels = [task.label_id(str(name)) if task.labels else float(name or 0) for name in names]
-    column = None if labels is None else np.array(labels, np.int64 if task.labels else np.float32)
+        if task.several:
+            column = several.matrix(examples, task)
+        elif task.labels:
+            column = np.array([task.label_id(str(name)) for name in names], np.int64)
+        else:
+            column = np.array([float(name or 0) for name in names], np.float32)
     texts = [example.texts for example in examples]
     features = tokenized(tokenizer, texts, max_len, positions, num_workers, bar=True)
     log.info(
@@ -107,14 +114,17 @@ def write_results(
     """
     scores: Scores = {}
     for split, part in data.items():
-        outputs = logits(model, part.features, dtype, ranks, bar=ranks.rank == 0)
-        chosen = predicted(activated(outputs, model.config))
+        rows = logits(model, part.features, dtype, ranks, bar=ranks.rank == 0)
         if part.features.labels is not None:
-            scores[split] = metrics.compute(names or task.metrics, chosen, part.features.labels)
+            scores[split] = score(names or task.metrics, model, rows, part.features.labels)
             line = ", ".join(f"{name} {score:.4f}" for name, score in scores[split].items())
-            log.info("%s (%d rows): %s", split, len(chosen), line)
+            log.info("%s (%d rows): %s", split, len(rows), line)
         if split in task.test_splits and ranks.rank == 0:
-            path = write_submission(task, split, part.examples, chosen.tolist(), folder)
+            if task.several:
+                path = several.write_predictions(task, split, part.examples, rows, folder)
+            else:
+                ids = predicted(activated(rows, model.config)).tolist()
+                path = write_submission(task, split, part.examples, ids, folder)
             log.info("predictions of %s: %s", split, path)
     if ranks.rank == 0:
         files.write_json(folder / RESULTS_FILE, scores)
@@ -141,7 +151,8 @@ class ClassifierEvaluation(Evaluation):
         if not names:
             raise UsageError("sets to evaluate, but no metric to evaluate them by.")
         self.sets, self.names, self.dtype, self.ranks = sets, names, dtype, ranks
-        self.chooses, self.better = names[0], metrics.better(names[0])
+        self.chooses = names[0]
+        self.better = 1 if names[0] in several.METRICS else metrics.better(names[0])
 
     def __call__(self, model: ComputesLogits) -> Scores:
         return evaluate(model, self.sets, self.names, self.dtype, self.ranks)
@@ -169,9 +180,22 @@ def evaluate(
     scores = {}
     for split, features in sets.items():
         assert features.labels is not None
-        scores[split] = metrics.compute(
-            names,
-            predicted(activated(logits(model, features, dtype, ranks), model.config)),
-            features.labels,
-        )
+        scores[split] = score(names, model, logits(model, features, dtype, ranks), features.labels)
     return scores
+
+
+def score(
+    names: Sequence[str], model: ComputesLogits, rows: NDArray[np.float32], labels: NDArray[Any]
+) -> dict[str, float]:
+    """Scores of a whole set.
+
+    Args:
+        names: metrics.
+        model: a classifier, of one or several labels per text, or a regressor.
+        rows: its logits; (N, C).
+        labels: class ids or numbers, (N,); which labels each text has, (N, C), where it may have
+            several.
+    """
+    if several.has_several(model):
+        return several.compute(names, several.chosen(rows), labels)
+    return metrics.compute(names, predicted(activated(rows, model.config)), labels)

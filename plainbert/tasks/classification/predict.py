@@ -11,6 +11,7 @@ from plainbert.infer.logits import ComputesLogits, run
 from plainbert.nn.bert import Bert
 from plainbert.tasks.classification.activation import activated
 from plainbert.tasks.classification.decode import Prediction, decode
+from plainbert.tasks.classification.several import has_several
 from plainbert.text.tokenizer import Tokenizer
 
 HEADS = ("classification", "regression")
@@ -46,8 +47,8 @@ def predict(
     features = tokenized(tokenizer, texts, max_len, positions, bar=bar)
     logits = run(classifier, features, bar=bar)
     finite.check(logits, finite.named(texts))
-    logits = activated(logits, classifier.config)
-    return decode(logits, () if classifier.head == "regression" else labels)
+    names = () if classifier.head == "regression" else labels
+    return decode(activated(logits, classifier.config), names, has_several(classifier))
 
 
 def checked(model: Bert | ComputesLogits, name: str) -> ComputesLogits:

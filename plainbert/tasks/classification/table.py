@@ -97,7 +97,7 @@ class TableTask(Task):
         if split == "test":
             records = self._with_hidden_labels(list(records))
         for number, record in enumerate(records):
-            label = record.label
+            label: str | float | None = record.label
             if label is not None:
                 label = self.clean_label(label, path, record.line)
             yield Example(record.texts, label, number)

@@ -70,6 +70,7 @@ class Task:
         aliases: other spellings of labels, to the spelling in ``labels``.
         dev_splits: splits that are evaluated.
         test_splits: splits that are predicted; their labels may be hidden.
+        several: whether a text may have several labels, ``toxic,insult``; to be scored only.
         folder: where to read when :meth:`read` is not told.
         help: one line on what the task asks.
     """
@@ -81,6 +82,7 @@ class Task:
     aliases: Mapping[str, str] = {}
     dev_splits: tuple[str, ...] = ("dev",)
     test_splits: tuple[str, ...] = ("test",)
+    several: bool = False
     folder: Path | None = None
     help: str = ""
 
@@ -164,6 +166,8 @@ class Task:
                 raise DataError(f"the label {label!r} is not a number.", path, line)
             return number
         name = str(label).strip()
+        if len(names := self.names_of(name)) > 1:
+            return ",".join(str(self.clean_label(part, path, line)) for part in names)
         name = self.aliases.get(name, name)
         if name not in self.labels:
             # One class, written as a number with and without decimals.
@@ -174,6 +178,13 @@ class Task:
             known = ", ".join(self.labels[:20]) + (", ..." if len(self.labels) > 20 else "")
             raise DataError(f"the label {name!r} is not one of: {known}.{guess}", path, line)
         return name
+
+    def names_of(self, label: str | float | None) -> list[str]:
+        """The names in a cell, several of them between ``,``, ``;`` or ``|`` where it may be."""
+        name = str(label).strip()
+        if not self.several or name in (self.labels or ()):
+            return [name]
+        return [part.strip() for part in re.split("[,;|]", name) if part.strip()]
 
     def label_id(self, label: str) -> int:
         """The id of a label's name, in ``labels``' order.

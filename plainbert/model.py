@@ -8,13 +8,16 @@ from typing import Any, overload
 
 import torch
 
+from plainbert import arguments
 from plainbert.batching.features import Features
 from plainbert.checkpoint import Checkpoint
+from plainbert.errors import UsageError
 from plainbert.infer.devices import pick_device
 from plainbert.infer.precision import Precision, choose_precision
 from plainbert.infer.prepare import prepare
 from plainbert.model_zoo import open_folder
 from plainbert.nn.bert import Bert
+from plainbert.nn.devices import device_of
 from plainbert.nn.headed import Headed
 from plainbert.nn.pooling import Pooling
 from plainbert.tasks.classification import predict as classification
@@ -26,7 +29,7 @@ from plainbert.tasks.ner.decode import Tagging
 from plainbert.tasks.ner.tags import TagSet
 from plainbert.tasks.squad.decode import Answer
 from plainbert.tasks.squad.predict import Texts, ask_with, paired
-from plainbert.text.inputs import text_of, texts_of
+from plainbert.text.inputs import MOST_TEXTS, text_of, texts_of
 from plainbert.text.tokenizer import Tokenizer
 
 Text = str | tuple[str, ...]  # a text, or a pair
@@ -67,6 +70,10 @@ class Model:
         most = self.model.config.max_position_embeddings
         return min(self.checkpoint.max_length or most, most)
 
+    def _limit(self, max_len: int | None) -> int:
+        """Tokens kept per text: what a caller says, else what the folder does."""
+        return self.max_len if max_len is None else arguments.whole("max_len", max_len)
+
     @property
     def labels(self) -> tuple[str, ...]:
         """Names of the classes by id."""
@@ -80,7 +87,7 @@ class Model:
     def pooling(
         self,
         strategy: str | None = None,
-        layers: Sequence[int] = (-1,),
+        layers: Sequence[int] | int = (-1,),
         mask_cls_sep: bool = False,
         normalize: bool | None = None,
     ) -> Pooling:
@@ -92,7 +99,7 @@ class Model:
         texts: Text | Sequence[Text],
         *,
         pooling_strategy: str | None = None,
-        pooling_layer: Sequence[int] = (-1,),
+        pooling_layer: Sequence[int] | int = (-1,),
         mask_cls_sep: bool = False,
         normalize: bool | None = None,
         max_len: int | None = None,
@@ -122,9 +129,9 @@ class Model:
         vectors = embedding.encode(
             self.body,
             self.tokenizer,
-            embedding.prompted(texts_of(texts), self.checkpoint, prompt, prompt_name),
+            embedding.prompted(_rows(texts), self.checkpoint, prompt, prompt_name),
             self.pooling(pooling_strategy, pooling_layer, mask_cls_sep, normalize),
-            max_len=max_len or self.max_len,
+            max_len=self._limit(max_len),
             num_workers=num_workers,
             bar=bar,
         )
@@ -137,7 +144,7 @@ class Model:
         texts: Sequence[Text],
         *,
         pooling_strategy: str = "NONE",
-        pooling_layer: Sequence[int] = (-1,),
+        pooling_layer: Sequence[int] | int = (-1,),
         mask_cls_sep: bool = False,
         max_len: int | None = None,
         bar: bool = False,
@@ -160,8 +167,8 @@ class Model:
             for each text (L, D'), float32.
         """
         pooling = self.pooling(pooling_strategy, pooling_layer, mask_cls_sep)
-        rows = embedding.prompted(texts_of(texts), self.checkpoint, prompt, prompt_name)
-        limit, body = max_len or self.max_len, self.body
+        rows = embedding.prompted(_rows(texts), self.checkpoint, prompt, prompt_name)
+        limit, body = self._limit(max_len), self.body
         return embedding.encode_tokens(body, self.tokenizer, rows, pooling, max_len=limit, bar=bar)[
             1
         ]
@@ -185,9 +192,9 @@ class Model:
         Raises:
             UsageError: the folder holds no classifier or regressor.
         """
-        limit, name = max_len or self.max_len, str(self.checkpoint.folder)
+        limit, name = self._limit(max_len), str(self.checkpoint.folder)
         predictions = classification.predict(
-            self.model, self.tokenizer, texts_of(texts), self.labels, limit, name=name, bar=bar
+            self.model, self.tokenizer, _rows(texts), self.labels, limit, name=name, bar=bar
         )
         return predictions[0] if _is_one(texts) else predictions
 
@@ -214,7 +221,7 @@ class Model:
         Raises:
             UsageError: the folder holds no tagger.
         """
-        limit = max_len or self.max_len
+        limit = self._limit(max_len)
         taggings = tagging.tag(self.model, self.tokenizer, texts_of(texts), self.tags, limit, bar)
         return taggings[0] if _is_one(texts) else taggings
 
@@ -242,9 +249,13 @@ class Model:
         self, texts: Sequence[Text], max_len: int | None = None, bar: bool = False
     ) -> Features:
         """Texts as ids; a warning says how many were cut."""
-        limit = max_len or self.max_len
-        rows = texts_of(texts)
-        return embedding.prepare(self.model, self.tokenizer, rows, limit, bar=bar)
+        limit = self._limit(max_len)
+        return embedding.prepare(self.model, self.tokenizer, _rows(texts), limit, bar=bar)
+
+
+def _rows(texts: Text | Sequence[Text]) -> list[Text]:
+    """Texts and pairs; a tuple of many texts is taken for a mistake, not for one row."""
+    return texts_of(texts, most=MOST_TEXTS)
 
 
 def _is_one(texts: Text | Sequence[Text]) -> bool:
@@ -281,7 +292,9 @@ def load(
         CheckpointError: the folder is incomplete.
         DownloadError: the name is known, but its files could not be found or downloaded.
     """
-    place = pick_device() if device is None else torch.device(device)
+    place = pick_device() if device is None else device_of(device)
+    if tokenizer is not None and not isinstance(tokenizer, Tokenizer):
+        raise UsageError(f"tokenizer is {arguments.short(tokenizer)}; a Tokenizer is expected.")
     opened = open_folder(
         name_or_folder, labels=labels, lower=lower, root=root, dataset_name=dataset_name
     )

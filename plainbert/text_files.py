@@ -33,6 +33,15 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+# The first bytes of files that are often handed over in place of text, and what they are.
+_NO_TEXT = {
+    b"PK\x03\x04": "a zip archive, as .xlsx and .docx are",
+    b"%PDF-": "a PDF",
+    b"\xd0\xcf\x11\xe0": "an old Office file, as .xls and .doc are",
+    b"PAR1": "a Parquet file",
+    b"\x1f\x8b": "packed by gzip without a name that ends in .gz",
+    b"\xfd7zXZ": "packed by xz without a name that ends in .xz",
+}
 _DAMAGED = (gzip.BadGzipFile, lzma.LZMAError, zlib.error, EOFError)
 
 
@@ -50,7 +59,7 @@ def open_bytes(path: str | Path) -> Iterator[IO[bytes]]:
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
         raise DataError(f"{what}; the path of a text file is expected.", path)
-    opener: Any = {".gz": gzip.open, ".xz": lzma.open}.get(path.suffix, open)
+    opener: Any = {".gz": gzip.open, ".xz": lzma.open}.get(path.suffix.lower(), open)
     try:
         with opener(path, "rb") as raw:
             yield raw
@@ -70,6 +79,13 @@ def blocks(path: str | Path, size: int = BLOCK) -> Iterator[bytes]:
     """
     with open_bytes(path) as file:
         data = file.read(size)
+        kind = next((_NO_TEXT[head] for head in _NO_TEXT if data.startswith(head)), None)
+        if kind is not None:
+            raise DataError(
+                f"is {kind}, and no text file. Save the rows as .tsv, .csv ('CSV UTF-8') or "
+                ".jsonl, or plain text with one text per line.",
+                path,
+            )
         mark, encoding = _mark(data)
         data = data[len(mark) :] or file.read(size)
         if encoding == "utf-8":

@@ -20,7 +20,7 @@ PACKAGE = HERE / "plainbert"
 LAYERS = (
     {"errors"},
     {"text_files"},
-    {"files", "ragged", "progress", "processes", "runtimes"},
+    {"arguments", "files", "patterns", "ragged", "progress", "processes", "runtimes"},
     {"keys", "folders"},
     {"config"},
     {"containers", "cli", "nn", "distributed"},
@@ -46,8 +46,8 @@ DOORS = {"checkpoint", "model_zoo"}
 PUBLIC = {"tasks/task.py": "plainbert.tasks.classification.task"}
 # May not import torch, not even inside a function: their users must not wait two seconds for it.
 TORCH_FREE = (
-    "errors", "text_files", "files", "folders", "ragged", "progress", "keys", "config", "cli",
-    "text", "hub",
+    "errors", "text_files", "arguments", "files", "patterns", "folders", "ragged", "progress",
+    "keys", "config", "cli", "text", "hub",
     "containers.protobuf", "containers.rows", "containers.tables", "nn.names", "train.names",
     "export.names", "formats.names", "checkpoint.names", "compare.names",
     *(f"tasks.classification.{name}" for name in (

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from plainbert import ragged
+from plainbert import arguments, ragged
 from plainbert.batching.truncation import truncate
 from plainbert.errors import UsageError
 from plainbert.processes import WorkerProcesses
@@ -207,16 +207,16 @@ def _encode(settings: tuple[Tokenizer, int, tuple[int, int]], rows: Rows) -> Chu
 
 
 def check_positions(max_len: int, positions: int) -> None:
-    """Refuse rows that are longer than what a model has positions for.
+    """Refuse rows that have no length, or are longer than what a model has positions for.
 
     Args:
         max_len: tokens per row at most.
         positions: tokens that the model can take at most.
 
     Raises:
-        UsageError: ``max_len`` is more than ``positions``.
+        UsageError: ``max_len`` is no number from 1 to ``positions``.
     """
-    if max_len > positions:
+    if arguments.whole("max_len", max_len) > positions:
         raise UsageError(
             f"max_len={max_len}: this model has {positions} positions; give at most that."
         )
@@ -243,9 +243,9 @@ def tokenized(
     Raises:
         UsageError: ``max_len`` is more than ``positions``.
     """
-    check_positions(max_len or positions, positions)
+    limit = positions if max_len is None else max_len
+    check_positions(limit, positions)
     rows = [(text,) if isinstance(text, str) else tuple(text) for text in texts]
-    limit = max_len or positions
     features = featurize(tokenizer, rows, limit, num_workers=num_workers, bar=bar)
     if features.cut:
         log.warning(

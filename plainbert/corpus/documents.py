@@ -6,7 +6,6 @@ a file. A :class:`ModelPiece` is some whole lines of a file, small enough to be 
 
 from __future__ import annotations
 
-import glob
 import itertools
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +15,7 @@ from typing import Any
 
 from plainbert import text_files
 from plainbert.errors import DataError, MissingDependencyError, UsageError
+from plainbert.patterns import matching
 from plainbert.text_files import LONGEST_LINE
 
 log = logging.getLogger(__name__)
@@ -65,9 +65,7 @@ def find_files(patterns: Sequence[str]) -> list[Path]:
                 f"folders: '{path}/**'",
                 path,
             )
-        # A file whose name holds a bracket is itself before it is a pattern.
-        names = [str(path)] if path.exists() else sorted(glob.glob(str(path), recursive=True))
-        matched = [Path(name) for name in names if Path(name).is_file()]
+        matched = [Path(name) for name in matching(path) if Path(name).is_file()]
         if not matched:
             magic = any(sign in pattern for sign in "*?[")
             what = "matches no file" if magic else "does not exist; a text file is expected"

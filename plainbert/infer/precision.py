@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
+from plainbert import arguments
 from plainbert.errors import UnknownNameError
 from plainbert.infer.devices import multiplies_bfloat16
 
@@ -50,9 +51,10 @@ def choose_precision(name: str, device: torch.device) -> Precision:
         device: where the model will run.
 
     Raises:
+        UsageError: ``name`` is no text.
         UnknownNameError: ``name`` is none of these.
     """
-    if name == "auto":
+    if arguments.text("dtype", name) == "auto":
         return PRECISIONS["bfloat16" if multiplies_bfloat16(device) else "float32"]
     if name not in PRECISIONS:
         raise UnknownNameError("dtype", name, ("auto", *PRECISIONS))

@@ -7,6 +7,7 @@ import logging
 import re
 from pathlib import Path
 
+from plainbert import arguments
 from plainbert.errors import CheckpointError, DownloadError, UnknownNameError
 from plainbert.hub import download, gluonnlp_cache, records
 from plainbert.hub.records import Record
@@ -36,7 +37,7 @@ def resolve(
         CheckpointError: a path that does not exist.
         DownloadError: the name is known but nothing was found; says everything that was tried.
     """
-    folder = path_of(name_or_folder)
+    folder = path_of(arguments.path("the model", name_or_folder))
     if folder is not None:
         return folder
     folder = Path(name_or_folder)

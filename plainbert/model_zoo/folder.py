@@ -11,7 +11,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from plainbert import checkpoint
+from plainbert import arguments, checkpoint
 from plainbert.checkpoint import Checkpoint, LoadReport
 from plainbert.checkpoint.names import bare_names
 from plainbert.checkpoint.writer import check_vocabulary
@@ -97,6 +97,10 @@ def open_folder(
         CheckpointError: parts are missing or disagree; with ``fresh_head`` false, also when the
             folder has no such head, or one for other labels.
     """
+    name_or_folder = arguments.path("the model", name_or_folder)
+    labels = None if labels is None else arguments.texts("labels", labels)
+    if dataset_name is not None:
+        arguments.text("dataset_name", dataset_name)
     record = record_of(str(name_or_folder)) if path_of(name_or_folder) is None else None
     stored = read_stored(resolve(name_or_folder, root), labels=labels)
     if record is None and dataset_name is not None and isinstance(stored, ForeignCheckpoint):

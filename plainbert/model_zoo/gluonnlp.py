@@ -9,12 +9,11 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from plainbert import checkpoint
+from plainbert import arguments, checkpoint
 from plainbert.checkpoint.writer import check_vocabulary
 from plainbert.config import BertConfig
 from plainbert.errors import (
     CheckpointError,
-    DeviceError,
     MissingHeadError,
     ShapeError,
     UnknownNameError,
@@ -25,6 +24,7 @@ from plainbert.model_zoo.find import resolve_record
 from plainbert.model_zoo.folder import unfilled
 from plainbert.model_zoo.stored import read_stored, tokenizer_of, vocabulary_of
 from plainbert.nn.bert import Bert, Output
+from plainbert.nn.devices import device_of
 from plainbert.nn.headed import Headed
 from plainbert.nn.models import MODELS
 from plainbert.text import casing
@@ -99,6 +99,9 @@ def get_model(
         CheckpointError: the published weights lack a head that was asked for.
         DownloadError: the weights could not be found or downloaded.
     """
+    arguments.text("the name of the model", name)
+    if dataset_name is not None:
+        arguments.text("dataset_name", dataset_name)
     records.refuse_others(name, dataset_name or "")
     record = records.by_name(f"{name}_{dataset_name}") or records.by_name(name)
     if record is not None and dataset_name in (None, record.dataset_name, *record.names):
@@ -131,7 +134,7 @@ def get_model(
     model = _zoo_model(config, head, use_pooler, output_all_encodings, tensors is not None)
     if tensors is not None:
         _load_published(model, tensors, pretrained_allow_missing, f"{name} {dataset_name}")
-    return model.to(_device(ctx)).eval(), tokenizer
+    return model.to(device_of("cpu" if ctx is None else ctx, "ctx")).eval(), tokenizer
 
 
 def new_model(name: str, tokenizer: Tokenizer, head: str, **changes: Any) -> Headed:
@@ -224,6 +227,7 @@ def _changes(hparams: dict[str, Any], allow: bool) -> dict[str, Any]:
         raise UsageError(f"embed_dropout={embed} must equal dropout={dropout}: there is one rate.")
     changes: dict[str, Any] = {}
     if dropout is not None:
+        arguments.number("dropout", dropout)
         changes = {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout}
     if options and not allow:
         raise UsageError(
@@ -244,14 +248,4 @@ def _own_tokenizer(vocab: Vocab | Tokenizer | str | Path | None) -> Tokenizer:
         return WordPiece(vocab, lower=casing.of_tokens(vocab.tokens) is not False)
     if vocab is None:
         raise UsageError("A model from scratch needs a vocabulary: pass vocab or dataset_name.")
-    return tokenizer_at(vocab)
-
-
-def _device(ctx: str | torch.device | None) -> torch.device:
-    try:
-        device = torch.device(ctx or "cpu")
-    except RuntimeError:
-        raise UsageError(f"ctx={ctx!r} is not a device. Expected cpu, cuda or cuda:0.") from None
-    if device.type == "cuda" and (device.index or 0) >= (count := torch.cuda.device_count()):
-        raise DeviceError(f"ctx={str(device)!r}: this machine has {count} CUDA devices.")
-    return device
+    return tokenizer_at(arguments.path("vocab", vocab))

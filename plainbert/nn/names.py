@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from plainbert import arguments
 from plainbert.errors import UnknownNameError
 
 IGNORE = -100  # label of a token or answer that does not count
@@ -100,8 +101,10 @@ def kind_of(name: str) -> str:
     """What a pooling of this name does, a key of ``NUMBERS``; the case does not matter.
 
     Raises:
+        UsageError: it is no name.
         UnknownNameError: there is no such pooling.
     """
+    arguments.text("pooling_strategy", name)
     folded = {known.casefold(): kind for known, kind in POOLINGS.items()}
     if name.casefold() not in folded:
         raise UnknownNameError("pooling", name, POOLINGS)

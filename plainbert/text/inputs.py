@@ -5,21 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
+from plainbert.arguments import short
 from plainbert.errors import UsageError
 
 _EXPECTED = "a text, a pair as a tuple, or a list of these is expected."
 
 
-def texts_of(texts: Any, name: str = "texts") -> list[Any]:
+MOST_TEXTS = 3  # that belong together in one row
+
+
+def texts_of(texts: Any, name: str = "texts", most: int | None = None) -> list[Any]:
     """Texts, or pairs, as a list.
 
     Args:
         texts: a text, a tuple of texts that belong together, or several of these in an order.
         name: how the caller calls them.
+        most: texts of a tuple; any number when None, as for the words of a sentence.
 
     Raises:
         UsageError: something else, such as a dict or a DataFrame, which yield their keys, or a set,
-            which has no order.
+            which has no order; or a tuple of more than ``most`` texts.
 
     Example:
         >>> texts_of(["a", ("b", "c")])
@@ -36,8 +41,13 @@ def texts_of(texts: Any, name: str = "texts") -> list[Any]:
         if not isinstance(row, tuple) or not row or not all(isinstance(part, str) for part in row):
             where = name if isinstance(texts, tuple) else f"{name}[{place}]"
             raise UsageError(
-                f"{name} hold {_short(row)}; a text, or a tuple of texts, is expected ({where} is "
+                f"{name} hold {short(row)}; a text, or a tuple of texts, is expected ({where} is "
                 f"a {type(row).__name__})."
+            )
+        if most is not None and len(row) > most:
+            raise UsageError(
+                f"{name} hold a tuple of {len(row)} texts: a tuple is one row of at most {most} "
+                f"texts that belong together. For rows of their own pass a list: list({name})."
             )
     return rows
 
@@ -49,7 +59,7 @@ def text_of(text: Any, name: str = "text") -> str:
         UsageError: it is none.
     """
     if not isinstance(text, str):
-        raise UsageError(f"{name} is {_short(text)} ({type(text).__name__}); a text is expected.")
+        raise UsageError(f"{name} is {short(text)} ({type(text).__name__}); a text is expected.")
     return text
 
 
@@ -63,7 +73,7 @@ def _check_kind(texts: Any, name: str) -> None:
     if isinstance(texts, Mapping):
         keys = ", ".join(map(str, list(texts)[:5]))
         raise UsageError(
-            f"{name} is a {kind} with the keys {_short(keys)}. Pass what stands under one of them; "
+            f"{name} is a {kind} with the keys {short(keys)}. Pass what stands under one of them; "
             f"{_EXPECTED}"
         )
     if isinstance(texts, bytes | bytearray | memoryview):
@@ -71,9 +81,4 @@ def _check_kind(texts: Any, name: str) -> None:
     if isinstance(texts, Set):
         raise UsageError(f"{name} is a {kind}, which has no order; {_EXPECTED}")
     if not isinstance(texts, Iterable):
-        raise UsageError(f"{name} is {_short(texts)} ({kind}); {_EXPECTED}")
-
-
-def _short(value: Any) -> str:
-    words = repr(value)
-    return words if len(words) <= 80 else f"{words[:77]}..."
+        raise UsageError(f"{name} is {short(texts)} ({kind}); {_EXPECTED}")

@@ -43,3 +43,12 @@ def test_tables() -> None:
     assert json.loads(table(rows, ".jsonl")) == rows[0]
     with pytest.raises(UsageError, match=r"\.tsv and \.jsonl are"):
         table(rows, ".csv")
+
+
+@pytest.mark.parametrize("sign", ["\t", "\n", "\r", "\r\n"])
+def test_names_that_would_break_a_table(sign: str) -> None:
+    rows = [{"text": f"a{sign}b", "label": f"x{sign}y", f"p(x{sign}y)": 0.5}] * 2
+    lines = table(rows, ".tsv").split("\n")
+    assert [len(line.split("\t")) for line in lines] == [3, 3, 3, 1]
+    assert "\r" not in "".join(lines)
+    assert json.loads(table(rows[:1], ".jsonl")) == rows[0]

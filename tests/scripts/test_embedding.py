@@ -135,3 +135,24 @@ def test_an_existing_output_is_kept(
     assert output.read_text() == "mine"
     main([*command, "--overwrite"])
     assert json.loads(output.read_text())["text"] == "a"
+
+
+def test_words_of_a_pair(
+    main: Callable[..., Any], folder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The words of both texts, in the vectors that the model gives them as a pair."""
+    result = main(["--params_path", folder, "--sentences", "the cab ||| cat", "the cab"])
+    [(words, vectors), (alone, _)] = result["words"]
+    assert (words, alone) == (["the", "cab", "cat"], ["the", "cab"])
+    model = plainbert.load(folder)
+    tokens = model.encode_tokens([("the cab", "cat")])[0]  # [CLS] the c ##ab [SEP] cat [SEP]
+    pieces = model.tokenize("the cab")
+    np.testing.assert_array_equal(vectors[0], tokens[1])
+    np.testing.assert_array_equal(vectors[2], tokens[len(pieces) + 2])
+    assert "Text: the cab ||| cat" in capsys.readouterr().out
+
+    (tmp_path / "t.tsv").write_text("text\nthe cab ||| cat\n")
+    result = main(["--params_path", folder, "--file", str(tmp_path / "t.tsv")])
+    [(words, _)] = result["words"]
+    assert words[-1] == "cat"
+    assert len(words) > 3  # in a column the bars are words like others

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import sys
 from pathlib import Path
@@ -18,7 +19,7 @@ from plainbert.recipes import finetune_squad as script
 from plainbert.recipes import predict_squad
 from plainbert.tasks.squad import scores as metrics
 from plainbert.tasks.squad.files import read
-from tests.helpers import folders, questions
+from tests.helpers import evaluate_squad, folders, questions
 from tests.helpers.processes import Command, environment
 
 HERE = Path(__file__).resolve().parents[2]
@@ -111,10 +112,17 @@ def test_version_2_with_its_threshold(tiny: Path, tmp_path: Path) -> None:
     assert all((not said[key]) == (odds[key] > 0) for key in said)
     dev = read(tiny / "dev2.json").questions
     gold = {each.id: [answer.text for answer in each.answers] for each in dev}
-    # The official script over the files: the same scores.
+    # The official script over the files: the same scores, and with -n the same best ones.
     official = metrics.squad_v2(gold, said)
     assert official == {key: scores[key] for key in official}
+    dev_file, na_probs = tiny / "dev2.json", output / "na_probs.json"
+    assert evaluate_squad.evaluate(dev_file, output / "predictions.json") == official
+    raw = evaluate_squad.evaluate(dev_file, output / "raw_predictions.json", na_probs, 0.5)
+    assert {key: raw[key] for key in official} == official  # a score difference of 0 is 0.5
+    assert raw["best_f1"] == scores["best_f1"]
+    assert raw["best_exact"] == scores["best_exact"]
     threshold = scores["best_f1_thresh"]
+    assert raw["best_f1_thresh"] == pytest.approx(1 / (1 + math.exp(-threshold)))
     assert read_json(output / "best/plainbert.json")["null_score_diff_threshold"] == threshold
 
     again = predict_squad.main(

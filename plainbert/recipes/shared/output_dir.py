@@ -6,7 +6,6 @@ Nothing is touched before everything is checked, only one run at a time writes, 
 
 from __future__ import annotations
 
-import glob
 import json
 import logging
 import os
@@ -19,6 +18,7 @@ from plainbert.errors import FormatError, UsageError
 from plainbert.infer.evaluation import RESULTS_FILE
 from plainbert.keys import schema
 from plainbert.keys.run_files import ARGS
+from plainbert.patterns import matching
 from plainbert.recipes.shared.lock import LOCK_FILE, Lock
 from plainbert.recipes.shared.settings import FolderFlags, RunFlags
 from plainbert.train import background, earlier, run_folder
@@ -239,7 +239,7 @@ def _paths_in(settings: FolderFlags) -> list[tuple[str, Path]]:
         for text in value if isinstance(value, list | tuple) else [value]:
             if isinstance(text, str):
                 text = os.path.expanduser(text)
-                paths += [(name, Path(os.path.realpath(path))) for path in [text, *glob.glob(text)]]
+                paths += [(name, Path(os.path.realpath(path))) for path in [text, *matching(text)]]
     return paths
 
 

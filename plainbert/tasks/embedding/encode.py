@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from plainbert import arguments
 from plainbert.batching.batch import TOKENS_PER_BATCH, Batch
 from plainbert.batching.features import Features, tokenized
 from plainbert.checkpoint import Checkpoint
@@ -190,7 +191,7 @@ def run_tokens(
 def pooling_of(
     checkpoint: Checkpoint,
     strategy: str | None = None,
-    layers: Sequence[int] = (-1,),
+    layers: Sequence[int] | int = (-1,),
     mask_cls_sep: bool = False,
     normalize: bool | None = None,
 ) -> Pooling:
@@ -200,13 +201,13 @@ def pooling_of(
         checkpoint: the model's folder.
         strategy: a name of :data:`plainbert.nn.names.POOLINGS`. The folder's own when not
             given, or the mean if it states none.
-        layers: counted from the end.
+        layers: counted from the end; one, or several.
         mask_cls_sep: leave [CLS] and [SEP] out.
         normalize: scale vectors to length 1. When not given: as the folder says, for its own
             pooling; else no.
 
     Raises:
-        UsageError: the folder's own pooling is one we do not have.
+        UsageError: the folder's own pooling is one we do not have; layers that are no numbers.
     """
     own = checkpoint.pooling
     if strategy is None and own is not None and own not in POOLINGS:
@@ -217,7 +218,10 @@ def pooling_of(
     kind = kind_of(strategy or own or "mean")
     if normalize is None:
         normalize = strategy is None and checkpoint.normalize
-    return Pooling(kind, tuple(layers), mask_cls_sep, normalize)
+    several = isinstance(layers, Sequence | np.ndarray) and not isinstance(layers, str | bytes)
+    counted: Any = layers if several else [layers]
+    numbers = tuple(arguments.whole("pooling_layer", layer, least=None) for layer in counted)
+    return Pooling(kind, numbers, mask_cls_sep, normalize)
 
 
 def prompted(

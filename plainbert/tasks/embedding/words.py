@@ -18,6 +18,7 @@ from plainbert.infer.devices import pick_device
 from plainbert.infer.precision import choose_precision
 from plainbert.infer.prepare import prepare
 from plainbert.nn.bert import Bert
+from plainbert.nn.devices import device_of
 from plainbert.tasks.embedding import encode
 from plainbert.tasks.embedding.encode import Vectors
 from plainbert.text.inputs import texts_of
@@ -73,7 +74,7 @@ class BertEmbedding:
         tokenizer: Tokenizer | None = None,
         lower: bool | None = None,
     ) -> None:
-        self.device = pick_device() if ctx is None else torch.device(ctx)
+        self.device = pick_device() if ctx is None else device_of(ctx, "ctx")
         self.max_seq_length = max_seq_length
         self.batch_size = batch_size
         self.dataset_name = dataset_name

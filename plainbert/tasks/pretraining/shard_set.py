@@ -6,7 +6,6 @@ used: fewer shards than it names, or others, are no set.
 
 from __future__ import annotations
 
-import glob
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 from plainbert import files, folders
 from plainbert.containers.npz import Archive
 from plainbert.errors import FormatError, PlainBertError, UsageError
+from plainbert.patterns import matching
 from plainbert.tasks.pretraining.shard import Shard
 
 SUMMARY_FILE = "summary.json"
@@ -94,7 +94,7 @@ def finish(pattern: str) -> None:
         UsageError: there is one, and its folder cannot be written to.
     """
     for place in (os.path.dirname(pattern), pattern):
-        for path in glob.glob(os.path.join(place, folders.COMMITTED), recursive=True):
+        for path in matching(os.path.join(place, folders.COMMITTED)):
             folder = Path(path).parent
             try:
                 folders.finish(folder)

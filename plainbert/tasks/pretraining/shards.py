@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import logging
 import os
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 
 from plainbert import ragged
 from plainbert.errors import DataError, FormatError, UsageError
+from plainbert.patterns import matching
 from plainbert.progress import Progress
 from plainbert.tasks.pretraining import shard_set
 from plainbert.tasks.pretraining.rows import InstanceRows
@@ -223,9 +223,8 @@ def matching_files(patterns: Sequence[str]) -> list[Path]:
     """
     paths: set[str] = set()
     for pattern in patterns:
-        expanded = os.path.expanduser(pattern)
-        shard_set.finish(expanded)
-        matches = [path for path in glob.glob(expanded, recursive=True) if os.path.isfile(path)]
+        shard_set.finish(os.path.expanduser(pattern))
+        matches = [path for path in matching(pattern) if os.path.isfile(path)]
         if not matches:
             raise DataError(f"{pattern!r} matches no file; shards (.npz) are expected there.")
         paths.update(matches)

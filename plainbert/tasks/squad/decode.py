@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from plainbert.errors import UsageError
+from plainbert import arguments
 from plainbert.infer import finite
 from plainbert.tasks.squad.data import Question
 from plainbert.tasks.squad.windows import Windows
@@ -104,8 +104,8 @@ class Search:
 
     def __post_init__(self) -> None:
         for name in ("n_best", "max_answer_length"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"{name}={getattr(self, name)}: at least 1 is expected.")
+            arguments.whole(name, getattr(self, name))
+        arguments.number("null_threshold", self.null_threshold)
 
 
 def decode(

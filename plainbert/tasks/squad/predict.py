@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
+from plainbert import arguments
 from plainbert.batching.features import check_positions
 from plainbert.errors import UnknownNameError, UsageError
 from plainbert.infer.logits import ComputesLogits, run_tokens
@@ -55,7 +56,7 @@ def ask_with(
     tokenizer: Tokenizer,
     questions: Sequence[Question],
     about: Mapping[str, Any],
-    max_len: int,
+    most: int,
     **options: Any,
 ) -> list[Answer]:
     """Answer questions as the folder of a model says, where the options do not say otherwise.
@@ -65,7 +66,7 @@ def ask_with(
         tokenizer: that of the model's folder.
         questions: with their contexts, of any length.
         about: what the model's folder says about its training.
-        max_len: tokens of a window at most, where neither the options nor the folder say.
+        most: tokens of a window at most, where neither the options nor the folder say.
         options: "max_len", "doc_stride", "max_query_length" (tokens, see :class:`Limits`),
             "n_best", "max_answer_length", "null", "null_threshold" (see :class:`Search`), and
             "num_workers" and "bar" (see :func:`ask`); None is as good as not given.
@@ -77,7 +78,7 @@ def ask_with(
     for name in options:
         if name not in known:
             raise UnknownNameError("option", name, known)
-    limits = limits_of(about, max_len, **_part(options, LIMITS))
+    limits = limits_of(about, most, **_part(options, LIMITS))
     search = search_of(about, **_part(options, SEARCH))
     settings = {key: value for key, value in _part(options, RUN).items() if value is not None}
     return ask(model, tokenizer, questions, limits, search, **settings)
@@ -92,13 +93,13 @@ def limits_of(about: Mapping[str, Any], most: int, **options: int | None) -> Lim
         options: fields of :class:`Limits`; None is as good as not given.
     """
     usual = Limits()
-    max_len = options.get("max_len") or about.get("max_length") or min(usual.max_len, most)
+    typed = {name: value for name, value in options.items() if value is not None}
+    max_len = typed.get("max_len", about.get("max_length") or min(usual.max_len, most))
     # A small model's windows must hold more than the question.
-    query = min(about.get("max_query_length") or usual.max_query_length, max_len // 2)
+    room = arguments.whole("max_len", max_len) // 2
+    query = min(about.get("max_query_length") or usual.max_query_length, room)
     stride = about.get("doc_stride") or usual.doc_stride
-    return Limits(
-        max_len, options.get("doc_stride") or stride, options.get("max_query_length") or query
-    )
+    return Limits(max_len, typed.get("doc_stride", stride), typed.get("max_query_length", query))
 
 
 def search_of(about: Mapping[str, Any], **options: int | float | None) -> Search:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from plainbert import ragged
+from plainbert import arguments, ragged
 from plainbert.batching.features import Features
 from plainbert.errors import UsageError
 from plainbert.processes import WorkerProcesses
@@ -105,14 +105,14 @@ class Limits:
     max_query_length: int = 64
 
     def __post_init__(self) -> None:
+        for name in ("max_len", "doc_stride", "max_query_length"):
+            arguments.whole(name, getattr(self, name))
         if self.max_len <= self.max_query_length + 3:
             raise UsageError(
                 f"max_len={self.max_len} leaves no room for the text beside a question of "
                 f"{self.max_query_length} tokens and 3 special ones: at least "
                 f"{self.max_query_length + 4} is expected, or a lower max_query_length."
             )
-        if self.doc_stride < 1:
-            raise UsageError(f"doc_stride={self.doc_stride}: at least 1 token is expected.")
 
 
 def prepare(

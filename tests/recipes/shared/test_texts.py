@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
+import json
+import lzma
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 import pytest
 
+from plainbert.errors import DataError, UsageError
 from plainbert.recipes.shared import flags, texts
 from plainbert.recipes.shared.settings import OutputFlags, TextsFlags
 
@@ -68,3 +72,61 @@ def test_mistakes(
     with pytest.raises(SystemExit):
         parse(*(str(here) if word == "HERE" else word for word in words))
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["t.tsv", "t.csv", "t.jsonl", "t.ndjson", "t.tsv.gz"])
+@pytest.mark.parametrize("columns", [None, "text"])
+def test_bars_in_a_column_are_text(tmp_path: Path, name: str, columns: str | None) -> None:
+    texts_in_it = ["quiet ||| nobody", "plain", " ||| "]
+    content = "text\tn\n" + "".join(f"{text}\t1\n" for text in texts_in_it)
+    if "csv" in name:
+        content = content.replace("\t", ",")
+    if "json" in name:
+        content = "".join(json.dumps({"text": text}) + "\n" for text in texts_in_it)
+    data = content.encode()
+    (tmp_path / name).write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+    more = [] if columns is None else ["--text_columns", columns]
+    assert parse("--file", str(tmp_path / name), *more) == tuple((text,) for text in texts_in_it)
+
+
+def test_bars_in_a_numbered_column_are_text(tmp_path: Path) -> None:
+    (tmp_path / "t.txt").write_text("a ||| b\t1\n")
+    assert parse("--file", str(tmp_path / "t.txt"), "--text_columns", "0") == (("a ||| b",),)
+
+
+SUFFIXES = ("en", "log", "text", "md", "lst", "raw", "EN", "2024-01-05", "")
+
+
+@pytest.mark.parametrize("packed", ["", ".gz", ".xz"])
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_files_with_any_other_suffix_are_lines(tmp_path: Path, suffix: str, packed: str) -> None:
+    path = tmp_path / f"texts{'.' if suffix else ''}{suffix}{packed}"
+    data = b"A heron\tstood, quietly.\nthe cat ||| a\n"
+    path.write_bytes({"": bytes, ".gz": gzip.compress, ".xz": lzma.compress}[packed](data))
+    assert parse("--file", str(path)) == (("A heron\tstood, quietly.",), ("the cat", "a"))
+
+
+@pytest.mark.parametrize(
+    ("head", "said"),
+    [
+        (b"PK\x03\x04\x14\0", "a zip archive"),
+        (b"%PDF-1.7\n", "a PDF"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1", "an old Office file"),
+        (b"PAR1\x15\x04", "a Parquet file"),
+        (b"\x1f\x8b\x08\0", "packed by gzip"),
+    ],
+)
+def test_files_that_are_no_text(tmp_path: Path, head: bytes, said: str) -> None:
+    (tmp_path / "t.xlsx").write_bytes(head + bytes(range(256)))
+    with pytest.raises(DataError, match=rf"t\.xlsx: is {said}.*text"):
+        parse("--file", str(tmp_path / "t.xlsx"))
+
+
+@pytest.mark.parametrize("wrong", [{"a": "b"}, b"a", 3, ("a", None), ("a", ("b", "c"))])
+def test_sentences_from_python(wrong: object) -> None:
+    with pytest.raises(UsageError, match="sentences"):
+        texts.read(Settings(sentences=wrong))  # type: ignore[arg-type]
+
+
+def test_one_sentence_from_python_is_not_its_letters() -> None:
+    assert texts.read(Settings(sentences="the cat")) == [("the cat",)]  # type: ignore[arg-type]

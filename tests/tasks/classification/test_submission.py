@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from plainbert.errors import DataError, UnknownNameError, UsageError
 from plainbert.tasks.classification.find import find
 from plainbert.tasks.classification.submission import write_submission
+from plainbert.tasks.classification.table import TableTask
 from plainbert.tasks.classification.task import Example
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "tasks"
@@ -51,3 +53,17 @@ def test_mistakes(tmp_path):
     with pytest.raises(UnknownNameError, match="no split of SST is named 'tst'"):
         write_submission(task, "tst", one, [0], tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("sign", ["\t", "\n", "\r"])
+def test_labels_that_would_break_the_file(tmp_path, sign):
+    train = tmp_path / "t.jsonl"
+    labels = [f"one{sign}two", "three"]
+    rows = (json.dumps({"text": "a", "label": label}) + "\n" for label in labels)
+    train.write_text("".join(rows))
+    task = TableTask(train, test_file=train)
+    examples = [Example(("a",), row=f"q{sign}1"), Example(("b",), row="q2")]
+    path = write_submission(task, "test", examples, list(task.labels), tmp_path)
+    assert path.read_bytes().decode().split("\n") == [
+        "index\tprediction", "q 1\tone two", "q2\tthree", ""
+    ]  # fmt: skip

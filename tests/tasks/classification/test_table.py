@@ -276,3 +276,45 @@ def test_sms_spam_split():
         counts[split] = (len(examples), sum(one.label == "spam" for one in examples))
     assert counts == {"train": (3907, 504), "dev": (555, 78), "test": (1112, 165)}
     assert sum(rows for rows, _ in counts.values()) == 5574
+
+
+def test_a_number_is_one_class_however_it_is_written(write):
+    """pandas writes 1 as 1.0 where a column has a gap; JSON has both, and they are equal."""
+    lines = [1, 1.0, 0, "1", "0.0", 2.0]
+    rows = "".join(json.dumps({"text": "a", "label": label}) + "\n" for label in lines)
+    task = TableTask(write("t.jsonl", rows), write("d.tsv", "text\tlabel\na\t1.0\na\t0\na\t2.00\n"))
+    assert task.labels == ("0", "1", "2.0")
+    assert [label for _, label in shown(task)] == ["1", "1", "0", "1", "0", "2.0"]
+    assert [label for _, label in shown(task, "dev")] == ["1", "0", "2.0"]
+    task = TableTask(write("t.tsv", "text\tlabel\na\t1.0\nb\t1\nc\t0\nd\t01\n"))
+    assert task.labels == ("0", "01", "1")  # 01 is a code, not a number
+    versions = TableTask(write("v.tsv", "text\tlabel\na\tv1.0\nb\tv1\n"))
+    assert versions.labels == ("v1", "v1.0")
+
+
+def test_true_and_false(write):
+    rows = '{"text": "a", "label": true}\n{"text": "b", "label": "false"}\n'
+    assert TableTask(write("t.jsonl", rows)).labels == ("false", "true")
+    mixed = '{"text": "a", "label": true}\n{"text": "b", "label": 1}\n{"text": "c", "label": 0}\n'
+    with pytest.raises(DataError, match="some labels are true or false and others are numbers"):
+        TableTask(write("t.jsonl", mixed))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("t.jsonl", '{"text": "a", "label": "x"}\n{"text": "b", "label": NaN}\n', r":2: .* NaN"),
+        ("t.jsonl", '{"text": "a", "label": "x"}\n{"text": "b", "label": null}\n', r":2: .* null"),
+        ("t.jsonl", '{"text": "a", "label": 1}\n{"text": "b", "label": 1e999}\n', ":2: .*Infinity"),
+        ("t.jsonl", '{"text": "a", "label": 1}\n{"text": "b", "label": "nan"}\n', r":2: .*\"nan\""),
+        ("t.jsonl", '{"text": "a", "label": 1}\n{"text": "b", "label": [1]}\n', r":2: .*\[1\]"),
+        ("t.tsv", "text\tlabel\na\t1\nb\tnan\n", ":3: the label is 'nan', a missing number"),
+        ("t.csv", "text,label\na,x\nb,\n", ":3: the label is empty"),
+    ],
+)
+@pytest.mark.parametrize("split", ["train", "dev"])
+def test_labels_that_are_not_there(write, name, content, said, split):
+    path = write(name, content)
+    arguments = {f"{split}_file": path} | ({"labels": ("x", "1")} if split == "dev" else {})
+    with pytest.raises(DataError, match=rf"{name}{said}"):
+        TableTask(**arguments).read(split)

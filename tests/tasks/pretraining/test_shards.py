@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from plainbert.containers import npz
 from plainbert.errors import CheckpointError, DataError, FormatError, UsageError
 from plainbert.tasks.pretraining import shards as module
-from plainbert.tasks.pretraining.shards import Shards, write_shard
+from plainbert.tasks.pretraining.shards import Shards, matching_files, write_shard
 from plainbert.text.vocab import Vocab
 from tests.helpers.npz_files import VOCAB, columns, instances, plain
 from tests.helpers.processes import environment, helper
@@ -344,3 +344,13 @@ def test_broken_files(tmp_path, kind):
     assert sum(counts.values()) == number
     assert counts["read"] > 0
     assert counts["FormatError"] > number / 2
+
+
+def test_folders_and_files_whose_names_look_like_globs(tmp_path: Path) -> None:
+    for name in ("run[1]/part-0.npz", "run1/part-0.npz", "run[1]/part-[a].npz"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    folder = tmp_path / "run[1]"
+    both = [folder / "part-0.npz", folder / "part-[a].npz"]
+    assert matching_files([f"{folder}/*.npz"]) == both
+    assert matching_files([str(folder / "part-[a].npz")]) == both[1:]

@@ -277,3 +277,83 @@ def test_neither_torch_nor_numpy_is_needed() -> None:
     )  # fmt: skip
 
     assert done.stdout.strip() == "set()", done.stderr
+
+
+def test_flat_files(tmp_path: Path) -> None:
+    """What run_qa.py, KorQuAD 2 and simpletransformers read: the same questions."""
+    context, question = "A heron\u2028stood in the lake.", "Where?"
+    answer = {"text": "in the lake", "answer_start": 14}
+    nested = {
+        "data": [
+            {
+                "title": "t",
+                "paragraphs": [
+                    {
+                        "context": context,
+                        "qas": [
+                            {"id": f"{row}", "question": question, "answers": [answer]}
+                            for row in range(3)
+                        ],
+                    }
+                ],
+            }
+        ]
+    }
+    rows = [
+        {
+            "id": f"{row}",
+            "title": "t",
+            "context": context,
+            "question": question,
+            "answers": {"text": [answer["text"]], "answer_start": [14]},
+        }
+        for row in range(3)
+    ]
+    paragraphs = [
+        {
+            "title": "t",
+            "context": context,
+            "qas": [{"id": row["id"], "question": question, "answers": [answer]}],
+        }
+        for row in rows
+    ]
+    forms: dict[str, str] = {
+        "squad.json": json.dumps(nested),
+        "flat.json": json.dumps({"version": "v", "data": rows}),
+        "list.json": json.dumps(rows),
+        "korquad.json": json.dumps({"version": "v", "data": paragraphs}),
+        "simple.json": json.dumps(paragraphs, ensure_ascii=False),
+    }
+    for end in ("\n", "\r\n", "\r"):
+        for name, entries in (("rows", rows), ("paragraphs", paragraphs)):
+            lines = [json.dumps(entry, ensure_ascii=False) for entry in entries]
+            forms[f"{name}{len(forms)}.jsonl"] = end.join([*lines, "", ""])
+    right = None
+    for name, text in forms.items():
+        for encoding in ("utf-8", "utf-8-sig", "utf-16"):
+            (tmp_path / name).write_bytes(text.encode(encoding))
+            questions = read(tmp_path / name).questions
+            right = right or questions
+            assert questions == right, name
+    assert right is not None
+    assert [(one.id, one.title, one.answers[0].text) for one in right] == [
+        (f"{row}", "t", "in the lake") for row in range(3)
+    ]
+    (tmp_path / "one.jsonl").write_text(json.dumps(rows[0]) + "\n")
+    assert read(tmp_path / "one.jsonl").questions == right[:1]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"id": "1", "question": "q"}\n{"id": "2"}\n', r"data\[0\] has no 'context'"),
+        ('{"id": "1", "question": "q", "context": "c"}\n{"id": }\n', r"t\.jsonl:2: is not JSON"),
+        ('{"id": "1", "question": "q", "context": "c"}\n\n[1]\n', r"data\[1\] is a list"),
+        ('[{"context": "c", "qas": [{"id": "1"}]}]', r"qas\[0\], question 1 has no 'question'"),
+        ('{"a": 1} {"b": 2}', "is not JSON: Extra data"),
+    ],
+)
+def test_flat_files_that_lack_something(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "t.jsonl").write_text(text)
+    with pytest.raises(DataError, match=said):
+        read(tmp_path / "t.jsonl")

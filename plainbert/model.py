@@ -168,10 +168,8 @@ class Model:
         """
         pooling = self.pooling(pooling_strategy, pooling_layer, mask_cls_sep)
         rows = embedding.prompted(_rows(texts), self.checkpoint, prompt, prompt_name)
-        limit, body = self._limit(max_len), self.body
-        return embedding.encode_tokens(body, self.tokenizer, rows, pooling, max_len=limit, bar=bar)[
-            1
-        ]
+        parts = (self.body, self.tokenizer, rows, pooling)
+        return embedding.encode_tokens(*parts, max_len=self._limit(max_len), bar=bar)[1]
 
     @overload
     def predict(self, texts: Text, *, max_len: int | None = ..., bar: bool = ...) -> Prediction: ...
@@ -278,8 +276,7 @@ def load(
     Args:
         name_or_folder: a folder or file of any format, or a name such as "all-MiniLM-L6-v2" or
             "google-bert/bert-base-cased".
-        dtype: "float32", "bfloat16", "float16", or "auto": bfloat16 where the hardware multiplies
-            it; or what was chosen already.
+        dtype: "float32", "bfloat16", "float16", or "auto": bfloat16 where hardware multiplies it.
         device: such as "cuda:0"; the accelerator if there is one, else the CPU, when not given.
         lower: whether to lower-case, for folders that do not say.
         root: download cache.

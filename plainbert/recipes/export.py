@@ -37,6 +37,7 @@ from plainbert.errors import UsageError
 from plainbert.export.flags import ExportFlags
 from plainbert.export.names import TASKS
 from plainbert.recipes.shared import command, flags, texts
+from plainbert.recipes.shared.flag_tables import helped
 from plainbert.recipes.shared.results import line_of
 from plainbert.recipes.shared.settings import (
     DeviceFlags,
@@ -77,8 +78,10 @@ class Settings(
     dropout: float = 0.0
     max_len: int | None = None
     dev_batch_size: int | None = None
-    output_dir: str = "./output_dir"  # of the export: not the folder of a run
-    overwrite: bool = False
+    output_dir: str = helped(
+        "output_dir", "Folder to write the exported model into.", "./output_dir"
+    )
+    overwrite: bool = helped("overwrite", "Replace the export that is in --output_dir.", False)
 
     @property
     def sampling(self) -> tuple[int, float, int]:

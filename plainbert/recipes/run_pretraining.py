@@ -78,6 +78,8 @@ def run(settings: Settings) -> Pretrained:
         if is_restarted(group, settings.output_dir):
             settings = dataclasses.replace(settings, resume=True, overwrite=False, start_step=None)
         settings, old = pretraining.from_step(settings)
+        if group.rank == 0:  # before the run folder is touched: a wrong name leaves none behind
+            pretraining.check_files(settings)
         with start(settings, new_run=settings.trains, group=group, recipe=NAME) as ready:
             assert ready.folder is not None
             last = ready.folder / "last"

@@ -20,6 +20,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+from plainbert.cli import run
 from plainbert.cli.parser import Parser
 from plainbert.cli.program import command
 from plainbert.cli.settings import FlagError, Flags, declared
@@ -76,6 +77,7 @@ def parse(
     target = parser(kind, doc)
     if extend is not None:
         extend(target)
+    run.note_flags(option for option in target.taken())
     parsed = vars(target.parse_args(sys.argv[1:] if argv is None else argv))
     values = {name: parsed.pop(flag.name) for name, flag, _ in declared(kind, SHARED)}
     typed, notes = frozenset(parsed.pop("given")), tuple(parsed.pop("notes"))

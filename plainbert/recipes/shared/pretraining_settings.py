@@ -66,9 +66,8 @@ class PretrainingSettings(
         made_up = self.dummy_data_len is not None or self.synthetic_data
         if not (made_up or self.data or self.data_eval):
             raise FlagError(
-                "nothing to do: give --data to train, --data_eval to evaluate, or both. Make "
-                "shards with scripts/bert/create_pretraining_data.py, or give text files and "
-                "--raw."
+                "nothing to do: give --data to train, --data_eval to evaluate, or both. "
+                "scripts/bert/create_pretraining_data.py makes shards; text files need --raw."
             )
         self.needs("eval_use_npz", "raw")
         self.needs("split_sentences", "raw")

@@ -76,7 +76,8 @@ class BertConfig:
                 f"hidden_act={self.hidden_act!r} is not known. Known: {', '.join(ACTIVATIONS)}."
             )
         for name in ("layer_norm_eps", "initializer_range"):
-            if not 0 <= getattr(self, name) < math.inf:
+            value = getattr(self, name)
+            if not isinstance(value, int | float) or not 0 <= value < math.inf:
                 raise ShapeError(f"{name}={getattr(self, name)!r}: a number from 0 is expected.")
         for name in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
             if not 0 <= getattr(self, name) < 1:

@@ -7,7 +7,7 @@ import logging
 import re
 from pathlib import Path
 
-from plainbert import arguments
+from plainbert import arguments, files
 from plainbert.errors import CheckpointError, DownloadError, UnknownNameError
 from plainbert.hub import download, gluonnlp_cache, records
 from plainbert.hub.records import Record
@@ -60,7 +60,7 @@ def resolve(
 def path_of(name_or_folder: str | Path) -> Path | None:
     """The path that is meant, ``~`` unfolded; None where nothing is there."""
     with contextlib.suppress(OSError, RuntimeError, ValueError):  # what no path can be is none
-        path = Path(name_or_folder).expanduser()
+        path = files.followed(name_or_folder)
         # Reading what is there tells what is wrong with it. TensorFlow's name is a prefix.
         if path.exists() or path.is_symlink() or Path(f"{path}.index").is_file():
             return path

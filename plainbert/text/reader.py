@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from plainbert import files
 from plainbert.errors import CheckpointError, FormatError
 from plainbert.keys import schema
 from plainbert.keys.tokenizer_files import NORMALIZER, TOKENIZER

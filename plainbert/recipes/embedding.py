@@ -41,7 +41,9 @@ from plainbert.recipes.shared.settings import (
 )
 from plainbert.tasks.embedding.flags import VectorFlags
 
-POOLING = ("output", "pooling_strategy", "pooling_layer", "mask_cls_sep")
+POOLING = (
+    "output", "pooling_strategy", "pooling_layer", "mask_cls_sep", "prompt", "prompt_name",
+)  # fmt: skip
 FORMS = (".npz", ".jsonl")
 WORD_LENGTH = 25  # tokens of a sentence, as GluonNLP's script has it
 
@@ -141,6 +143,8 @@ def run(settings: Settings) -> Vectors:
         pooling_layer=settings.pooling_layer,
         mask_cls_sep=settings.mask_cls_sep,
         max_len=settings.max_len,
+        prompt=settings.prompt,
+        prompt_name=settings.prompt_name,
     )
     if settings.output is None or reader.is_single:
         rows = reader.all()
@@ -153,6 +157,7 @@ def run(settings: Settings) -> Vectors:
     key = {
         "pooling": [settings.pooling_strategy, settings.pooling_layer, settings.mask_cls_sep],
         "tokens": [settings.max_len, settings.sentencepiece, settings.do_lower_case],
+        "prompt": [settings.prompt, settings.prompt_name],
         "numbers": str(ready.precision),
         "weights": blocks.identity(model.checkpoint.folder),
     }

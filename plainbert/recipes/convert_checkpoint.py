@@ -23,6 +23,7 @@ from plainbert.cli.parser import REQUIRED
 from plainbert.cli.settings import option
 from plainbert.formats.names import FORMATS
 from plainbert.recipes.shared import command, flags
+from plainbert.recipes.shared.older_systems import refusals
 from plainbert.recipes.shared.settings import CheckpointFlags
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ class Settings(CheckpointFlags):
 
 def parse_args(argv: Sequence[str] | None = None) -> Settings:
     """The settings that a command line says."""
-    return flags.parse(Settings, __doc__, argv)
+    return flags.parse(Settings, __doc__, argv, refusals("convert_checkpoint"))
 
 
 def run(settings: Settings) -> Conversion:

@@ -29,6 +29,7 @@ from typing import Any, Self
 
 from plainbert import files
 from plainbert.recipes.shared import command, flags, texts
+from plainbert.recipes.shared.older_systems import refusals
 from plainbert.recipes.shared.settings import (
     DeviceFlags,
     OutputFlags,
@@ -80,7 +81,7 @@ class Vectors:
 
 def parse_args(argv: Sequence[str] | None = None) -> Settings:
     """The settings that a command line says."""
-    return flags.parse(Settings, __doc__, argv)
+    return flags.parse(Settings, __doc__, argv, refusals("embedding"))
 
 
 def run(settings: Settings) -> Vectors:

@@ -15,7 +15,7 @@ from pathlib import Path
 FLAG = re.compile(r"(?<![\w-])--[a-z][\w-]*")
 SCRIPT = re.compile(r"\b([a-z_]+)\.py\b")
 # Calls whose words describe flags: the parsers themselves are asked for those.
-_DECLARE = {"Flag", "option", "helped", "accepted", "refuse"}
+_DECLARE = {"Flag", "option", "helped", "accepted", "refuse", "_number", "_switch"}
 
 Place = tuple[str, str]  # a module and a name at its top
 

@@ -40,6 +40,7 @@ from plainbert.tasks.embedding.flags import VectorFlags
 
 POOLING = ("output", "pooling_strategy", "pooling_layer", "mask_cls_sep")
 FORMS = (".npz", ".jsonl")
+SHOWN = 3  # numbers at either end of a printed vector, as in GluonNLP's documentation
 WORD_LENGTH = 25  # tokens of a sentence, as GluonNLP's script has it
 
 log = logging.getLogger(__name__)
@@ -144,9 +145,12 @@ def run(settings: Settings) -> Vectors:
 def report(results: Vectors) -> None:
     """Print the vectors that are in no file."""
     if results.words is not None:
+        import numpy as np
+
         for line, (_, arrays) in zip(results.texts, results.words, strict=True):
             print(f"Text: {line}")
-            print(f"Tokens embedding: {arrays}")
+            with np.printoptions(threshold=2 * SHOWN, edgeitems=SHOWN):
+                print(f"Tokens embedding: {arrays}")
     elif results.output is None:
         for line, vector in zip(results.texts, results.vectors, strict=True):
             print(files.json_text({"text": line, "vector": vector.tolist()}))

@@ -138,6 +138,7 @@ def read(settings: Settings) -> dict[str, list[Any]]:
     """The texts, or the words of each, and their tags, None where there are none."""
     from plainbert.tasks.classification.table import read_texts
     from plainbert.tasks.ner import evaluate
+    from plainbert.text.inputs import typed_texts
 
     if settings.test_file is not None:
         data = evaluate.read(settings.test_file, tagged=False, columns=settings.columns)
@@ -147,7 +148,7 @@ def read(settings: Settings) -> dict[str, list[Any]]:
             "tags": [sentence.tags for sentence in data.sentences],
         }
     if settings.sentences is not None:
-        texts = list(settings.sentences)
+        texts = typed_texts(settings.sentences, "sentences")
     else:
         assert settings.file is not None
         texts = [row[0] for row in read_texts(settings.file, settings.text_columns)]

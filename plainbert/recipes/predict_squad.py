@@ -116,6 +116,7 @@ def read(settings: Settings) -> Squad:
     """
     from plainbert.tasks.squad import files as squad_files
     from plainbert.tasks.squad.data import Question, Squad
+    from plainbert.text.inputs import text_of, typed_texts
     from plainbert.text_files import read_lines
 
     if settings.file is not None:
@@ -123,9 +124,10 @@ def read(settings: Settings) -> Squad:
     context = settings.context
     if settings.context_file is not None:
         context = "\n".join(line for _, line in read_lines(settings.context_file))
+    text_of(context, "context")
     assert context is not None
     assert settings.question is not None
-    questions = enumerate(settings.question)
+    questions = enumerate(typed_texts(settings.question, "question"))
     return Squad([Question(str(row), question, context) for row, question in questions])
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 FLAG = re.compile(r"(?<![\w-])--[a-z][\w-]*")
-SCRIPT = re.compile(r"\b([a-z_]+)\.py\b")
+WORD = re.compile(r"--[a-z][\w-]*|\w+\.py|plainbert \w+")  # flags, and whose they are
 # Calls whose words describe flags: the parsers themselves are asked for those.
 _DECLARE = {"Flag", "option", "helped", "accepted", "refuse", "_number", "_switch"}
 
@@ -44,10 +44,9 @@ def named(text: str, scripts: Container[str]) -> Iterator[tuple[str, str | None]
     """
     for clause in re.split(r"(?<=[.;:]) |\(", text):
         owner = None
-        for word in (
-            () if "pip install" in clause else re.finditer(r"--[a-z][\w-]*|\w+\.py", clause)
-        ):
-            name = word[0].removesuffix(".py")
+        words = () if "pip install" in clause else WORD.finditer(clause)
+        for word in words:
+            name = word[0].removesuffix(".py").removeprefix("plainbert ")
             if FLAG.match(name):
                 yield name, owner
             elif name in scripts:
@@ -181,6 +180,15 @@ def _text(node: ast.AST) -> str | None:
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         return node.value
     if isinstance(node, ast.JoinedStr):
-        parts = (part.value if isinstance(part, ast.Constant) else "{}" for part in node.values)
-        return "".join(map(str, parts))
+        return "".join(_part(part) for part in node.values)
     return None
+
+
+def _part(part: ast.expr) -> str:
+    """A piece of an f-string; ``command("NAME")`` is what starts a script."""
+    if isinstance(part, ast.Constant):
+        return str(part.value)
+    assert isinstance(part, ast.FormattedValue)
+    if match := re.fullmatch(r"(?:program\.)?command\('(\w+)'\)", ast.unparse(part.value)):
+        return f"{match[1]}.py"
+    return "{}"

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from plainbert.cli.parser import Parser
+from plainbert.cli.program import as_started
 
 Refusals = Mapping[tuple[str, ...], str]  # spellings -> what to use
 
@@ -53,7 +54,7 @@ PREDICTION: Refusals = {
     ("--use_fp16", "--fp16"): "--dtype float16 is its name here.",
     ("--verbose_logging",): "--verbose is its name here.",
 }
-_SERVER = "embedding.py is no server: --output FILE.npz keeps the vectors in a file."
+_SERVER = "there is no server here: --output FILE.npz keeps the vectors in a file."
 EMBEDDING: Refusals = {
     **FOLDER,
     ("--tuned_model_dir", "--ckpt_name", "--config_name"): (
@@ -76,7 +77,10 @@ EMBEDDING: Refusals = {
     ("--fixed_embed_length",): (
         "a text has as many vectors as tokens with --pooling_strategy NONE; leave it out."
     ),
-    ("--num_labels",): "predict_classifier.py --model_dir FOLDER gives the classes' probabilities.",
+    ("--num_labels",): (
+        "python scripts/bert/predict_classifier.py --model_dir FOLDER gives the classes' "
+        "probabilities."
+    ),
     (
         "--port", "--port_in", "--port_data", "--port_out", "--port_result", "--http_port",
         "--http_max_connect", "--cors", "--show_tokens_to_client",
@@ -117,18 +121,18 @@ GOOGLE_DATA: Refusals = {
 # GluonNLP v0.9's flags for exported and int8 models.
 QUANTIZATION: Refusals = {
     ("--deploy", "--model_prefix"): (
-        "a trained folder predicts with scripts/bert/{predict} --model_dir FOLDER, and is exported "
-        "with scripts/export/export.py --format onnx."
+        "a trained folder predicts with python scripts/bert/{predict}.py --model_dir FOLDER, and "
+        "is exported with python scripts/export/export.py --format onnx."
     ),
     (
         "--only_calibration", "--num_calib_batches", "--quantized_dtype", "--calib_mode",
         "--custom_pass_lib", "--custom_passes",
-    ): "scripts/export/export.py --format onnx --int8 --file TEXTS writes an int8 model; graph "
-    "passes belonged to MXNet.",
+    ): "python scripts/export/export.py --format onnx --int8 --file TEXTS writes an int8 model; "
+    "graph passes belonged to MXNet.",
 }  # fmt: skip
 
-_CLASSIFIER = "predict_classifier.py --model_dir OUTPUT_DIR/best --file FILE"
-_TAGGER = "predict_ner.py --model_dir OUTPUT_DIR/best --test-path FILE"
+_CLASSIFIER = "python scripts/bert/predict_classifier.py --model_dir OUTPUT_DIR/best --file FILE"
+_TAGGER = "python scripts/bert/predict_ner.py --model_dir OUTPUT_DIR/best --test-path FILE"
 OF_COMMAND: dict[str, tuple[Refusals, ...]] = {
     "finetune_classifier": (
         QUANTIZATION, TRAINING,
@@ -166,11 +170,12 @@ def refusals(command: str) -> Callable[[Parser], None]:
     Args:
         command: name of the recipe.
     """
-    predict = command.replace("finetune", "predict") + ".py"
+    predict = command.replace("finetune", "predict")
 
     def extend(parser: Parser) -> None:
         for table in OF_COMMAND[command]:
             for spellings, reason in table.items():
-                parser.refuse(*spellings, reason=reason.replace("{predict}", predict))
+                reason = as_started(reason.replace("{predict}", predict))
+                parser.refuse(*spellings, reason=reason)
 
     return extend

@@ -11,6 +11,7 @@ import pytest
 
 from plainbert.cli import parser, values
 from plainbert.cli.parser import Flag, Parser
+from plainbert.cli.program import as_started
 from plainbert.recipes.shared import flags
 from plainbert.recipes.shared.flag_tables import SHARED
 from plainbert.recipes.shared.older_systems import QUANTIZATION
@@ -28,7 +29,8 @@ NAMED = {
 
 def refuse_quantization(parser: Parser) -> None:
     for spellings, reason in QUANTIZATION.items():
-        parser.refuse(*spellings, reason=reason.replace("{predict}", "predict_classifier.py"))
+        reason = as_started(reason.replace("{predict}", "predict_classifier"))
+        parser.refuse(*spellings, reason=reason)
 
 
 Parse = Callable[..., Any]
@@ -190,9 +192,9 @@ def test_flags_without_effect_leave_a_note(parse: Parse) -> None:
         (["--num_local_ranks", "2"], ["--num_local_ranks", "one process"]),
         (["--local_rank", "1"], ["--local_rank"]),
         (["--use_tpu=True"], ["--use_tpu", "TPUs are not supported"]),
-        (["--deploy"], ["--deploy", "predict_classifier.py", "export.py --format onnx"]),
-        (["--model_prefix", "x"], ["--model_prefix", "export.py"]),
-        (["--calib-mode", "naive"], ["--calib-mode", "export.py --format onnx"]),
+        (["--deploy"], ["--deploy", "predict_classifier", "export --format onnx"]),
+        (["--model_prefix", "x"], ["--model_prefix", "export"]),
+        (["--calib-mode", "naive"], ["--calib-mode", "export --format onnx"]),
         (["--custom_passes", "a", "b"], ["--custom_passes", "--int8"]),
     ],
     ids=" ".join,

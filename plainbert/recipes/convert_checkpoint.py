@@ -141,8 +141,8 @@ def run(settings: Settings) -> Conversion:
         dataset_name=settings.bert_dataset,
     )
     # Google's pre-trained files became a bare encoder, without "bert." before the names.
-    foreign = isinstance(opened.checkpoint, ForeignCheckpoint)
-    google = foreign and opened.checkpoint.foreign.format == "tensorflow"
+    stored = opened.checkpoint
+    google = isinstance(stored, ForeignCheckpoint) and stored.foreign.format == "tensorflow"
     whole = settings.whole or settings.format != "pytorch" or not google
     conversion = convert.convert(
         opened, settings.target, settings.format, settings.vocab_order, whole

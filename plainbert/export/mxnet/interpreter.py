@@ -169,6 +169,10 @@ def _stacked(*parts: Array, axis: int, num_args: int) -> Array:
     return np.stack(parts, axis)
 
 
+def _norm(x: Array, ord: int, axis: int, keepdims: bool) -> Array:
+    return np.asarray(np.linalg.norm(x, ord, axis, keepdims))
+
+
 def _error_function(x: Array) -> Array:
     return torch.erf(torch.from_numpy(np.ascontiguousarray(x))).numpy()
 
@@ -203,7 +207,7 @@ OPERATORS: dict[str, Callable[..., Array]] = {
     "elemwise_mul": _multiply,
     "expand_dims": lambda x, axis: np.expand_dims(x, axis),
     "max": lambda x, axis: x.max(axis),
-    "norm": lambda x, ord, axis, keepdims: np.linalg.norm(x, ord, axis, keepdims),
+    "norm": _norm,
     "slice": _part_of,
     "slice_axis": _slice_axis,
     "softmax": _softmax,

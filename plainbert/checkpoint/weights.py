@@ -57,7 +57,7 @@ def load(
     Args:
         model: a :class:`plainbert.nn.bert.Bert` or a model with a head, blank or not.
         tensors: by Hugging Face's names, old (gamma, beta) or new, with or without ``bert.``,
-            all with ``module.`` or none.
+            and what wraps the model, see :func:`plainbert.checkpoint.names.bare_names`.
         fresh_heads: whether missing or differently shaped heads are drawn new; only fine-tuning
             may allow it.
         skip: heads (of :data:`HEADS`) to treat as missing although the file has them.

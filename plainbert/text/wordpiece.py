@@ -221,11 +221,8 @@ class WordPiece(Tokenizer):
         """Register what is found before words are: together, or each would cost a new search."""
         add_special_tokens(backend, self.vocab)
         keys = ("single_word", "lstrip", "rstrip", "normalized", "special")
-        backend.add_tokens(
-            [
-                tokenizers.AddedToken(
-                    token["content"], **{key: token[key] for key in keys if key in token}
-                )
-                for token in self.added
-            ]
-        )
+        tokens = [
+            (token["content"], {key: token[key] for key in keys if token.get(key) is not None})
+            for token in self.added
+        ]
+        backend.add_tokens([tokenizers.AddedToken(content, **flags) for content, flags in tokens])

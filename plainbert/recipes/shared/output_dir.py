@@ -16,6 +16,8 @@ from plainbert import files
 from plainbert.cli import run
 from plainbert.errors import FormatError, UsageError
 from plainbert.infer.evaluation import RESULTS_FILE
+from plainbert.keys import schema
+from plainbert.keys.run_files import ARGS
 from plainbert.patterns import matching
 from plainbert.recipes.shared.lock import LOCK_FILE, Lock
 from plainbert.recipes.shared.settings import FolderFlags, RunFlags
@@ -270,10 +272,10 @@ def _args_of(folder: Path) -> dict[str, Any] | None:
     """What a run of ours noted about itself; None when there is none, or another's file."""
     try:
         values = files.read_json(folder / ARGS_FILE)
+        schema.check_forms(values, ARGS, ARGS_FILE, ("flags", "versions"))
     except (OSError, FormatError):
         return None
-    known = isinstance(values.get("flags"), dict) and "plainbert" in (values.get("versions") or ())
-    return values if known else None
+    return values if "plainbert" in values["versions"] else None
 
 
 def _refuse_in_the_way(paths: list[Path]) -> None:

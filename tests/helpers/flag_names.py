@@ -180,15 +180,16 @@ def _text(node: ast.AST) -> str | None:
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         return node.value
     if isinstance(node, ast.JoinedStr):
-        return "".join(_part(part) for part in node.values)
+        return "".join(map(_part, node.values))
     return None
 
 
 def _part(part: ast.expr) -> str:
-    """A piece of an f-string; ``command("NAME")`` is what starts a script."""
+    """A piece of an f-string; a command that it names as the name of its script."""
     if isinstance(part, ast.Constant):
         return str(part.value)
-    assert isinstance(part, ast.FormattedValue)
-    if match := re.fullmatch(r"(?:program\.)?command\('(\w+)'\)", ast.unparse(part.value)):
-        return f"{match[1]}.py"
+    call = part.value if isinstance(part, ast.FormattedValue) else part
+    named = isinstance(call, ast.Call) and ast.unparse(call.func).endswith("command")
+    if named and isinstance(call.args[0], ast.Constant):
+        return f"{call.args[0].value}.py"
     return "{}"

@@ -127,6 +127,7 @@ def _batch_size(settings: OlderTrainingFlags) -> int:
     if rest or not size:
         raise FlagError(
             f"--train_batch_size {total} is that of a whole step: it must be a multiple of the "
-            f"{settings.accumulate} forward passes on {settings.local_ranks} device(s)."
+            f"{passes} parts that it is cut into: {settings.accumulate} forward pass(es) on "
+            f"{settings.local_ranks} device(s)."
         )
     return size

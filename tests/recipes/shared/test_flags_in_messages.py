@@ -26,7 +26,6 @@ GUARDS = {
     "plainbert.recipes.shared.ranks": "--dist_timeout",
     "plainbert.infer.devices": "--gpus",
     "plainbert.export.onnx.format": "--int8",
-    "plainbert.tasks.ner.columns": "--tag_column",
 }
 REFUSALS = "plainbert.recipes.shared.older_systems"  # the parsers know whose they are
 DEVICES = "this script runs in one process"

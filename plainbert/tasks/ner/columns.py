@@ -195,7 +195,10 @@ def notes(columns: Columns, lines: Sequence[NumberedLine]) -> Iterator[str]:
     for place in sorted(others):
         held = Counter(row[place] for row in rows if len(row) == columns.width)
         if marks_entities(held):
-            yield f"column {place} marks entities, too: finetune_ner.py --tag_column {place} would take it"
+            yield (
+                f"column {place} marks entities, too: finetune_ner.py --tag_column {place} would "
+                "take it"
+            )
 
 
 def _names(

@@ -7,9 +7,12 @@ import re
 from pathlib import Path
 
 from plainbert import arguments
+from plainbert.checkpoint.reader import CONFIGS
 from plainbert.errors import CheckpointError, DownloadError, UnknownNameError
 from plainbert.hub import download, gluonnlp_cache, records
 from plainbert.hub.records import Record
+
+RUN_MODELS = ("best", "last")  # links in the folder of a run, in the order of preference
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +56,24 @@ def resolve(
             "Or pass a folder with --model_dir FOLDER.",
         )
     return resolve_record(record, root, weights)
+
+
+def best_of_run(name_or_folder: str | Path) -> str | Path:
+    """The best model of the run in a folder, else its last one; what is no run folder is itself.
+
+    The log says which model stands for the folder.
+    """
+    name_or_folder = arguments.path("the model", name_or_folder)
+    folder = Path(name_or_folder).expanduser()
+    if not folder.is_dir() or any((folder / config).exists() for config in CONFIGS):
+        return name_or_folder
+    for name in RUN_MODELS:
+        chosen = folder / name
+        if any((chosen / config).is_file() for config in CONFIGS):
+            step = f" ({chosen.resolve().name})" if chosen.is_symlink() else ""
+            log.info("%s is the folder of a run: its model %s%s is taken", folder, chosen, step)
+            return chosen
+    return name_or_folder
 
 
 def record_of(name: str) -> Record | None:

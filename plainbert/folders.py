@@ -25,6 +25,32 @@ _UNFINISHED = f"{COMMITTED}{files.PARTIAL}"  # a set that is being written
 _JOURNAL = "plainbert-journal.json"  # in both: what to do, and the mark that they are ours
 
 
+def check_replaceable(
+    path: str | Path, marker: str, is_ours: Callable[[Path], bool] | None = None
+) -> bool:
+    """Whether there is a folder that :func:`replaced_folder` would replace.
+
+    Args:
+        path: final name.
+        marker: name of a file that folders of this kind have.
+        is_ours: whether a folder is of this kind; where not given, one that has the file is.
+
+    Raises:
+        UsageError: ``path`` is something else.
+    """
+    path = _with_name(path)
+    finish_folder(path, marker)
+    exists = path.exists() or path.is_symlink()
+    if exists and (path.is_symlink() or not (path / marker).is_file()):
+        raise UsageError(f"{path} exists and has no {marker}: it is not replaced. Choose another.")
+    if exists and is_ours is not None and not is_ours(path):
+        raise UsageError(
+            f"{path} exists, and its {marker} is something else than ours: it is not replaced. "
+            "Choose another."
+        )
+    return exists
+
+
 @contextlib.contextmanager
 def replaced_folder(
     path: str | Path, marker: str, is_ours: Callable[[Path], bool] | None = None
@@ -44,15 +70,7 @@ def replaced_folder(
         UsageError: ``path`` is something else.
     """
     path = _with_name(path)
-    finish_folder(path, marker)
-    exists = path.exists() or path.is_symlink()
-    if exists and (path.is_symlink() or not (path / marker).is_file()):
-        raise UsageError(f"{path} exists and has no {marker}: it is not replaced. Choose another.")
-    if exists and is_ours is not None and not is_ours(path):
-        raise UsageError(
-            f"{path} exists, and its {marker} is something else than ours: it is not replaced. "
-            "Choose another."
-        )
+    exists = check_replaceable(path, marker, is_ours)
     fresh, old = _beside(path)
     for rest in (fresh, old):  # of a kill before or after the exchange
         _discard(rest, marker)

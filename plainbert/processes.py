@@ -95,7 +95,7 @@ class WorkerProcesses:
         except BrokenProcessPool:
             raise WorkerError(
                 "a worker process ended before its work was done; out of memory is the usual "
-                "reason. Lower --num_workers."
+                "reason. Start fewer of them (num_workers)."
             ) from None
 
 

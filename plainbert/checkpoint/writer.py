@@ -218,7 +218,7 @@ def check_values(tensors: Mapping[str, Tensor]) -> None:
         if not_finite(tensor):
             raise CheckpointError(
                 f"{name} holds values that are not finite (NaN or infinite); the model is not "
-                "written. A lower --lr often helps."
+                "written. A lower learning rate often helps."
             )
 
 

@@ -122,7 +122,7 @@ class Parser(argparse.ArgumentParser):
             formatter_class=_Help,
             allow_abbrev=False,
             usage="%(prog)s [flags]",
-            epilog="Underscores and dashes are the same in every flag (--max_len, --max-len).",
+            epilog="Underscores and dashes are the same in every flag.",
         )
         # A list such as -4,-3 is a value too, not a flag.
         self._negative_number_matcher = re.compile(r"-\d[-\d.,eE+ ]*$|-\.\d+$")
@@ -166,6 +166,11 @@ class Parser(argparse.ArgumentParser):
         for spelling in spellings:
             options = dict.fromkeys((spelling, "--" + spelling[2:].replace("_", "-")))
             self.add_argument(*options, action=_Refuse, reason=reason)
+
+    def taken(self) -> list[str]:
+        """Every spelling of every flag that may be given: not of those that are refused."""
+        actions = [action for action in self._actions if not isinstance(action, _Refuse)]
+        return [option for action in actions for option in action.option_strings]
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Parse; the namespace gets ``given``, the flags that were typed, beside their values.

@@ -11,7 +11,7 @@ import logging
 import os
 import select
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -23,12 +23,19 @@ BROKEN_PIPE = 141  # ... and for one whose reader went away
 
 _log = logging.getLogger("plainbert")
 _folder: Path | None = None  # of the run in progress, for the message after Ctrl-C
+_flags: frozenset[str] = frozenset()  # of the command in progress, for advice
 
 
 def note_folder(folder: Path | None) -> None:
     """Remember the run folder, so that an interruption can say what it holds."""
     global _folder
     _folder = folder
+
+
+def note_flags(spellings: Iterable[str]) -> None:
+    """Remember the flags of the command, so that advice names none that it lacks."""
+    global _flags
+    _flags = frozenset(spellings)
 
 
 def run(main: Callable[[], Any], status: Callable[[Any], int] | None = None) -> NoReturn:
@@ -74,10 +81,7 @@ def explain(error: BaseException) -> str | None:
         name = f" ({full.filename})" if isinstance(full, OSError) and full.filename else ""
         return f"the disk is full{name}. Free some space, then start again. {kept()}".rstrip()
     if any(_out_of_memory(item) for item in chain):
-        return (
-            "out of memory. Lower --batch_size (--accumulate keeps the batch as large) or "
-            f"--max_len. {kept()}"
-        ).rstrip()
+        return f"out of memory. {_smaller()} {kept()}".rstrip()
     if isinstance(error, PlainBertError):
         return str(error)
     if isinstance(error, OSError) and error.filename and error.strerror:
@@ -95,7 +99,19 @@ def kept() -> str:
             f"{last} ({last.resolve().name}) is complete; the same command with --resume goes on "
             "from there."
         )
-    return f"{_folder} holds no checkpoint yet; --overwrite starts anew there."
+    return (
+        f"{_folder} holds no checkpoint yet; the same command with --overwrite starts anew there."
+    )
+
+
+def _smaller() -> str:
+    """What makes the work fit into memory, by the flags of the command."""
+    lower = [flag for flag in ("--batch_size", "--max_len", "--num_workers") if flag in _flags]
+    if not lower:
+        return "Close other programs, or take a machine that has more."
+    batch = "--accumulate"
+    keeps = f" ({batch} keeps the batch as large)" if {batch, lower[0]} <= _flags else ""
+    return f"Lower {' or '.join([lower[0] + keeps, *lower[1:2]])}."
 
 
 def _reader_is_gone() -> bool:

@@ -141,6 +141,19 @@ def _separator(sample: list[str]) -> str:
     return next((separator for separator, width in headers.items() if width > 1), ",")
 
 
+def csv_header(path: str | Path) -> list[str]:
+    """The columns of a file whose first line has no tab, if it is a CSV file; else none.
+
+    Then every row has as many cells as the first one, and more than one.
+    """
+    sample = [f"{line}\n" for _, line in itertools.islice(text_files.read_lines(path), _SAMPLE)]
+    if not sample or "\t" in sample[0]:
+        return []
+    rows = [row for row in csv.reader(sample, delimiter=_separator(sample)) if row]
+    widths = {len(row) for row in (rows[:-1] if len(sample) == _SAMPLE else rows)}
+    return rows[0] if len(widths) == 1 and widths != {1} else []
+
+
 def is_quoted(path: str | Path) -> bool:
     """Whether a spreadsheet or pandas wrote a TSV file: with quotation marks around cells.
 

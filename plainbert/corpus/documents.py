@@ -96,7 +96,7 @@ def pieces(paths: Sequence[Path], whole_blocks: bool = False) -> Iterator[TextPi
             if not end and len(data) > LONGEST_LINE:
                 raise DataError(
                     f"this line has more than {LONGEST_LINE >> 20} MiB. One sentence per "
-                    "line is expected, or --split_sentences with line ends somewhere.",
+                    "line is expected, and line ends somewhere in any text that is split.",
                     path,
                     line,
                 )

@@ -10,7 +10,10 @@ from collections.abc import Mapping
 
 from plainbert.errors import PlainBertError
 
-ADVICE = "The same command with --resume goes on from the last checkpoint."
+ADVICE = (
+    "Start the same command again; run_pretraining.py and finetune_*.py go on from the last "
+    "checkpoint with --resume."
+)
 
 # Of gloo, NCCL and torch's store. gloo raises bare RuntimeErrors, so their text must do.
 _PHRASES = (

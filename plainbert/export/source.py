@@ -91,7 +91,7 @@ def source_of(
     if task is None:
         raise CheckpointError(
             f"{name} has a {opened.head} head, which no format has a graph for. What can be "
-            f"exported: {', '.join(TASKS)}. For the encoder alone: --task embedding."
+            f"exported: {', '.join(TASKS)}. For the encoder alone: export.py --task embedding."
         )
     model, stored = opened.model, opened.checkpoint
     most = model.config.max_position_embeddings

@@ -35,8 +35,8 @@ def heads_of(path: Path, units: int, config: str, assumed: list[str]) -> int:
     if units % 64:
         raise UsageError(
             f"{path} does not say how many attention heads its {units} units form, and no "
-            f"{config} lies beside it. Give --num_heads to convert_checkpoint.py, then use what "
-            "it writes."
+            f"{config} lies beside it. Give convert_checkpoint.py --num_heads, then use what it "
+            "writes."
         )
     assumed.append(f"num_attention_heads={units // 64}: units / 64")
     return units // 64
@@ -50,8 +50,8 @@ def check_heads(path: Path, num_heads: int, units: int) -> None:
     """
     if num_heads < 1 or units % num_heads:
         raise UsageError(
-            f"{path}: {num_heads} attention heads do not divide its {units} units. Give another "
-            "--num_heads."
+            f"{path}: {num_heads} attention heads do not divide its {units} units. Give "
+            "convert_checkpoint.py another --num_heads."
         )
 
 

@@ -11,11 +11,13 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import textwrap
 import time
 from pathlib import Path
 from typing import Any
 
 from plainbert import files
+from plainbert.cli.program import command
 from plainbert.containers.weight_files import INDEX, WEIGHT_FILES
 from plainbert.errors import DownloadError, MissingDependencyError
 from plainbert.hub.records import TEXT_FILES, VOCABULARY_FILES, Record
@@ -26,8 +28,8 @@ log = logging.getLogger(__name__)
 SECONDS_BETWEEN_LINES = 10.0
 
 HOW_TO_PASS_A_FOLDER = (
-    "Download the model on another machine and pass its folder (config.json, model.safetensors, "
-    "vocab.txt): --model_dir FOLDER."
+    "Without a network: download config.json, model.safetensors and vocab.txt on another machine,\n"
+    "and type the path of their folder in place of the name."
 )
 
 
@@ -106,22 +108,23 @@ def fetch(record: Record, cache: str | Path | None = None, weights: bool = True)
     place = f"{endpoint}/{record.repository} (revision {record.revision})"
     if _is_true(os.environ.get("HF_HUB_OFFLINE")):
         raise DownloadError(
-            f"{place} is not in the cache and HF_HUB_OFFLINE is set. Unset it, or: "
+            f"{place}: not tried, HF_HUB_OFFLINE is set; unset it to download.\n"
             f"{HOW_TO_PASS_A_FOLDER}"
         )
     try:
         return _fetch(hub, endpoint, record, cache, weights)
     except DownloadError as error:
-        raise DownloadError(f"{place}: {error} {HOW_TO_PASS_A_FOLDER}") from None
+        raise DownloadError(f"{place}: {error}\n{HOW_TO_PASS_A_FOLDER}") from None
     except hub.errors.RepositoryNotFoundError:
         raise DownloadError(
-            f"{place} does not exist there, or needs a login. {HOW_TO_PASS_A_FOLDER}"
+            f"{place} does not exist there, or needs a login.\n{HOW_TO_PASS_A_FOLDER}"
         ) from None
     except _failures(hub) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DownloadError(
-            f"{place} could not be downloaded: {reason[:300]}. Check the network (a proxy, "
-            f"HF_ENDPOINT for a mirror) and try again. {HOW_TO_PASS_A_FOLDER}"
+            f"{place}: {textwrap.shorten(reason, 120, placeholder=' ...')}\n"
+            "With a network: check it (a proxy, HF_ENDPOINT for a mirror) and try again.\n"
+            f"{HOW_TO_PASS_A_FOLDER}"
         ) from error
 
 
@@ -131,11 +134,11 @@ def by_hand(record: Record) -> str:
         f"No public repository is known to hold {record.model} trained on {record.dataset_name}."
     ]
     if not record.source:
-        return f"{lines[0]} {HOW_TO_PASS_A_FOLDER}"
+        return f"{lines[0]}\n{HOW_TO_PASS_A_FOLDER}"
     lines.append(
-        f"Get the files from {record.source}, unpack them, and pass that folder: --model_dir "
-        "FOLDER. To convert it once for all: python scripts/bert/convert_checkpoint.py --from "
-        "FOLDER --to OUT, then --model_dir OUT."
+        f"Get the files from {record.source},\nunpack them, and type the path of that folder in "
+        "place of the name. To convert it once for all:\n  "
+        f"{command('convert_checkpoint')} --from FOLDER --to OUT"
     )
     if record.old_params is not None:
         lines.append(
@@ -271,6 +274,15 @@ def _bar() -> Any:
 def _folder(cache: str | Path | None) -> str | None:
     """A cache folder as the client wants it; read at call time, not when it was imported."""
     return os.path.expanduser(str(cache)) if cache is not None else None
+
+
+def cache_folder(cache: str | Path | None) -> Path:
+    """Where downloads are kept.
+
+    Args:
+        cache: a folder; None is the client's default.
+    """
+    return Path(_folder(cache) or _client().constants.HF_HUB_CACHE)
 
 
 def _is_true(value: str | None) -> bool:

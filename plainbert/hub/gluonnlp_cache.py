@@ -45,18 +45,37 @@ def old_files(record: Record, root: str | Path | None = None) -> tuple[Path, Pat
     params = folder / record.old_params
     if not params.is_file():
         return None
+    vocab = old_vocabulary(record, folder)
+    if vocab is None:
+        log.warning("%s is there, but not its vocabulary %s: not used", params, record.old_vocab)
+        return None
+    _check(params, record.params_sha1)
+    return params, vocab
+
+
+def old_vocabulary(record: Record, root: str | Path | None = None) -> Path | None:
+    """GluonNLP's own vocabulary file of a record, with or without the weights, if it is whole.
+
+    Args:
+        record: what is wanted.
+        root: the folder to look in; :func:`old_folder` when not given.
+
+    Raises:
+        CheckpointError: the file is there but its content is not what its name says.
+    """
+    if record.old_vocab is None:
+        return None
+    folder = Path(root).expanduser() if root is not None else old_folder()
     vocab = folder / record.old_vocab
     if not vocab.is_file():
         # Data sets share vocabularies; equal digits in the name are equal files.
         pattern = f"*-{record.vocab_sha1}{record.vocab_suffix}"
         others = sorted(path for path in folder.glob(pattern) if path.is_file())
         if not others:
-            log.warning("%s is there, but not its vocabulary %s: not used", params, vocab.name)
             return None
         vocab = others[0]
-    _check(params, record.params_sha1)
     _check(vocab, record.vocab_sha1)
-    return params, vocab
+    return vocab
 
 
 def _check(path: Path, digits: str) -> None:
@@ -66,6 +85,6 @@ def _check(path: Path, digits: str) -> None:
     if not digest.startswith(digits):
         raise CheckpointError(
             f"{path}: its SHA-1 is {digest}, but GluonNLP published it with one that starts with "
-            f"{digits}. It was cut off or changed: remove it, or pass it as a folder of your own "
-            "with --model_dir."
+            f"{digits}. It was cut off or changed: remove it, or give its path in place of the "
+            "name."
         )

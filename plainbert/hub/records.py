@@ -108,7 +108,7 @@ def trained_on(dataset_name: str) -> Record:
         if record.dataset_name == name:
             return record
     raise UnknownNameError(
-        "dataset_name", dataset_name, DATASET_NAMES, "Or pass a folder with --model_dir FOLDER."
+        "dataset_name", dataset_name, DATASET_NAMES, "Or give the path of a folder."
     )
 
 

@@ -28,7 +28,7 @@ def pick_device(gpu: int | None = None, gpus: Sequence[int] | None = None) -> to
         listed = ",".join(map(str, gpus))
         raise DeviceError(
             f"--gpus {listed} asks for {len(gpus)} GPUs, and this script computes on one. Give one "
-            f"of them (--gpu {gpus[0]}); --accumulate makes the batch as large."
+            f"of them (--gpu {gpus[0]})."
         )
     if gpus is not None and not gpus:
         return torch.device("cpu")

@@ -62,7 +62,7 @@ def refuse(rows: Sequence[int], name_of: Callable[[int], str] = numbered) -> Non
     raise NotFiniteError(
         f"what the model computes for {len(rows)} row(s) is infinite or undefined: {listed}{more}. "
         "Numbers overflow early in float16: use --dtype float32 or bfloat16. If they do in "
-        "float32 too, the model's training diverged: train it with a lower --lr."
+        "float32 too, the model's training diverged: train it with a lower learning rate."
     )
 
 

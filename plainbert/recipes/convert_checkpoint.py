@@ -7,8 +7,8 @@ r"""Convert a checkpoint between GluonNLP, Google's TensorFlow and Hugging Face 
 
 --from takes a folder, a file (NAME.params, bert_model.ckpt) or a published name; its format is
 found out. --to is the folder to write, in the format of --format. Every weight that was not used,
-and every one that the new format has no place for, is named. Every script also takes such folders
-and files unconverted, with --model_dir.
+and every weight and setting of the tokenizer that the new format has no place for, is named. Every
+script also takes such folders and files unconverted, with --model_dir.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ def run(settings: Settings) -> Conversion:
     conversion = convert.convert(opened, settings.target, settings.format, settings.vocab_order)
     for line in conversion.report():
         log.info("%s", line)
-    log.info("next: any script with --model_dir %s", conversion.folder)
+    log.info("next: embedding.py, or any other script, with --model_dir %s", conversion.folder)
     return conversion
 
 

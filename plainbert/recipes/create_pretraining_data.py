@@ -27,12 +27,13 @@ from __future__ import annotations
 import logging
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from plainbert.cli.settings import FlagError
 from plainbert.recipes.shared import command, flags
+from plainbert.recipes.shared.flag_tables import helped
 from plainbert.recipes.shared.settings import FolderFlags, SamplingVocabularyFlags
 from plainbert.tasks.pretraining.flags import MaskingFlags, ShardsFlags
 
@@ -50,8 +51,13 @@ log = logging.getLogger(__name__)
 class Settings(FolderFlags, SamplingVocabularyFlags, MaskingFlags, ShardsFlags):
     """The flags, with their documented defaults."""
 
-    output_dir: str = field()
-    max_len: int = 512
+    output_dir: str = helped(
+        "output_dir", "Folder to write the shards, the tokenizer and summary.json into."
+    )
+    overwrite: bool = helped("overwrite", "Replace the shards that are in --output_dir.", False)
+    max_len: int = helped(
+        "max_len", "Longest input in tokens, [CLS] and two [SEP] counted; texts fill it.", 512
+    )
     num_workers: int | None = None
     seed: int = 12345
 

@@ -14,13 +14,14 @@ ends, is in one split only. The result depends on the text and the flags alone.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from plainbert.cli import values
 from plainbert.cli.parser import REQUIRED
 from plainbert.cli.settings import option
 from plainbert.recipes.shared import command, flags
+from plainbert.recipes.shared.flag_tables import helped
 from plainbert.recipes.shared.settings import FolderFlags, SeedFlags
 from plainbert.tasks.ner.flags import PunctuationFlags
 
@@ -40,7 +41,8 @@ class Settings(FolderFlags, SeedFlags, PunctuationFlags):
         metavar="GLOB",
         nargs="+",
     )
-    output_dir: str = field()
+    output_dir: str = helped("output_dir", "Folder to write train.tsv, dev.tsv and test.tsv into.")
+    overwrite: bool = helped("overwrite", "Replace the files that are in --output_dir.", False)
     seed: int = 12345
 
 

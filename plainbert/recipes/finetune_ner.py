@@ -39,6 +39,7 @@ from typing import TYPE_CHECKING, Self
 from plainbert.cli import values
 from plainbert.cli.settings import FlagError, option
 from plainbert.recipes.shared import command, flags
+from plainbert.recipes.shared.flag_tables import WINDOW, helped
 from plainbert.recipes.shared.results import Trained, report_trained
 from plainbert.recipes.shared.training_settings import FineTuningFlags
 from plainbert.tasks.ner.flags import TagFlags
@@ -67,7 +68,7 @@ class Settings(FineTuningFlags, TagFlags):
     save_checkpoint_prefix: str | None = option(
         None, str, "GluonNLP's name of --output_dir.", group="output", metavar="DIR"
     )
-    max_len: int = 180
+    max_len: int = helped("max_len", WINDOW, 180)
     metric: str | None = None
     bert_dataset: str = "book_corpus_wiki_en_cased"
     epochs: int = 4
@@ -186,7 +187,7 @@ def run(settings: Settings) -> Trained:
 
 def report(results: Trained) -> None:
     """Print the scores and what comes next."""
-    report_trained(results, "predict_ner.py", "--sentences ...")
+    report_trained(results, "predict_ner", "--sentences ...")
 
 
 def main(argv: Sequence[str] | None = None) -> dict[str, dict[str, float]]:

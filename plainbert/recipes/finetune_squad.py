@@ -31,8 +31,9 @@ from typing import TYPE_CHECKING, Self
 
 from plainbert.cli.settings import FlagError, accepted, option
 from plainbert.recipes.shared import command, flags
+from plainbert.recipes.shared.flag_tables import WINDOW, helped
 from plainbert.recipes.shared.results import Trained, report_trained
-from plainbert.recipes.shared.run_squad import RunSquadFlags, refuse
+from plainbert.recipes.shared.run_squad import QuestionFilesFlags, RunSquadFlags, refuse
 from plainbert.tasks.squad.flags import (
     DEBUG_EVAL,
     DEBUG_TRAIN,
@@ -52,15 +53,11 @@ MODELS = ("model_dir", "model_parameters")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(RunSquadFlags, ScoringFlags, SearchFlags):
+class Settings(RunSquadFlags, QuestionFilesFlags, ScoringFlags, SearchFlags):
     """The flags, with their documented defaults."""
 
-    data_dir: str | None = None
-    train_file: str | None = None
-    dev_file: str | None = None
-    predict_file: str | None = None
     sentencepiece: str | None = None
-    max_len: int = 384
+    max_len: int = helped("max_len", WINDOW, 384)
     weight_decay: float = 0.0
     seed: int = 6
     log_interval: int = 50
@@ -278,7 +275,7 @@ def run(settings: Settings) -> Trained:
 
 def report(results: Trained) -> None:
     """Print the scores and what comes next."""
-    report_trained(results, "predict_squad.py", "--question ... --context ...")
+    report_trained(results, "predict_squad", "--question ... --context ...")
 
 
 def main(argv: Sequence[str] | None = None) -> dict[str, dict[str, float]]:

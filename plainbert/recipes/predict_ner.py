@@ -35,6 +35,7 @@ from typing import TYPE_CHECKING, Any, Self
 from plainbert.cli.parser import REQUIRED
 from plainbert.cli.settings import FlagError, accepted, option
 from plainbert.recipes.shared import command, flags
+from plainbert.recipes.shared.flag_tables import WINDOW, helped
 from plainbert.recipes.shared.results import line_of
 from plainbert.recipes.shared.settings import CheckpointFlags, OutputFlags, ProcessFlags
 from plainbert.tasks.ner.flags import ColumnFlags
@@ -78,13 +79,22 @@ class Settings(ProcessFlags, OutputFlags, CheckpointFlags, ColumnFlags):
         default=32,
     )
     labels: tuple[str, ...] | None = None
-    file: str | None = None
+    file: str | None = helped(
+        "file",
+        "Plain text to tag, one sentence a line, or rows with a header (.tsv, .csv, .jsonl); - is "
+        "standard input.",
+        None,
+    )
+    text_columns: tuple[str, ...] | None = helped(
+        "text_columns", "Column of --file that holds the text, by name or number from 0.", None
+    )
     sentences: tuple[str, ...] | None = None
-    max_len: int | None = None
+    max_len: int | None = helped("max_len", WINDOW, None)
 
     def checked(self) -> Self:
         settings = super().checked()
         self.exclusive("test_file", "file", "sentences")
+        self.needs("text_columns", "file")
         if self.test_file is None and self.file is None and self.sentences is None:
             raise FlagError("no texts: give --sentences TEXT ..., --file FILE or --test-path FILE.")
         if self.output is not None:
@@ -127,6 +137,7 @@ def read(settings: Settings) -> dict[str, list[Any]]:
     """The texts, or the words of each, and their tags, None where there are none."""
     from plainbert.tasks.classification.table import read_texts
     from plainbert.tasks.ner import evaluate
+    from plainbert.text.inputs import typed_texts
 
     if settings.test_file is not None:
         data = evaluate.read(settings.test_file, tagged=False, columns=settings.columns)
@@ -136,10 +147,10 @@ def read(settings: Settings) -> dict[str, list[Any]]:
             "tags": [sentence.tags for sentence in data.sentences],
         }
     if settings.sentences is not None:
-        texts = list(settings.sentences)
+        texts = typed_texts(settings.sentences, "sentences")
     else:
         assert settings.file is not None
-        texts = [row[0] for row in read_texts(settings.file)]
+        texts = [row[0] for row in read_texts(settings.file, settings.text_columns)]
     return {"texts": texts, "tags": [None] * len(texts)}
 
 

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from plainbert.recipes.shared import command, flags
+from plainbert.recipes.shared.flag_tables import WINDOW, helped
 from plainbert.recipes.shared.results import line_of
 from plainbert.recipes.shared.settings import (
     CheckpointFlags,
@@ -56,10 +57,20 @@ class Settings(
     """The flags, with their documented defaults."""
 
     model_dir: str
-    max_len: int | None = None
+    max_len: int | None = helped("max_len", WINDOW, None)
     num_workers: int = 0
-    max_eval_samples: int | None = None
-    output_dir: str | None = None
+    max_eval_samples: int | None = helped(
+        "max_eval_samples", "Answer only the first N questions.", None
+    )
+    output_dir: str | None = helped(
+        "output_dir",
+        "Folder to write the answers, n-best lists and scores into, in the files of the official "
+        "scripts.",
+        None,
+    )
+    overwrite: bool = helped(
+        "overwrite", "Replace the files of an earlier --output_dir or --output.", False
+    )
 
     def checked(self) -> Self:
         settings = super().checked()
@@ -104,6 +115,7 @@ def read(settings: Settings) -> Squad:
     """
     from plainbert.tasks.squad import files as squad_files
     from plainbert.tasks.squad.data import Question, Squad
+    from plainbert.text.inputs import text_of, typed_texts
     from plainbert.text_files import read_lines
 
     if settings.file is not None:
@@ -111,9 +123,10 @@ def read(settings: Settings) -> Squad:
     context = settings.context
     if settings.context_file is not None:
         context = "\n".join(line for _, line in read_lines(settings.context_file))
+    text_of(context, "context")
     assert context is not None
     assert settings.question is not None
-    questions = enumerate(settings.question)
+    questions = enumerate(typed_texts(settings.question, "question"))
     return Squad([Question(str(row), question, context) for row, question in questions])
 
 

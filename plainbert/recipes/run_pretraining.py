@@ -32,6 +32,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from plainbert.cli import program
 from plainbert.recipes.shared import command, flags
 from plainbert.recipes.shared.pretraining_settings import PretrainingSettings
 
@@ -78,6 +79,8 @@ def run(settings: Settings) -> Pretrained:
         if is_restarted(group, settings.output_dir):
             settings = dataclasses.replace(settings, resume=True, overwrite=False, start_step=None)
         settings, old = pretraining.from_step(settings)
+        if group.rank == 0:  # before the run folder is touched: a wrong name leaves none behind
+            pretraining.check_files(settings)
         with start(settings, new_run=settings.trains, group=group, recipe=NAME) as ready:
             assert ready.folder is not None
             last = ready.folder / "last"
@@ -137,8 +140,8 @@ def report(results: Pretrained) -> None:
     if results.model is not None:
         print(f"model: {results.model}")
         print(
-            "next: python scripts/bert/finetune_classifier.py --model_dir "
-            f"{results.model} --train_file ..."
+            f"next: {program.command('finetune_classifier')} --model_dir {results.model} "
+            "--train_file ..."
         )
 
 

@@ -22,6 +22,7 @@ from plainbert import files
 from plainbert.errors import CheckpointError, UsageError
 from plainbert.text.vocab import Vocab
 
+GOOGLE_ROWS = (100, 0, 101, 102, 103)  # of the roles in FIRST, in Google's first models
 FIRST = ("unk", "pad", "cls", "sep", "mask")  # the roles of rows 0 to 4 after the move
 _IDENTIFIERS = {  # in GluonNLP's order; a BERT has no tokens of its own for begin and end
     "cls_token": "cls", "sep_token": "sep", "mask_token": "mask", "padding_token": "pad",
@@ -95,6 +96,29 @@ def gluonnlp_order(vocab: Vocab | Sequence[str]) -> Rows:
         place = int(np.flatnonzero(order == row)[0])
         order[[target, place]] = order[[place, target]]
     return order
+
+
+def google_order(vocab: Vocab) -> Rows:
+    """Where Google keeps the rows of one of its vocabularies that GluonNLP reordered.
+
+    Args:
+        vocab: V tokens in GluonNLP's order.
+
+    Returns:
+        GluonNLP's row of each of Google's rows; (V,).
+
+    Raises:
+        CheckpointError: it is no such vocabulary.
+    """
+    special = [vocab.specials.get(role, "") for role in FIRST]
+    if len(vocab) <= max(GOOGLE_ROWS) or list(vocab.tokens[: len(FIRST)]) != special:
+        raise CheckpointError(
+            "the vocabulary does not begin with [UNK] [PAD] [CLS] [SEP] [MASK], as GluonNLP's do."
+        )
+    tokens = [str(row) for row in range(len(vocab))]
+    for row, token in zip(GOOGLE_ROWS, special, strict=True):
+        tokens[row] = token
+    return inverse(gluonnlp_order(Vocab(tokens, vocab.specials)))
 
 
 def reordered(vocab: Vocab, order: Rows) -> Vocab:

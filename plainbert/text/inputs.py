@@ -52,6 +52,20 @@ def texts_of(texts: Any, name: str = "texts", most: int | None = None) -> list[A
     return rows
 
 
+def typed_texts(texts: Any, name: str) -> list[str]:
+    """Texts of a recipe's settings, of which none is a pair.
+
+    Args:
+        texts: a tuple or list of texts; one alone is one text, not its letters.
+        name: of the flag.
+
+    Raises:
+        UsageError: something else.
+    """
+    rows = texts_of(list(texts) if isinstance(texts, tuple) else texts, name)
+    return [text_of(row, name) for row in rows]
+
+
 def text_of(text: Any, name: str = "text") -> str:
     """One text.
 

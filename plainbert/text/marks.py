@@ -11,26 +11,28 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from itertools import chain, groupby
 
-_BASIC = range(0x300, 0x10000)  # where Unicode keeps its marks
-_FURTHER = (range(0x10000, 0x20000), range(0xE0100, 0xE01F0))
+_PLACES = chain(range(0x300, 0x20000), range(0xE0100, 0xE01F0))  # where Unicode keeps its marks
+_ALL = [code for code in _PLACES if unicodedata.category(chr(code))[0] == "M"]  # Mn, Mc, Me
+_JOINERS = (0x200C, 0x200D, *range(0xE0020, 0xE0080))  # also the letters within flags
 
 
 def _ranges(codes: Iterable[int]) -> str:
-    """Those of the categories Mn, Mc and Me, for the inside of ``[]``."""
-    marks = (code for code in codes if unicodedata.category(chr(code))[0] == "M")
+    """Ascending characters for the inside of the brackets of a regular expression."""
     ranges = []
-    for _, group in groupby(enumerate(marks), lambda pair: pair[1] - pair[0]):
+    for _, group in groupby(enumerate(codes), lambda pair: pair[1] - pair[0]):
         run = [code for _, code in group]
         ranges.append(f"{chr(run[0])}-{chr(run[-1])}")
     return "".join(ranges)
 
 
-# For the inside of the brackets of a regular expression.
-_MARKS = _ranges(_BASIC)
-MARKS = _MARKS + _ranges(chain.from_iterable(_FURTHER))
-JOINERS = "\u200c\u200d\U000e0020-\U000e007f"  # also the letters within flags
+MARKS = _ranges(_ALL)
+JOINERS = _ranges(_JOINERS)
+_EXTENDING = frozenset(map(chr, (*_ALL, *_JOINERS)))
 _RUN = re.compile(f"[{MARKS}{JOINERS}]+")
-_LIKELY = re.compile(f"[{_MARKS}\u200c\u200d\U00010000-\U0010ffff]")  # far faster to search for
+# Far faster to search for: ranges beyond 16 bits are looked through one by one.
+_LIKELY = re.compile(
+    f"[{_ranges(code for code in _ALL if code < 0x10000)}\u200c\u200d\U00010000-\U0010ffff]"
+)
 
 
 def whole_ends(text: str, start: Sequence[int], end: Sequence[int]) -> list[int]:
@@ -44,15 +46,15 @@ def whole_ends(text: str, start: Sequence[int], end: Sequence[int]) -> list[int]
     ends = list(end)
     if text.isascii() or not _LIKELY.search(text):
         return ends
-    following, reached, limit = -1, -1, len(text)  # end and new end of the next token; its start
-    for place in range(len(ends) - 1, -1, -1):
-        stop = ends[place]
-        if start[place] == stop:
-            continue
-        if stop == following:  # two tokens of one character
-            ends[place] = reached
-        elif run := _RUN.match(text, stop, limit):
+    padded = text + " "
+    for place in [place for place, stop in enumerate(end) if padded[stop] in _EXTENDING]:
+        stop = end[place]
+        following = place + 1
+        # Those of no characters do not count, nor do others of the same last character.
+        while following < len(end) and end[following] in (start[following], stop):
+            following += 1
+        limit = start[following] if following < len(end) else len(text)
+        run = _RUN.match(text, stop, limit) if start[place] < stop < limit else None
+        if run:
             ends[place] = run.end()
-        following, reached = stop, ends[place]
-        limit = min(limit, start[place])
     return ends

@@ -51,9 +51,11 @@ def tokenizer_at(
     if path.is_file() and looks_like(path.read_bytes()):
         return SentencePiece(path, lower is not False, *sampling)
     vocab = Vocab.read(path)
-    if lower is None and any((path.parent / name).is_file() for name in CASING_NAMES):
+    # tokenizer.json says more than the casing: added tokens, accents, the longest word.
+    whole = path.name == "vocab.txt" and path.with_name("tokenizer.json").is_file()
+    if whole or (lower is None and any((path.parent / n).is_file() for n in CASING_NAMES)):
         tokenizer = read_tokenizer(path.parent)
-        if tokenizer.vocab.tokens == vocab.tokens:
+        if tokenizer.vocab.tokens == vocab.tokens and lower in (None, tokenizer.lower):
             return tokenizer
     if lower is None:
         lower = casing.settled(vocab.tokens, path)
@@ -230,6 +232,7 @@ def _merged(path: Path, tokens: list[str], beside: Path, added: set[str]) -> lis
     were added later.
     """
     listed, _ = vocab_files.read_txt(beside)
+    tokens = vocab_files.without_blank_end(tokens)
     filled = [
         listed[row] if row < len(listed) and token == vocab_files.hole(row) else token
         for row, token in enumerate(tokens)

@@ -105,7 +105,7 @@ class Tokenizer(ABC):
     def ids(self, text: str) -> list[int]:
         """Ids of a text, without [CLS] and [SEP]; the fast path."""
         if self.across_blanks:
-            return self._encode(text).ids
+            return list(self._reference(text))
         cache = self._cache
         ids: list[int] = []
         for chunk in text.split(" "):
@@ -144,11 +144,11 @@ class Tokenizer(ABC):
             word=[bisect_right(words, begin) - 1 for begin in start],
         )
 
-    def _encode(self, text: str) -> tokenizers.Encoding:
-        """Tokenise with the ``tokenizers`` library, the reference."""
+    def _reference(self, text: str) -> Sequence[int]:
+        """Ids by the ``tokenizers`` library, the reference."""
         if not text.isascii():
             text = SURROGATE.sub("\ufffd", text)
-        return self._backend.encode(text, add_special_tokens=False)
+        return self._backend.encode(text, add_special_tokens=False).ids
 
     @abstractmethod
     def _offsets(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:

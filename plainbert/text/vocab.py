@@ -71,7 +71,7 @@ class Vocab:
 
     @classmethod
     def from_txt(cls, path: str | Path) -> Vocab:
-        """Read ``vocab.txt``: one token per line, with or without a byte-order mark."""
+        """Read ``vocab.txt``: one token per line, whatever ends it; UTF-8 or UTF-16."""
         return cls(*vocab_files.read_txt(Path(path)))
 
     @classmethod
@@ -211,11 +211,13 @@ class Vocab:
         """Write ``vocab.txt``.
 
         Raises:
-            UsageError: a token holds a line feed, which that format cannot say.
+            UsageError: a token holds a line end or a NUL, which that format cannot say.
         """
         for row, token in enumerate(self.tokens):
-            if "\n" in token:
-                raise UsageError(f"row {row}, {token!r}, holds a line feed: vocab.txt cannot.")
+            if any(char in token for char in "\n\r\0"):
+                raise UsageError(
+                    f"row {row}, {token!r}, holds a line end or a NUL: vocab.txt cannot."
+                )
         files.write_text(path, "\n".join(self.tokens) + "\n")
 
 

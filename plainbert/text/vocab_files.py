@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from plainbert import files
-from plainbert.errors import CheckpointError, FormatError
+from plainbert import files, text_files
+from plainbert.errors import CheckpointError, DataError, FormatError
 from plainbert.text import sentencepiece_model
 from plainbert.visible import visible
 
@@ -19,30 +20,37 @@ def read_any(path: Path) -> Parts:
     data = _read(path)
     if sentencepiece_model.looks_like(data):
         return read_sentencepiece(path)
-    if data.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
+    if _text(data, path).lstrip().startswith("{"):
         keys = files.read_json(path)
         return read_gluonnlp_json(path) if "idx_to_token" in keys else read_tokenizer_json(path)
     return read_txt(path)
 
 
 def read_txt(path: Path) -> Parts:
-    """Read one token per line.
+    """Read one token per line, whatever ends it; UTF-8, or UTF-16 with its mark.
 
-    Only line feeds separate: published vocabularies hold Unicode blanks and line separators as
-    tokens, and blank rows, all of which count.
+    Only line feeds and carriage returns separate: published vocabularies hold Unicode blanks and
+    line separators as tokens, and blank rows, all of which count but for those at the end.
     """
-    try:
-        text = _read(path).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise FormatError(f"{path} is not a vocabulary: not UTF-8 text ({error.reason}).") from None
+    text = _text(_read(path), path)
     lines = text.split("\n")
-    if all(line.endswith("\r") for line in lines[:-1]):  # the last one may lack its ending
-        lines = [line.removesuffix("\r") for line in lines]
-    if lines[-1] == "":
-        lines.pop()
-    if not any(lines):
+    if "\r" in text or "\0" in text:  # slower; says what is odd about the file
+        try:
+            lines = [line for _, line in text_files.read_lines(path)]
+        except DataError as error:
+            raise FormatError(f"not a vocabulary: {error}") from None
+    lines = without_blank_end(lines)
+    if not lines:
         raise CheckpointError(f"{path} is empty; a vocabulary with one token per line is expected.")
     return lines, {}
+
+
+def without_blank_end(tokens: Sequence[str]) -> list[str]:
+    """Tokens without the blank ones at the end, which no text becomes: lines that editors add."""
+    size = len(tokens)
+    while size and not tokens[size - 1]:
+        size -= 1
+    return list(tokens[:size])
 
 
 def read_tokenizer_json(path: Path) -> Parts:
@@ -135,6 +143,13 @@ def _read(path: Path) -> bytes:
     if not data.removeprefix(b"\xef\xbb\xbf").strip():
         raise CheckpointError(f"{path} is empty; a vocabulary is expected.")
     return data
+
+
+def _text(data: bytes, path: Path) -> str:
+    try:
+        return text_files.text_of(data, path)
+    except DataError as error:
+        raise FormatError(f"not a vocabulary: {error}") from None
 
 
 def _by_row(rows: dict[str, int], path: Path) -> list[str]:

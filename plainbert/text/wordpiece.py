@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers
 
 from plainbert import files
+from plainbert.text.long_words import LONG_RUN, SHORT, Spans, words
 from plainbert.text.special import add_special_tokens, special_pattern, tokenizer_config
-from plainbert.text.tokenizer import CACHE_WORDS, ChunkCache, Tokenizer
+from plainbert.text.tokenizer import CACHE_WORDS, SURROGATE, ChunkCache, Tokenizer
 from plainbert.text.vocab import Vocab
 
 # Characters that are words of their own whatever stands beside them, so that a run may be cut
@@ -116,11 +118,31 @@ class WordPiece(Tokenizer):
         files.write_json(folder / "tokenizer_config.json", config)
 
     def _offsets(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
+        if self.max_word_chars > SHORT and LONG_RUN.search(text):
+            return self._of_long_words(text)
         encoding = self._backend.encode(text, add_special_tokens=False)
         return encoding.ids, encoding.offsets
 
-    def _reference(self, chunk: str) -> Sequence[int]:
-        return self._encode(chunk).ids
+    def _reference(self, text: str) -> Sequence[int]:
+        if self.max_word_chars > SHORT and LONG_RUN.search(text):
+            return self._of_long_words(SURROGATE.sub("\ufffd", text))[0]
+        return super()._reference(text)
+
+    def _of_long_words(self, text: str) -> tuple[list[int], Spans]:
+        """Ids and places, each word cut here."""
+        ids: list[int] = []
+        spans: Spans = []
+        for word, places, added in words(text, self._backend, self._add_tokens):
+            rows = (self._rows[word],) if added else self._greedy(word)
+            start = 0
+            for row in rows:
+                stop = start + len(self.vocab.tokens[row]) - (2 if start else 0)
+                if len(rows) == 1:  # the unknown token among others
+                    stop = len(places)
+                spans.append((places[start][0], places[stop - 1][1]))
+                start = stop
+            ids += rows
+        return ids, spans
 
     def _compute(self, chunk: str) -> Sequence[int]:
         """Ids of one run without blanks."""
@@ -181,7 +203,7 @@ class WordPiece(Tokenizer):
         model = models.WordPiece(
             dict(self._rows),
             unk_token=self.vocab.tokens[self._unknown],
-            max_input_chars_per_word=self.max_word_chars,
+            max_input_chars_per_word=min(self.max_word_chars, sys.maxsize),
         )
         backend = tokenizers.Tokenizer(model)
         backend.normalizer = normalizers.BertNormalizer(
@@ -192,9 +214,18 @@ class WordPiece(Tokenizer):
         )
         backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
         backend.decoder = decoders.WordPiece(prefix="##")
-        add_special_tokens(backend, self.vocab)
-        for token in self.added:
-            keys = ("single_word", "lstrip", "rstrip", "normalized", "special")
-            flags = {key: token[key] for key in keys if key in token}
-            backend.add_tokens([tokenizers.AddedToken(token["content"], **flags)])
+        self._add_tokens(backend)
         return backend
+
+    def _add_tokens(self, backend: tokenizers.Tokenizer) -> None:
+        """Register what is found before words are: together, or each would cost a new search."""
+        add_special_tokens(backend, self.vocab)
+        keys = ("single_word", "lstrip", "rstrip", "normalized", "special")
+        backend.add_tokens(
+            [
+                tokenizers.AddedToken(
+                    token["content"], **{key: token[key] for key in keys if key in token}
+                )
+                for token in self.added
+            ]
+        )

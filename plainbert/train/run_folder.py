@@ -85,6 +85,14 @@ def written(folder: Path) -> list[Path]:
     return paths + [path for name in names if os.path.lexists(path := folder / name)]
 
 
+def is_begun(folder: Path) -> bool:
+    """Whether the run in a folder left more than what it says of itself at its start."""
+    mere = (ARGS_FILE, LOG_FILE)
+    return any(
+        path.name not in mere and not _EVENTS.fullmatch(path.name) for path in written(folder)
+    )
+
+
 def in_the_way(folder: Path) -> list[Path]:
     """What has a name that a run needs for its checkpoints, and was written by none."""
     named = [path for path in folder.glob("step-*") if step_of(path.name) is not None]

@@ -86,10 +86,10 @@ def test_a_full_disk_is_recognised_in_other_classes() -> None:
 
 
 def test_memory() -> None:
-    status, _, err = ended("x = bytearray(1 << 62)")
+    status, _, err = ended("run.note_flags(['--batch_size', '--max_len'])\nx = bytearray(1 << 62)")
 
     assert status == 2
-    assert err.startswith("error: out of memory. Lower --batch_size")
+    assert err.startswith("error: out of memory. Lower --batch_size or --max_len.")
 
 
 def test_memory_in_torch() -> None:

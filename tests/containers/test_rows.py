@@ -151,3 +151,30 @@ def test_lines_of_errors_are_those_of_the_file(tmp_path: Path) -> None:
     path.write_bytes(b"text\tlabel\ra\tx\rb\r")
     with pytest.raises(DataError, match=r"t\.tsv:3: 1 columns; 2 are expected"):
         TableTask(path)
+
+
+@pytest.mark.parametrize("separator", [",", ";"])
+@pytest.mark.parametrize("name", ["t.tsv", "t.txt", "t.dat"])
+def test_a_csv_under_another_name(
+    tmp_path: Path, name: str, separator: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / name
+    path.write_text(as_csv(separator))
+    task = TableTask(path)
+    assert [(one.texts[0], one.label) for one in task.read("train").examples] == ROWS
+    assert f"{name}: it has no tabs, but the columns of a CSV file" in caplog.text
+
+
+def test_a_tsv_of_one_column_is_no_csv(tmp_path: Path) -> None:
+    path = tmp_path / "t.tsv"
+    path.write_text("text\na, b\nc, d\n")
+    assert read_texts(path) == [("a, b",), ("c, d",)]
+    path.write_text("a, b\nc, d\n")
+    assert read_texts(path, "0") == [("a, b",), ("c, d",)]
+
+
+def test_numbers_with_a_decimal_comma(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("text;label\na;4,25\nb;3\nc;1,5\n")
+    with pytest.raises(DataError, match=r"decimal comma \((4,25|1,5)\); write a point"):
+        TableTask(path)

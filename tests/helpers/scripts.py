@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+import pytest
+
+from plainbert.cli.parser import Parser
 
 HERE = Path(__file__).resolve().parents[2]
 SCRIPTS = sorted(
@@ -22,6 +27,25 @@ def load(path: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+class _Caught(Exception):
+    """Carries the parser out of a script's ``parse_args``."""
+
+
+def parser_of(path: Path) -> argparse.ArgumentParser:
+    """The parser of a script, with all its flags."""
+
+    def catch(self: argparse.ArgumentParser, *args: object) -> None:
+        raise _Caught(self)
+
+    with pytest.MonkeyPatch.context() as patch:
+        for kind in (Parser, argparse.ArgumentParser):
+            patch.setattr(kind, "parse_args", catch)
+        with pytest.raises(_Caught) as caught:
+            parse_args_of(path)([])
+    parser: argparse.ArgumentParser = caught.value.args[0]
+    return parser
 
 
 def parse_args_of(path: Path) -> Callable[[list[str]], Any]:

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 
 import pytest
 
-from plainbert.errors import CheckpointError
-from plainbert.hub.gluonnlp_cache import old_files, old_folder
+from plainbert import checkpoint
+from plainbert.errors import CheckpointError, DownloadError
+from plainbert.hub.gluonnlp_cache import old_files, old_folder, old_vocabulary
 from plainbert.hub.record import Record
-from plainbert.hub.records import by_name
+from plainbert.hub.records import by_name, trained_on
+from plainbert.model_zoo import convert, open_folder
+from plainbert.model_zoo.stored import vocabulary_of
+from plainbert.recipes import create_pretraining_data
+from tests.helpers import folders
+from tests.helpers.scripts import HERE, parse_args_of
+from tests.text.test_gluonnlp_vocab import as_published, vocabulary
 
 PARAMS, VOCAB = b"weights" * 100_000, b'{"idx_to_token": []}'
 
@@ -94,3 +102,73 @@ def test_changed_file_is_refused_and_both_numbers_told(folder, name):
     assert str(path) in message
     assert hashlib.sha1(content).hexdigest() in message
     assert path.stem[-8:] in message
+
+
+def test_a_vocabulary_without_its_weights(folder):
+    (folder / record().old_params).unlink()
+    assert old_files(record()) is None
+    assert old_vocabulary(record()) == folder / record().old_vocab
+    (folder / record().old_vocab).rename(folder / f"other_uncased-{digits(VOCAB)}.vocab")
+    assert old_vocabulary(record()).name == f"other_uncased-{digits(VOCAB)}.vocab"
+    assert old_vocabulary(by_name("bert-tiny")) is None
+    (folder / f"other_uncased-{digits(VOCAB)}.vocab").write_bytes(b"changed")
+    with pytest.raises(CheckpointError, match="cut off or changed"):
+        old_vocabulary(record())
+
+
+@pytest.fixture
+def offline(tmp_path, monkeypatch):
+    """A machine without a network, with the vocabulary of wiki_cn_cased from GluonNLP's days."""
+    home = tmp_path / "mxnet"
+    (home / "models").mkdir(parents=True)
+    path = home / "models" / trained_on("wiki_cn_cased").old_vocab
+    path.write_text(as_published("chinese"), "ascii")
+    monkeypatch.setenv("MXNET_HOME", str(home))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
+    return path
+
+
+def test_its_vocabulary_is_opened_in_the_order_that_is_needed(offline):
+    google = [token.strip() for token in vocabulary("chinese").tokens]
+    ours = vocabulary_of(trained_on("wiki_cn_cased"))
+    theirs = vocabulary_of(trained_on("wiki_cn_cased"), format="gluonnlp")
+
+    assert list(ours.vocab.tokens) == google
+    assert list(theirs.vocab.tokens) == json.loads(offline.read_text("ascii"))["idx_to_token"]
+    assert (ours.lower, theirs.lower) == (False, False)
+    assert ours.tokenize("A鹭fishing") == theirs.tokenize("A鹭fishing")
+
+
+def test_without_it_the_error_names_the_file(offline):
+    offline.unlink()
+    with pytest.raises(DownloadError) as caught:
+        vocabulary_of(trained_on("wiki_cn_cased"))
+    assert f"GluonNLP's files  {offline}: not there" in str(caught.value)
+    assert "HF_HUB_OFFLINE is set" in str(caught.value)
+    assert max(map(len, str(caught.value).splitlines())) < 160 + len(str(offline))
+
+
+def test_the_documented_commands_take_it(offline, tmp_path):
+    text = tmp_path / "text.txt"
+    text.write_text("我们在河边坐着\n一只鹭在捕鱼\n\n明天会下雨\n后天也是\n", "utf-8")
+    create = parse_args_of(HERE / "scripts" / "bert" / "create_pretraining_data.py")
+    create_pretraining_data.run(
+        create(["--input_file", str(text), "--output_dir", str(tmp_path / "shards"),
+                "--dataset_name", "wiki_cn_cased", "--max_seq_length", "32",
+                "--num_workers", "0", "--max_predictions_per_seq", "3"])
+    )  # fmt: skip
+    assert (tmp_path / "shards" / "vocab.txt").read_text("utf-8").split("\n")[100:104] == [
+        "[UNK]", "[CLS]", "[SEP]", "[MASK]"
+    ]  # fmt: skip
+
+    # An old classifier: a bare file of weights, whose vocabulary lay in GluonNLP's cache.
+    theirs = vocabulary_of(trained_on("wiki_cn_cased"), format="gluonnlp")
+    model = folders.tiny(vocab_size=len(theirs.vocab), hidden_size=64, num_attention_heads=1)
+    checkpoint.write(tmp_path / "ours", model, theirs)
+    convert.convert(convert.open_any(tmp_path / "ours"), tmp_path / "there", "gluonnlp")
+    (params,) = (tmp_path / "there").glob("*.params")
+    bare = params.rename(tmp_path / "model_bert_XNLI_3.params")
+    opened = open_folder(bare, dataset_name="wiki_cn_cased")
+    assert opened.tokenizer.vocab.tokens == theirs.vocab.tokens
+    assert opened.head == "classification"

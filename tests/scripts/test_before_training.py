@@ -153,6 +153,27 @@ def test_other_recipes(tiny: str, tmp_path: Path, capsys: pytest.CaptureFixture[
              "--model_dir", tiny, "--ckpt_dir", str(tmp_path / "pre"), "--max_seq_length", "16",
              "--no_nsp"]  # fmt: skip
     assert "none.txt" in refused(run_pretraining.main, words, capsys)
+    assert not (tmp_path / "pre").exists()
+    words = ["--data", str(tmp_path / "*.npz"), "--model_dir", tiny, "--ckpt_dir",
+             str(tmp_path / "pre")]  # fmt: skip
+    assert "*.npz" in refused(run_pretraining.main, words, capsys)
+    assert not (tmp_path / "pre").exists()
+
+
+@pytest.mark.usefixtures("no_step")
+def test_where_a_trace_or_an_export_goes(
+    tiny: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, words = commands(tiny, tmp_path)["pretraining"]
+    said = refused(run_pretraining.main, [*words, "--profile", str(tmp_path / "no/x.json")], capsys)
+    assert "a file in a folder that exists is expected" in said
+
+    (tmp_path / "other/export-torch").mkdir(parents=True)
+    (tmp_path / "other/export-torch/notes.txt").write_text("mine")
+    words = classifier(tiny, tmp_path, "--export", "torch")
+    words[words.index("--output_dir") + 1] = str(tmp_path / "other")
+    assert "it is not replaced" in refused(finetune_classifier.main, words, capsys)
+    assert (tmp_path / "other/export-torch/notes.txt").read_text() == "mine"
 
 
 def commands(tiny: str, folder: Path) -> dict[str, tuple[Callable[[list[str]], Any], list[str]]]:

@@ -177,3 +177,16 @@ def test_a_label_of_half_characters_comes_back(models: dict[str, str], tmp_path:
     model: Any = folders.tiny("classification", id2label=("a\ud83d", "b", "c"))
     folder = checkpoint.write(tmp_path / "m", model, folders.tokenizer())
     assert json.loads((folder / "config.json").read_text("utf-8"))["id2label"]["0"] == "a\ud83d"
+
+
+def test_an_export_alone(models: dict[str, str], tmp_path: Path) -> None:
+    """predict.py of an export runs without the library, on the same words."""
+    words = ["--model_dir", models["classification"], "--format", "torch", "--max_len", "12"]
+    export.main([*words, "--output_dir", str(tmp_path / "e")])
+    done = subprocess.run(
+        [sys.executable, tmp_path / "e" / "predict.py", b"caf\xe9 the cat"],
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"red" in done.stdout

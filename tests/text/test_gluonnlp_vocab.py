@@ -24,6 +24,20 @@ def vocabulary(name: str) -> Vocab:
     return Vocab(lzma.open(FIXTURES / f"{name}.txt.xz", "rt", newline="\n").read().split("\n")[:-1])
 
 
+def as_published(name: str) -> str:
+    """GluonNLP's file of one of Google's first vocabularies, as its server had it."""
+    google = [token.strip() for token in vocabulary(name).tokens]
+    order = gluonnlp_vocab.gluonnlp_order(google)
+    rows = gluonnlp_vocab.inverse(order)
+    return json.dumps({
+        "idx_to_token": [google[row] for row in order],
+        "token_to_idx": {token: int(rows[row]) for row, token in enumerate(google)},
+        "reserved_tokens": ["[PAD]", "[CLS]", "[SEP]", "[MASK]"], "unknown_token": "[UNK]",
+        "padding_token": "[PAD]", "bos_token": None, "eos_token": None, "mask_token": "[MASK]",
+        "sep_token": "[SEP]", "cls_token": "[CLS]",
+    })  # fmt: skip
+
+
 def sha1(text: str) -> str:
     return hashlib.sha1(text.encode("ascii")).hexdigest()
 
@@ -58,17 +72,7 @@ def test_files_of_the_model_zoo_in_gluonnlps_order(name: str, published: str) ->
 
     The conversions of Google's own models were written before GluonNLP 0.7, blanks stripped.
     """
-    google = [token.strip() for token in vocabulary(name).tokens]
-    order = gluonnlp_vocab.gluonnlp_order(google)
-    rows = gluonnlp_vocab.inverse(order)
-    text = json.dumps({
-        "idx_to_token": [google[row] for row in order],
-        "token_to_idx": {token: int(rows[row]) for row, token in enumerate(google)},
-        "reserved_tokens": ["[PAD]", "[CLS]", "[SEP]", "[MASK]"], "unknown_token": "[UNK]",
-        "padding_token": "[PAD]", "bos_token": None, "eos_token": None, "mask_token": "[MASK]",
-        "sep_token": "[SEP]", "cls_token": "[CLS]",
-    })  # fmt: skip
-    assert sha1(text) == published
+    assert sha1(as_published(name)) == published
 
 
 @pytest.mark.parametrize("name", ["uncased", "cased", "chinese"])
@@ -87,6 +91,20 @@ def test_order(name: str) -> None:
     matrix = np.arange(len(google))
     assert (matrix[order][gluonnlp_vocab.inverse(order)] == matrix).all()
     assert np.count_nonzero(order != matrix) <= 10
+
+
+@pytest.mark.parametrize("name", ["uncased", "cased", "chinese", "multilingual_cased"])
+def test_back_to_googles_order(name: str) -> None:
+    google = vocabulary(name)
+    order = gluonnlp_vocab.gluonnlp_order(google)
+    moved = gluonnlp_vocab.reordered(google, order)
+
+    back = gluonnlp_vocab.google_order(moved)
+
+    assert back.tolist() == gluonnlp_vocab.inverse(order).tolist()
+    assert gluonnlp_vocab.reordered(moved, back).tokens == google.tokens
+    with pytest.raises(CheckpointError, match="does not begin with"):
+        gluonnlp_vocab.google_order(google)
 
 
 def test_displaced_tokens_move_on() -> None:

@@ -14,7 +14,7 @@ import torch
 import plainbert
 from plainbert import checkpoint
 from plainbert.errors import UsageError
-from plainbert.recipes import embedding, predict_classifier
+from plainbert.recipes import embedding, predict_classifier, predict_ner, predict_squad
 from plainbert.tasks.embedding.words import BertEmbedding
 from plainbert.text.inputs import texts_of
 from tests.helpers import folders
@@ -118,3 +118,22 @@ def test_one_text_for_tokenize(tmp_path: Path) -> None:
     for wrong in (b"a", None, 3, {"a": 1}, ["a"]):
         with pytest.raises(UsageError, match="a text is expected"):
             model.tokenize(wrong)  # type: ignore[arg-type]
+
+
+def test_one_text_from_python_is_not_its_letters(tmp_path: Path) -> None:
+    """A recipe called as a function takes a text where its command line takes several."""
+    path = checkpoint.write(
+        tmp_path / "t", folders.tiny("token_classification"), folders.tokenizer()
+    )
+    settings = predict_ner.Settings(model_dir=str(path), sentences="the cat")  # type: ignore[arg-type]
+    assert [one.text for one in predict_ner.run(settings).taggings] == ["the cat"]
+    path = checkpoint.write(tmp_path / "q", folders.tiny("question_answering"), folders.tokenizer())
+    asked = predict_squad.Settings(model_dir=str(path), question="the", context="a cat")  # type: ignore[arg-type]
+    assert [one.question for one in predict_squad.read(asked).questions] == ["the"]
+    for wrong in (b"the", {"a": 1}, 3, ("a", None)):
+        with pytest.raises(UsageError):
+            predict_squad.read(
+                predict_squad.Settings(model_dir=str(path), question=wrong, context="a")
+            )
+        with pytest.raises(UsageError):
+            predict_ner.read(predict_ner.Settings(model_dir=str(path), sentences=wrong))

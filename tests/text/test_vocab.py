@@ -10,7 +10,9 @@ import pytest
 import sentencepiece
 
 from plainbert.errors import CheckpointError, FormatError, UsageError
+from plainbert.text.reader import read_tokenizer
 from plainbert.text.vocab import Vocab
+from plainbert.text.wordpiece import WordPiece
 from tests.helpers.google import FIXTURES
 
 TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "##b"]
@@ -56,6 +58,63 @@ def test_repeated_token_has_the_last_row_as_in_googles_dictionary() -> None:
     assert vocab.id("a") == 7
     assert vocab.token(5) == "a"
     assert len(vocab) == 8
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\n##b\n",
+        "[PAD]\n[UNK]\r\n[CLS]\n[SEP]\r\n[MASK]\na\r\n##b\n",  # some lines from Windows
+        "[PAD]\r[UNK]\r[CLS]\r[SEP]\r[MASK]\ra\r##b\r",
+        "[PAD]\r\n[UNK]\r\n[CLS]\r\n[SEP]\r\n[MASK]\r\na\r\n##b",
+        "[PAD]\r[UNK]\n[CLS]\r\n[SEP]\n[MASK]\na\n##b\r",
+        "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\n##b\n\n",
+        "[PAD]\r\n[UNK]\r\n[CLS]\r\n[SEP]\r\n[MASK]\r\na\r\n##b\r\n\r\n\r\n",
+    ],
+)
+def test_any_line_end_and_encoding(tmp_path: Path, text: str, encoding: str) -> None:
+    path = tmp_path / "vocab.txt"
+    path.write_bytes(text.encode(encoding))
+
+    vocab = Vocab.read(path)
+
+    assert vocab.tokens == tuple(TOKENS)
+    assert Vocab.from_txt(path) == vocab
+    assert WordPiece(vocab).tokenize("Ab [MASK] c") == ["a", "##b", "[MASK]", "[UNK]"]
+    # As transformers, which opens vocabularies with universal line ends, but for blank ends.
+    if encoding == "utf-8":
+        with path.open(encoding="utf-8") as file:
+            assert [line.rstrip("\n") for line in file if line != "\n"] == TOKENS
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_json_in_any_encoding(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "vocab.json"
+    path.write_bytes(json.dumps({token: row for row, token in enumerate(TOKENS)}).encode(encoding))
+    assert Vocab.read(path).tokens == tuple(TOKENS)
+    path.write_bytes(json.dumps({"idx_to_token": TOKENS}).encode(encoding))
+    assert Vocab.read(path).tokens == tuple(TOKENS)
+
+
+@pytest.mark.parametrize(
+    ("data", "advice"),
+    [
+        ("\n".join(TOKENS).encode("utf-16-le"), "iconv -f UTF-16LE -t UTF-8"),
+        ("\n".join([*TOKENS, "é"]).encode("latin-1"), "iconv -f WINDOWS-1252 -t UTF-8"),
+        ("\n".join(TOKENS).encode("utf-16")[:-1], "damaged or cut off"),
+    ],
+)
+def test_other_encodings_are_refused_with_advice(tmp_path: Path, data: bytes, advice: str) -> None:
+    (tmp_path / "vocab.txt").write_bytes(data)
+    with pytest.raises(FormatError, match=r"not a vocabulary: .*vocab\.txt") as error:
+        Vocab.read(tmp_path / "vocab.txt")
+    assert advice in str(error.value)
+
+
+def test_a_blank_row_at_the_end_is_in_neither_file(tmp_path: Path) -> None:
+    WordPiece(Vocab.from_tokens([*TOKENS, ""])).save(tmp_path)
+    assert read_tokenizer(tmp_path).vocab.tokens == tuple(TOKENS)
 
 
 def test_unknown_tokens_and_rows() -> None:

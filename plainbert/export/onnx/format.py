@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from plainbert.batching.features import tokenized
+from plainbert.cli.program import command
 from plainbert.errors import CheckpointError, FormatError, MissingDependencyError, UsageError
 from plainbert.export.format import Format
 from plainbert.export.names import FORMATS, INPUTS, FormatInfo
@@ -62,7 +63,7 @@ class ONNXFormat(Format):
         if self.int8 and not self.calibration:
             raise UsageError(
                 "int8 needs texts like those the model is for, to see which values occur: give "
-                "some with --file or --sentences, 100 or more (labels are not needed)."
+                "export.py some with --file or --sentences, 100 or more (labels are not needed)."
             )
         graph.require()
         _onnxruntime()
@@ -156,8 +157,10 @@ def path_of(folder: Path, int8: bool) -> Path:
     """
     path = Path(folder) / (INT8 if int8 else MODEL)
     if not path.is_file():
-        flags = "--format onnx --int8" if int8 else "--format onnx"
-        raise CheckpointError(f"{folder} holds no {path.name}; scripts/export/export.py {flags}")
+        words = "--format onnx --int8" if int8 else "--format onnx"
+        raise CheckpointError(
+            f"{folder} holds no {path.name}; {command('export')} {words} writes it."
+        )
     return path
 
 

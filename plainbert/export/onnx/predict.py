@@ -9,6 +9,7 @@ OpenVINO runs the same files: ``openvino.Core().compile_model("model.onnx")``.
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -40,4 +41,5 @@ def main(text: str, second: str | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    # Bytes that are no UTF-8 come as halves of characters, which no tokenizer takes.
+    main(*(re.sub("[\ud800-\udfff]", "\ufffd", word) for word in sys.argv[1:]))

@@ -9,6 +9,7 @@ torch's loader trusts the file: run it only on models from people whose programs
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -44,4 +45,5 @@ def main(text: str, second: str | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    # Bytes that are no UTF-8 come as halves of characters, which no tokenizer takes.
+    main(*(re.sub("[\ud800-\udfff]", "\ufffd", word) for word in sys.argv[1:]))

@@ -26,6 +26,7 @@ from plainbert import files
 from plainbert.config import BertConfig
 from plainbert.containers.weight_files import PYTORCH
 from plainbert.errors import CheckpointError
+from plainbert.text.vocab import Vocab
 
 # Google's keys, in Google's order.
 CONFIG = (
@@ -96,7 +97,7 @@ def write(
     files.write_json(folder / "bert_config.json", {key: values[key] for key in CONFIG})
     files.write_json(folder / "config.json", values)
     files.write_json(folder / "tokenizer_config.json", {"do_lower_case": lower})
-    files.write_text(folder / "vocab.txt", "".join(f"{token}\n" for token in tokens))
+    Vocab.from_tokens(tokens).save_txt(folder / "vocab.txt")
     save(folder / PYTORCH, kept)
     return dropped
 

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from plainbert import model_zoo
+from plainbert import folders, model_zoo
 from plainbert.batching.batch import Examples
 from plainbert.batching.features import Features
 from plainbert.distributed.group import Group
@@ -140,10 +140,15 @@ class Session:
             from plainbert.export.formats import with_defaults
             from plainbert.export.source import source_of
 
-            export = self.folder / f"export-{self.settings.export}"
+            export = _export_folder(self.settings)
             source = source_of(model_zoo.open_folder(model), str(model))
             bundle.export(source, export, with_defaults(self.settings.export), overwrite=True)
         return Trained(scores, model, export, self.group.rank)
+
+
+def _export_folder(settings: FineTuningFlags) -> Path:
+    assert settings.output_dir is not None
+    return Path(settings.output_dir) / f"export-{settings.export}"
 
 
 @contextlib.contextmanager
@@ -159,9 +164,12 @@ def session(settings: FineTuningFlags, recipe: str) -> Iterator[Session]:
         if is_restarted(group, settings.output_dir):
             settings = dataclasses.replace(settings, resume=True, overwrite=False)
         if settings.export is not None:  # now, not after hours of training
+            from plainbert.export import manifest
             from plainbert.export.formats import with_defaults
 
             with_defaults(settings.export).require()
+            place = _export_folder(settings)
+            folders.check_replaceable(place, manifest.NAME, manifest.is_export)
         trains = not settings.only_inference
         with start(settings, new_run=trains, group=group, recipe=recipe) as ready:
             yield Session(settings, ready, group)

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from plainbert.cli import values
-from plainbert.cli.parser import Flag
+from plainbert.cli.parser import REQUIRED, Flag
+from plainbert.cli.settings import option
+
+WINDOW = (
+    "Longest window in tokens, [CLS] and [SEP] counted; longer texts are read in windows that "
+    "overlap, and nothing is cut."
+)
 
 
 def _optimizers() -> Iterable[str]:
@@ -93,7 +100,7 @@ _DATA = (
 _TRAINING = (
     Flag("epochs", values.positive_int, "Passes over the training set.", ("num_epochs", "epoch"),
          "training", "N"),
-    Flag("training_steps", values.positive_int, "Optimizer steps to train; overrides --epochs.",
+    Flag("training_steps", values.positive_int, "Optimizer steps, in place of whole epochs.",
          ("num_steps",), "training", "N"),
     Flag("batch_size", values.positive_int, "Examples per device and forward pass.",
          group="training", metavar="N"),
@@ -150,7 +157,7 @@ _OUTPUT = (
          ("ckpt_dir",), "output", "DIR"),
     Flag("resume", None, "Go on from the last checkpoint in --output_dir.", group="output"),
     Flag("overwrite", None, "Start anew in an --output_dir that holds a run of the same script, "
-         "which is kept until the new one has saved a checkpoint; or replace --output.",
+         "which is kept until the new one has saved a checkpoint.",
          group="output"),
     Flag("save_steps", values.positive_int, "Write a checkpoint every N optimizer steps, not once "
          "an epoch.", ("ckpt_interval",), "output", "N"),
@@ -159,7 +166,7 @@ _OUTPUT = (
     Flag("log_interval", values.positive_int, "Optimizer steps between two lines of the log.",
          group="output", metavar="STEPS"),
     Flag("export", values.one_of("format", _formats), "Export the best model at the end, too: "
-         "mxnet, onnx, savedmodel or torch; see scripts/export/export.py.", group="output",
+         "mxnet, onnx, savedmodel or torch, as the command export makes them.", group="output",
          metavar="FORMAT"),
     Flag("verbose", None, "Log more.", group="output"),
     Flag("seed", values.whole_number, "Seed of every random number.", ("random_seed",), "output",
@@ -223,7 +230,7 @@ _DISTRIBUTED = (
     Flag("async_checkpoints", None, "Write checkpoints while training goes on.",
          group="several processes"),
     Flag("max_restarts", values.whole_number, "How often --num_local_ranks and --gpus start their "
-         "processes again after one was lost; with --resume.", group="several processes",
+         "processes again after one was lost.", group="several processes",
          metavar="N"),
 )  # fmt: skip
 
@@ -231,3 +238,25 @@ _GROUPS = (
     _MODEL, _DATA, _TRAINING, _OUTPUT, _VECTORS, _VOCABULARY, _DEVICE, _DISTRIBUTED,
 )  # fmt: skip
 SHARED: dict[str, Flag] = {flag.name: flag for group in _GROUPS for flag in group}
+
+
+def helped(name: str, help: str, default: Any = REQUIRED) -> Any:
+    """A field for a shared flag that means something else in one command.
+
+    Args:
+        name: of the flag.
+        help: what it is there, in a sentence.
+        default: of the field.
+    """
+    flag = SHARED[name]
+    return option(
+        default,
+        flag.type,
+        help,
+        flag.spellings,
+        flag.group,
+        flag.metavar,
+        nargs=flag.nargs,
+        const=flag.const,
+        note=flag.note,
+    )

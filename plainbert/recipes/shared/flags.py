@@ -20,6 +20,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+from plainbert.cli import run
 from plainbert.cli.parser import Parser
 from plainbert.cli.program import command
 from plainbert.cli.settings import FlagError, Flags, declared
@@ -76,6 +77,7 @@ def parse(
     target = parser(kind, doc)
     if extend is not None:
         extend(target)
+    run.note_flags(option for option in target.taken())
     parsed = vars(target.parse_args(sys.argv[1:] if argv is None else argv))
     values = {name: parsed.pop(flag.name) for name, flag, _ in declared(kind, SHARED)}
     typed, notes = frozenset(parsed.pop("given")), tuple(parsed.pop("notes"))
@@ -86,18 +88,18 @@ def parse(
         target.error(str(error))
 
 
-def refuse_quantization(target: Parser, predict: str = "predict_classifier.py") -> None:
+def refuse_quantization(target: Parser, predict: str = "predict_classifier") -> None:
     """Let GluonNLP v0.9's flags for exported and int8 models exit, naming what to use.
 
     Args:
         target: the command's parser.
-        predict: the script that predicts.
+        predict: the command that predicts.
     """
     target.refuse(
         "--deploy",
         "--model_prefix",
-        reason=f"a trained folder predicts with scripts/bert/{predict} --model_dir "
-        "FOLDER, and is exported with scripts/export/export.py --format onnx.",
+        reason=f"a trained folder predicts with {command(predict)} --model_dir FOLDER, and is "
+        f"exported with {command('export')} --format onnx.",
     )
     target.refuse(
         "--only_calibration",
@@ -107,5 +109,5 @@ def refuse_quantization(target: Parser, predict: str = "predict_classifier.py") 
         "--custom_pass_lib",
         "--custom_passes",
         reason="int8 calibration and graph passes belonged to MXNet. --dtype bfloat16 is the fast "
-        "way here; scripts/export/export.py --format onnx gives a model that ONNX tools quantise.",
+        f"way here; {command('export')} --format onnx gives a model that ONNX tools quantise.",
     )

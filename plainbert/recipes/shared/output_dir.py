@@ -20,7 +20,7 @@ from plainbert.patterns import matching
 from plainbert.recipes.shared.lock import LOCK_FILE, Lock
 from plainbert.recipes.shared.settings import FolderFlags, RunFlags
 from plainbert.train import background, earlier, run_folder
-from plainbert.train.run_folder import ARGS_FILE
+from plainbert.train.run_folder import ARGS_FILE, LOG_FILE
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +91,7 @@ def claim(folder: Path, settings: FolderFlags, recipe: str | None) -> Claim:
         elif overwrite:
             _check_overwritten(folder, settings, recipe)
         else:
-            _check_new(folder, settings)
+            _check_new(folder, settings, lock)
         if overwrite and (folder / ARGS_FILE).exists():
             earlier.remove(folder)
             earlier.set_aside(folder)
@@ -168,16 +168,19 @@ def _put_back(folder: Path) -> None:
     )
 
 
-def _check_new(folder: Path, settings: FolderFlags) -> None:
+def _check_new(folder: Path, settings: FolderFlags, lock: Lock) -> None:
     """Refuse to begin a run where there is one, or what a run would replace."""
     if (folder / ARGS_FILE).exists():
-        if _args_of(folder) is None:
+        values = _args_of(folder)
+        if values is None:
             raise _not_ours(folder)
-        go_on = "--resume to go on with it, " if isinstance(settings, RunFlags) else ""
-        raise UsageError(
-            f"--output_dir {folder} holds a run. Add {go_on}--overwrite to start anew there, or "
-            "name another folder."
-        )
+        # Without a lock nobody knows whether a run that has left nothing yet is still alive.
+        if not lock.is_held or _is_begun(folder, values):
+            go_on = "--resume to go on with it, " if isinstance(settings, RunFlags) else ""
+            raise UsageError(
+                f"--output_dir {folder} holds a run. Add {go_on}--overwrite to start anew there, "
+                "or name another folder."
+            )
     names = (run_folder.METRICS_FILE, RESULTS_FILE)
     _refuse_in_the_way(
         [*run_folder.in_the_way(folder), *filter(Path.exists, map(folder.joinpath, names))]
@@ -212,7 +215,7 @@ def _check_overwritten(folder: Path, settings: FolderFlags, recipe: str | None) 
     values = _args_of(folder)
     if values is None:
         raise _not_ours(folder)
-    if not _is_same_script(values, settings, recipe):
+    if _is_begun(folder, values) and not _is_same_script(values, settings, recipe):
         command = values.get("script") or Path([*values.get("command", []), "?"][0]).stem
         raise UsageError(
             f"--overwrite: {folder} holds a run of another script ({command}): only an earlier run "
@@ -239,6 +242,16 @@ def _paths_in(settings: FolderFlags) -> list[tuple[str, Path]]:
                 text = os.path.expanduser(text)
                 paths += [(name, Path(os.path.realpath(path))) for path in [text, *matching(text)]]
     return paths
+
+
+def _is_begun(folder: Path, values: dict[str, Any]) -> bool:
+    """Whether the run that noted these values came to do anything before it ended."""
+    if run_folder.is_begun(folder):
+        return True
+    # Scripts that do not train leave files of their own.
+    mere = {ARGS_FILE, LOG_FILE, LOCK_FILE}
+    others = [path.name for path in folder.iterdir() if path.name not in mere]
+    return "resume" not in values["flags"] and not all(name.startswith(".") for name in others)
 
 
 def _is_same_script(values: dict[str, Any], settings: FolderFlags, recipe: str | None) -> bool:

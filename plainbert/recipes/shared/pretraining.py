@@ -11,6 +11,7 @@ import torch
 
 from plainbert import model_zoo
 from plainbert.checkpoint import step_name
+from plainbert.corpus import documents
 from plainbert.distributed.group import Group
 from plainbert.errors import DataError, UsageError
 from plainbert.nn.headed import Headed
@@ -60,6 +61,20 @@ def from_step(settings: PretrainingSettings) -> tuple[PretrainingSettings, Path 
         f"{', '.join(names)}). Without --start_step a new run begins; --resume goes on from the "
         "newest."
     )
+
+
+def check_files(settings: PretrainingSettings) -> None:
+    """Make sure that the files to train and to score on are there.
+
+    Raises:
+        DataError: a pattern matches none.
+    """
+    for patterns, is_text in (
+        (settings.data, settings.raw),
+        (settings.data_eval, settings.raw and not settings.eval_use_npz),
+    ):
+        if patterns:
+            (documents.find_files if is_text else shards.matching_files)(patterns)
 
 
 def open_model(

@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Self
 
+from plainbert.cli.program import command
 from plainbert.cli.settings import FlagError
 from plainbert.recipes.shared.settings import (
     ModelFlags,
@@ -66,9 +67,8 @@ class PretrainingSettings(
         made_up = self.dummy_data_len is not None or self.synthetic_data
         if not (made_up or self.data or self.data_eval):
             raise FlagError(
-                "nothing to do: give --data to train, --data_eval to evaluate, or both. Make "
-                "shards with scripts/bert/create_pretraining_data.py, or give text files and "
-                "--raw."
+                "nothing to do: give --data to train, --data_eval to evaluate, or both. "
+                f"{command('create_pretraining_data')} makes shards; text files need --raw."
             )
         self.needs("eval_use_npz", "raw")
         self.needs("split_sentences", "raw")

@@ -11,9 +11,39 @@ from typing import Self
 
 from plainbert.cli.parser import Parser
 from plainbert.cli.settings import FlagError
+from plainbert.recipes.shared.flag_tables import helped
 from plainbert.recipes.shared.flags import refuse_quantization
+from plainbert.recipes.shared.settings import CommonFlags
 from plainbert.recipes.shared.training_settings import FineTuningFlags
 from plainbert.tasks.squad.flags import OldFlags
+
+FORM = "SQuAD's JSON, .gz and .xz too"
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuestionFilesFlags(CommonFlags):
+    """Questions to learn from, to choose the best model by, and to answer."""
+
+    data_dir: str | None = helped(
+        "data_dir",
+        "Folder that holds train-v1.1.json, dev-v1.1.json (or -v2.0); else $SQUAD_DIR, ./squad, "
+        "~/.mxnet/datasets/squad.",
+        None,
+    )
+    train_file: str | None = helped(
+        "train_file", f"Questions to learn from, with their answers: {FORM}.", None
+    )
+    dev_file: str | None = helped(
+        "dev_file",
+        "Questions with answers that choose the best model and the threshold of SQuAD 2.0: "
+        f"{FORM}.",
+        None,
+    )
+    predict_file: str | None = helped(
+        "predict_file",
+        f"Questions to answer at the end; scored if they have answers: {FORM}.",
+        None,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +87,7 @@ class RunSquadFlags(FineTuningFlags, OldFlags):
 
 def refuse(parser: Parser) -> None:
     """Let the flags of run_squad.py that have no place here say what has."""
-    refuse_quantization(parser, "predict_squad.py")
+    refuse_quantization(parser, "predict_squad")
     parser.refuse(
         "--bert_config_file",
         "--vocab_file",

@@ -13,6 +13,7 @@ from typing import ClassVar, Self
 
 from plainbert.cli.settings import FlagError, Flags
 from plainbert.errors import UsageError
+from plainbert.recipes.shared.flag_tables import helped
 from plainbert.tasks.classification.flags import TaskFlags
 
 
@@ -101,7 +102,7 @@ class OutputFlags(CommonFlags):
     """A file for the results."""
 
     output: str | None = None
-    overwrite: bool = False
+    overwrite: bool = helped("overwrite", "Replace the file of --output, if it exists.", False)
 
     def check_output(self, forms: tuple[str, ...]) -> None:
         """Refuse an ``--output`` of another form, or one that exists.

@@ -163,7 +163,7 @@ def _begin(
             log.warning("resuming with another flag: %s", line)
     if group is not None:
         group.barrier()
-    run.note_folder(folder if new_run else None)
+    run.note_folder(folder if new_run and isinstance(settings, RunFlags) else None)
     log.info(
         "plainbert %s, torch %s, %s, %s%s%s",
         plainbert.__version__,

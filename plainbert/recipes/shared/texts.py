@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from plainbert.recipes.shared.settings import TextsFlags
 from plainbert.tasks.classification.table import is_plain, read_texts
-from plainbert.text.inputs import text_of, texts_of
+from plainbert.text.inputs import typed_texts
 
 PAIR = " ||| "  # between the two texts of a pair, as bert-as-service has it
 
@@ -16,9 +16,7 @@ def read(settings: TextsFlags) -> list[tuple[str, ...]]:
         DataError: the file is empty or a row cannot be used.
     """
     if settings.sentences is not None:
-        typed = settings.sentences
-        sentences = texts_of(list(typed) if isinstance(typed, tuple) else typed, "sentences")
-        return [split(text_of(sentence, "sentences")) for sentence in sentences]
+        return [split(sentence) for sentence in typed_texts(settings.sentences, "sentences")]
     assert settings.file is not None
     rows = read_texts(settings.file, settings.text_columns)
     # What stands in a column is one text, whatever it holds.

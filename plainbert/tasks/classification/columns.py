@@ -93,10 +93,14 @@ def read(
     if form == "jsonl":
         yield from _objects(path, texts, label, need_label)
         return
-    if form == "tsv" and str(path) != "-" and rows.is_quoted(path):
+    numbered = texts is not None and all(name.isdecimal() for name in texts)
+    looked_at = form == "tsv" and str(path) != "-"  # standard input can be read only once
+    if looked_at and not numbered and _has(rows.csv_header(path), texts):
+        log.warning("%s: it has no tabs, but the columns of a CSV file, and is read as one.", path)
+        form = "csv"
+    elif looked_at and rows.is_quoted(path):
         log.info("%s: cells stand in quotation marks, as spreadsheets write them.", path)
         form = "quoted"
-    numbered = texts is not None and all(name.isdecimal() for name in texts)
     if numbered and label is not None and not label.isdecimal():
         raise UsageError(
             f"text columns are given by number ({','.join(texts or ())}) and the label column by "
@@ -230,6 +234,12 @@ def _find(path: str | Path, line: int, header: list[str], name: str) -> int:
             raise DataError(f"there are two columns named {name!r}.", path, line)
         raise DataError(str(UnknownNameError("column", name, header)), path, line)
     return header.index(name)
+
+
+def _has(header: list[str], texts: tuple[str, ...] | None) -> bool:
+    """Whether a header has the text columns."""
+    ways = USUAL_TEXTS if texts is None else (texts,)
+    return any(all(name in header for name in names) for names in ways)
 
 
 def _usual(path: str | Path, header: list[str]) -> tuple[str, ...]:

@@ -156,6 +156,15 @@ class TableTask(Task):
         if numbers is not None and not all(number.is_integer() for number in numbers):
             log.info("%s: the labels are numbers that are not whole: a regression.", path)
             return None
+        if all(re.fullmatch(r"[+-]?[0-9]+(,[0-9]+)?", name) for name in distinct) and any(
+            "," in name for name in distinct
+        ):
+            example = next(name for name in distinct if "," in name)
+            raise DataError(
+                f"the labels are numbers with a decimal comma ({example}); write a point "
+                f"({example.replace(',', '.')}).",
+                path,
+            )
         if len(distinct) < 2:
             raise DataError(f"every row has the label {distinct.pop()!r}; two are needed.", path)
         if len(distinct) == len(self._train) > 20:

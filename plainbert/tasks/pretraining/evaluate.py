@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from plainbert.batching.batch import inference_batches
 from plainbert.config import BertConfig
+from plainbert.errors import UsageError
 from plainbert.infer import finite
 from plainbert.infer.evaluation import Evaluation, Scores
 from plainbert.infer.logits import ComputesLogits
@@ -129,12 +131,17 @@ def profiled(
         path: where the trace goes; None: the run is not traced and has no end of its own.
         data: to train on.
         settings: of the run.
+
+    Raises:
+        UsageError: the trace could not be written there.
     """
     if path is None:
         yield data, settings
         return
     from torch.profiler import profile, schedule
 
+    if Path(path).is_dir() or not Path(path).absolute().parent.is_dir():
+        raise UsageError(f"--profile {path}: a file in a folder that exists is expected.")
     with profile(schedule=schedule(wait=9, warmup=1, active=5, repeat=1)) as profiler:
         yield (
             _Traced(data, settings.accumulate, profiler.step),

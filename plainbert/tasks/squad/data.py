@@ -121,7 +121,7 @@ class Squad:
             elif version_2:
                 kept.append(question)
             else:
-                left["they have no answer (--version_2 learns from those)"] += 1
+                left["they have no answer (finetune_squad.py --version_2 learns from those)"] += 1
         for reason, count in left.items():
             log.warning("%s: %d questions are not trained on: %s", self.name, count, reason)
         if not kept:

@@ -77,7 +77,7 @@ class Windows:
         )
         if features.cut:
             log.warning(
-                "%s: %d questions were longer than --max_query_length and were cut.",
+                "%s: %d questions were longer than max_query_length and were cut.",
                 name,
                 features.cut,
             )

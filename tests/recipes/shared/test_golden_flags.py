@@ -12,14 +12,12 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from plainbert.cli.parser import Parser
 from plainbert.cli.settings import Flags
 from plainbert.recipes.shared import flags
-from tests.helpers.scripts import HERE, SCRIPTS, parse_args_of
+from tests.helpers.scripts import HERE, SCRIPTS, parse_args_of, parser_of
 
 GOLDEN = HERE / "tests" / "golden" / "flags"
 OLD = [
@@ -27,23 +25,6 @@ OLD = [
     for line in (GOLDEN / "gluonnlp.tsv").read_text("utf-8").splitlines()
     if line and not line.startswith("#")
 ]
-
-
-class Caught(Exception):
-    """Carries the parser out of a script's ``parse_args``."""
-
-
-def parser_of(path: Path, patch: pytest.MonkeyPatch) -> argparse.ArgumentParser:
-    def catch(self: argparse.ArgumentParser, *args: Any) -> None:
-        raise Caught(self)
-
-    for kind in (Parser, argparse.ArgumentParser):
-        patch.setattr(kind, "parse_args", catch)
-    with pytest.raises(Caught) as caught:
-        parse_args_of(path)([])
-    parser: argparse.ArgumentParser = caught.value.args[0]
-    assert parser.allow_abbrev is False
-    return parser
 
 
 def table(parser: argparse.ArgumentParser) -> str:
@@ -67,12 +48,14 @@ def table(parser: argparse.ArgumentParser) -> str:
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
-def test_flags_are_frozen(path: Path, monkeypatch: pytest.MonkeyPatch, update_golden: bool) -> None:
-    now = table(parser_of(path, monkeypatch))
+def test_flags_are_frozen(path: Path, update_golden: bool) -> None:
+    parser = parser_of(path)
+    now = table(parser)
     golden = GOLDEN / f"{path.stem}.tsv"
     if update_golden:
         golden.write_text(now, "utf-8")
 
+    assert parser.allow_abbrev is False
     assert golden.exists(), "a new script: write its file with --update-golden"
     assert now == golden.read_text("utf-8")
 

@@ -15,7 +15,7 @@ from plainbert import files
 from plainbert.cli.run import kept
 from plainbert.errors import UsageError
 from plainbert.recipes.shared import flags, lock, output_dir
-from plainbert.recipes.shared.settings import DeviceFlags, RunFlags
+from plainbert.recipes.shared.settings import DeviceFlags, FolderFlags, RunFlags
 from plainbert.recipes.shared.start import Run, start
 from plainbert.train import earlier, run_folder
 from tests.helpers import kills
@@ -36,6 +36,11 @@ class Settings(DeviceFlags, RunFlags):
     vocab: str | None = None
     train_file: str | None = None
     labels: tuple[str, ...] = ("a", "b")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WritesFiles(FolderFlags):
+    """Of a recipe that does not train."""
 
 
 @pytest.fixture(autouse=True)
@@ -473,11 +478,52 @@ def test_without_locks_nothing_is_put_back_that_a_living_run_may_overwrite(
     assert (tmp_path / "best").exists()
 
 
+@pytest.mark.parametrize("recipe", [OURS, OTHER])
+@pytest.mark.parametrize("argv", [(), ("--overwrite",)])
+def test_a_command_that_failed_before_it_did_anything_is_no_run(
+    recipe: str, argv: tuple[str, ...], tmp_path: Path
+) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(KeyError):
+        broken(KeyError(), tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["args.json", "log.txt", "notes.txt"]
+
+    with begin(tmp_path, "--lr", "1e-4", *argv, recipe=recipe):
+        save(tmp_path)
+    args = json.loads((tmp_path / "args.json").read_text())
+    assert (args["flags"]["lr"], args["script"]) == (1e-4, recipe)
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+    untouched(tmp_path, tree(tmp_path), "holds a run. Add --resume")
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", "eval_results.json", "step-0000100"])
+def test_what_a_run_left_makes_it_one(name: str, tmp_path: Path) -> None:
+    with pytest.raises(KeyError):
+        broken(KeyError(), tmp_path)
+    a_checkpoint(tmp_path, name) if name.startswith("step") else (tmp_path / name).write_text("{}")
+    untouched(tmp_path, tree(tmp_path), "holds a run. Add --resume")
+    untouched(tmp_path, tree(tmp_path), "run of another script", "--overwrite", recipe=OTHER)
+
+
+def test_shards_are_no_empty_run(tmp_path: Path) -> None:
+    settings = WritesFiles.of(output_dir=str(tmp_path))
+    with start(settings, recipe="create_pretraining_data"):
+        pass
+    with start(settings, recipe="create_pretraining_data"):
+        (tmp_path / "part-000.npz").write_text("rows")
+
+    untouched(tmp_path, tree(tmp_path), "holds a run. Add --resume")
+    with pytest.raises(UsageError, match="holds a run. Add --overwrite"):
+        start(settings, recipe="create_pretraining_data")
+
+
 def test_a_run_that_ended_leaves_no_lock(tmp_path: Path) -> None:
     with begin(tmp_path):
         assert (tmp_path / lock.LOCK_FILE).exists()
     with pytest.raises(KeyError):
         broken(KeyError(), tmp_path, "--resume")
+    (tmp_path / "metrics.jsonl").write_text("{}")
     with pytest.raises(UsageError):
         begin(tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {"args.json", "log.txt"}
+    names = {"args.json", "log.txt", "metrics.jsonl"}
+    assert {path.name for path in tmp_path.iterdir()} == names

@@ -28,6 +28,7 @@ from tests.helpers import folders
 HERE = Path(__file__).resolve().parent.parent
 PACKAGE = HERE / "plainbert"
 EVIL = "\x1b]0;owned\x07\x1b[2J\x9b31mred\x7f\rback"
+ESCAPES = "\x1b[2J\x9b31m\x07"
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
@@ -171,6 +172,7 @@ def test_answers_of_a_server(
             content = json.dumps({"error": f"forbidden {EVIL}"}).encode()
             self.send_response(403)
             self.send_header("Content-Type", "application/json")
+            self.send_header("X-Error-Message", f"forbidden {ESCAPES}")
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)
@@ -191,7 +193,7 @@ def test_answers_of_a_server(
         server.shutdown()
         server.server_close()
         thread.join()
-    assert "forbidden" in str(raised.value)
+    assert f"forbidden {visible(ESCAPES)}" in str(raised.value)
     assert not CONTROL.search(str(raised.value))
     logging.getLogger("huggingface_hub").error("told by a server: %s", EVIL)
     assert not CONTROL.search("".join(capsys.readouterr()))

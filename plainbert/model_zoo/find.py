@@ -6,7 +6,7 @@ import logging
 import re
 from pathlib import Path
 
-from plainbert import arguments
+from plainbert import arguments, files
 from plainbert.checkpoint.reader import CONFIGS
 from plainbert.errors import CheckpointError, DownloadError, UnknownNameError
 from plainbert.hub import download, gluonnlp_cache, records
@@ -39,7 +39,7 @@ def resolve(
         CheckpointError: a path that does not exist.
         DownloadError: the name is known but nothing was found; says everything that was tried.
     """
-    folder = Path(arguments.path("the model", name_or_folder)).expanduser()
+    folder = files.followed(arguments.path("the model", name_or_folder))
     if folder.exists() or folder.is_symlink():  # reading it tells what is wrong with it
         return folder
     if folder.with_name(f"{folder.name}.index").is_file():  # TensorFlow's prefix of its files
@@ -64,15 +64,17 @@ def best_of_run(name_or_folder: str | Path) -> str | Path:
     The log says which model stands for the folder.
     """
     name_or_folder = arguments.path("the model", name_or_folder)
-    folder = Path(name_or_folder).expanduser()
+    folder = files.followed(name_or_folder)
     if not folder.is_dir() or any((folder / config).exists() for config in CONFIGS):
         return name_or_folder
     for name in RUN_MODELS:
-        chosen = folder / name
-        if any((chosen / config).is_file() for config in CONFIGS):
-            step = f" ({chosen.resolve().name})" if chosen.is_symlink() else ""
-            log.info("%s is the folder of a run: its model %s%s is taken", folder, chosen, step)
-            return chosen
+        model = files.followed(folder / name)
+        if any((model / config).is_file() for config in CONFIGS):
+            step = f" ({model.resolve().name})"
+            log.info(
+                "%s is the folder of a run: its model %s%s is taken", folder, folder / name, step
+            )
+            return folder / name
     return name_or_folder
 
 

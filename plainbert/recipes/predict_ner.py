@@ -32,6 +32,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from plainbert import files
 from plainbert.cli.parser import REQUIRED
 from plainbert.cli.settings import FlagError, accepted, option
 from plainbert.recipes.shared import command, flags
@@ -169,7 +170,7 @@ def open_tagger(settings: Settings, run: Run) -> Model:
     from plainbert.formats.gluonnlp import metadata as gluonnlp_metadata
     from plainbert.model import load
 
-    place = Path(settings.model_dir).expanduser()
+    place = files.followed(settings.model_dir)
     labels, dataset = settings.labels, settings.bert_dataset
     source: str | Path = settings.model_dir
     if not place.exists() and (weights := gluonnlp_metadata.last_weights(place)) is not None:
@@ -196,7 +197,6 @@ def length_of(settings: Settings, model: Model) -> int:
 
 def run(settings: Settings) -> Taggings:
     """Tag every text, score the tags of a file, and write them where ``--output`` says."""
-    from plainbert import files
     from plainbert.containers import tables
     from plainbert.recipes.shared.ranks import deal, from_first, join
     from plainbert.recipes.shared.start import start

@@ -22,8 +22,11 @@ SERIES = (
 BAD = "#b3261e"
 
 
-def require() -> None:
+def require(purpose: str = "--plot") -> None:
     """Fail now, rather than after the work, where matplotlib is missing.
+
+    Args:
+        purpose: what it is needed for.
 
     Raises:
         MissingDependencyError: it is.
@@ -31,7 +34,7 @@ def require() -> None:
     try:
         import matplotlib as mpl
     except ImportError:
-        raise MissingDependencyError("matplotlib", "plot", "--plot") from None
+        raise MissingDependencyError("matplotlib", "plot", purpose) from None
     mpl.use("Agg")  # no screen needed
 
 
@@ -68,9 +71,9 @@ def draw(report: Report, path: str | Path) -> None:
     body = sum(row.name == "embeddings" or row.name.startswith("layer ") for row in rows)
     for field, label, color, mark, line in SERIES:
         heights = [_height(getattr(row, field), floor, top) for row in rows]
-        places = range(len(rows))
+        positions = range(len(rows))
         axes.plot(
-            places[:body],
+            positions[:body],
             heights[:body],
             color=color,
             marker=mark,
@@ -81,7 +84,7 @@ def draw(report: Report, path: str | Path) -> None:
             clip_on=False,
         )
         axes.plot(  # a head is no next layer: no line leads to it
-            places[body:],
+            positions[body:],
             heights[body:],
             color=color,
             marker=mark,

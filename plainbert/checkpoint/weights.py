@@ -129,7 +129,7 @@ def _fill(
 ) -> None:
     """Give every parameter its values; a blank one also its memory."""
     config = cast(BertConfig, model.config)
-    places = {
+    targets = {
         f"{path}.{key}".removeprefix(".").removeprefix(prefix): (module, key, parameter)
         for path, module in model.named_modules()
         for key, parameter in module._parameters.items()
@@ -137,12 +137,12 @@ def _fill(
     }
     stored = {
         name: _fitting(name, tensors[name][1], parameter, source)
-        for name, (_, _, parameter) in places.items()
+        for name, (_, _, parameter) in targets.items()
         if name not in fresh
     }
     _check_finite(stored, source)
     taken = _Taken()
-    for name, (module, key, parameter) in places.items():
+    for name, (module, key, parameter) in targets.items():
         if name in fresh:
             values = torch.empty_like(parameter, device="cpu") if parameter.is_meta else parameter
             _draw(name, values, config)

@@ -249,7 +249,7 @@ def _rows(vocab: Vocab, order: Vocab) -> Rows:
             f"the model's vocabulary ({len(vocab)} tokens) and the wanted one ({len(order)}) do "
             f"not hold the same tokens; only one of them has {', '.join(map(repr, lost[:3]))}."
         )
-    places: dict[str, deque[int]] = {}
+    rows_of: dict[str, deque[int]] = {}
     for row, token in enumerate(vocab.tokens):
-        places.setdefault(token, deque()).append(row)
-    return np.array([places[token].popleft() for token in order.tokens], np.int64)
+        rows_of.setdefault(token, deque()).append(row)
+    return np.array([rows_of[token].popleft() for token in order.tokens], np.int64)

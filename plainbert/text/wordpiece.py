@@ -14,7 +14,7 @@ from tokenizers import decoders, models, normalizers, pre_tokenizers
 from plainbert import files
 from plainbert.text.long_words import LONG_RUN, SHORT, Spans, words
 from plainbert.text.special import add_special_tokens, special_pattern, tokenizer_config
-from plainbert.text.tokenizer import CACHE_WORDS, SURROGATE, ChunkCache, Tokenizer
+from plainbert.text.tokenizer import CACHE_WORDS, SURROGATE, ChunkCache, Tokenizer, weakly
 from plainbert.text.vocab import Vocab
 
 # Characters that are words of their own whatever stands beside them, so that a run may be cut
@@ -87,7 +87,7 @@ class WordPiece(Tokenizer):
         self._backend = self._make_backend()
         self.across_blanks = any(re.search(r"\s", token["content"]) for token in self.added)
         compute = self._reference if self.added else self._compute
-        self._cache = ChunkCache(compute, cache_words)
+        self._cache = ChunkCache(weakly(compute), cache_words)
 
     def __reduce__(self) -> tuple[Any, ...]:
         settings = (self.lower, self.max_word_chars, self.strip_accents, self.split_cjk)
@@ -129,17 +129,17 @@ class WordPiece(Tokenizer):
         return super()._reference(text)
 
     def _of_long_words(self, text: str) -> tuple[list[int], Spans]:
-        """Ids and places, each word cut here."""
+        """Ids and offsets, each word cut here."""
         ids: list[int] = []
         spans: Spans = []
-        for word, places, added in words(text, self._backend, self._add_tokens):
+        for word, offsets, added in words(text, self._backend, self._add_tokens):
             rows = (self._rows[word],) if added else self._greedy(word)
             start = 0
             for row in rows:
                 stop = start + len(self.vocab.tokens[row]) - (2 if start else 0)
                 if len(rows) == 1:  # the unknown token among others
-                    stop = len(places)
-                spans.append((places[start][0], places[stop - 1][1]))
+                    stop = len(offsets)
+                spans.append((offsets[start][0], offsets[stop - 1][1]))
                 start = stop
             ids += rows
         return ids, spans

@@ -22,7 +22,8 @@ def check(folder: Path, size: int, number: int) -> None:
     Raises:
         UsageError: training would end at a checkpoint that cannot be written.
     """
-    free = shutil.disk_usage(folder).free
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    free = shutil.disk_usage(there).free
     if number * size > free:
         raise UsageError(
             f"{folder}: the run needs {_megabytes(number * size)} on disk for {number} "
@@ -30,14 +31,14 @@ def check(folder: Path, size: int, number: int) -> None:
             "name another folder with --output_dir, or keep fewer with --keep_checkpoints."
         )
     try:
-        files.point(folder / _PROBE, ".")
+        files.point(there / _PROBE, ".")
     except OSError as error:
         raise UsageError(
             f"{folder}: 'best' and 'last' are symbolic links to checkpoints, and this disk takes "
             f"none ({error.strerror}). Name a folder on another disk with --output_dir."
         ) from None
     finally:
-        files.remove(folder / _PROBE)
+        files.remove(there / _PROBE)
 
 
 def _megabytes(size: int) -> str:

@@ -224,9 +224,9 @@ def _check_overwritten(folder: Path, settings: FolderFlags, recipe: str | None) 
             "of the same script is overwritten. Name another folder with --output_dir."
         )
     _refuse_in_the_way(run_folder.in_the_way(folder))
-    places = [Path(os.path.realpath(path)) for path in run_folder.written(folder)]
+    parts = [Path(os.path.realpath(path)) for path in run_folder.written(folder)]
     for name, path in _paths_in(settings):
-        if any(path == place or place in path.parents for place in places):
+        if any(path == part or part in path.parents for part in parts):
             raise UsageError(
                 f"--{name} is {path}, part of the run in {folder} that --overwrite would remove. "
                 "Name another folder with --output_dir, or copy it elsewhere and name the copy."

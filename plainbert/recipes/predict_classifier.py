@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from plainbert.recipes.shared import command, flags, texts
+from plainbert.recipes.shared.older_systems import refusals
 from plainbert.recipes.shared.settings import (
     CheckpointFlags,
     OutputFlags,
@@ -86,7 +87,7 @@ class Predictions:
 
 def parse_args(argv: Sequence[str] | None = None) -> Settings:
     """The settings that a command line says."""
-    return flags.parse(Settings, __doc__, argv)
+    return flags.parse(Settings, __doc__, argv, refusals(NAME))
 
 
 def run(settings: Settings) -> Predictions:

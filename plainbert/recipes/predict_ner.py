@@ -37,6 +37,7 @@ from plainbert.cli.parser import REQUIRED
 from plainbert.cli.settings import FlagError, accepted, option
 from plainbert.recipes.shared import command, flags
 from plainbert.recipes.shared.flag_tables import WINDOW, helped
+from plainbert.recipes.shared.older_systems import refusals
 from plainbert.recipes.shared.results import line_of
 from plainbert.recipes.shared.settings import CheckpointFlags, OutputFlags, ProcessFlags
 from plainbert.tasks.ner.flags import ColumnFlags
@@ -131,7 +132,7 @@ class Taggings:
 
 def parse_args(argv: Sequence[str] | None = None) -> Settings:
     """The settings that a command line says."""
-    return flags.parse(Settings, __doc__, argv)
+    return flags.parse(Settings, __doc__, argv, refusals(NAME))
 
 
 def read(settings: Settings) -> dict[str, list[Any]]:

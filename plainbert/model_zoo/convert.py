@@ -174,6 +174,12 @@ def convert(
                 target,
                 stored.pooling,
             )
+        if stored.sentence.prompt:
+            log.warning(
+                "the %s format cannot say that every text begins with %r: write it there",
+                target,
+                stored.sentence.prompt,
+            )
     unused = (*(foreign.unused if foreign else ()), *opened.report.ignored)
     return Conversion(
         source=foreign.format if foreign else "huggingface",

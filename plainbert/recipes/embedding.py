@@ -14,6 +14,9 @@ The same with bert-as-service's pooling, from two layers:
     python scripts/bert/embedding.py --file texts.txt --pooling_strategy REDUCE_MEAN \
         --pooling_layer -2 -1 --output vectors.jsonl
 
+What the folder says of its vectors holds unless a flag says otherwise: pooling, length, and the
+prompt before every text (--prompt, --prompt_name).
+
 A line of --file (or of standard input, --file -) is a text; "first ||| second" is a pair. With
 --text_columns, or for a .tsv, .csv or .jsonl file, the texts are in columns. The rows
 of --output are in the order of the input: .npz holds the arrays "text" and "vector", .jsonl one
@@ -162,10 +165,7 @@ def report(results: Vectors) -> None:
 
 def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     """The command: parse, run, report."""
-    settings = parse_args(argv)
-    with command.shown(settings, "embedding", argv):
-        results = run(settings)
-        report(results)
-        if results.words is not None:
-            return {"texts": results.texts, "words": results.words}
-        return {"texts": results.texts, "vectors": results.vectors}
+    results = command.carry_out("embedding", argv, parse_args, run, report)
+    if results.words is not None:
+        return {"texts": results.texts, "words": results.words}
+    return {"texts": results.texts, "vectors": results.vectors}

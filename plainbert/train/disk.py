@@ -15,13 +15,14 @@ def check(folder: Path, size: int, number: int) -> None:
     """Refuse a disk that is too full for a run's checkpoints, or cannot hold its links.
 
     Args:
-        folder: of the run.
+        folder: of the run; it is made where it is not there yet.
         size: bytes of a checkpoint.
         number: of checkpoints that will be there at a time, beside those that are there.
 
     Raises:
         UsageError: training would end at a checkpoint that cannot be written.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(folder).free
     if number * size > free:
         raise UsageError(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import math
 import os
 import re
+import secrets
 import shutil
-import tempfile
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -28,25 +30,30 @@ def atomic_file(path: str | Path) -> Iterator[IO[bytes]]:
     """Open a file that appears under ``path`` only once it is complete and on disk.
 
     Args:
-        path: final name; an existing file is replaced in one step.
+        path: final name; an existing file is replaced in one step. Links are written through, and
+            what is no file, such as a pipe or ``/dev/stdout``, is written to as it is.
 
     Yields:
         a writable binary file next to ``path``. If the body raises, it is removed and ``path`` is
         left as it was.
     """
     path = Path(path)
+    if _is_device(path):
+        with path.open("wb") as file:
+            yield file
+        return
+    if path.is_symlink():  # the user's: what it points to is written
+        path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=PARTIAL, dir=path.parent)
+    handle, partial = _new_file(path.parent, path.name)
     try:
         with os.fdopen(handle, "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        share(name)
-        os.replace(name, path)
+        os.replace(partial, path)
     except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(name)
+        partial.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
 
@@ -145,18 +152,64 @@ def partial_folder(path: str | Path) -> Path:
 
 def share(path: str | Path) -> None:
     """Give a file the permissions that new files have here."""
-    os.chmod(path, 0o666 & ~_umask())
+    # A new file shows them: to ask for the process's mask means to change it for a moment, in
+    # which other threads would make files that everybody may write to.
+    path = Path(path)
+    handle, other = _new_file(path.parent, path.name)
+    try:
+        mode = stat.S_IMODE(os.fstat(handle).st_mode)
+    finally:
+        os.close(handle)
+        other.unlink()
+    with contextlib.suppress(PermissionError):  # disks without permissions have nothing to set
+        os.chmod(path, mode)
 
 
 def point(link: str | Path, target: str) -> None:
-    """Make ``link`` a symlink to ``target`` (relative to the link), replacing an older one."""
+    """Make ``link`` a symlink to ``target`` (a name beside it), replacing an older one.
+
+    On a disk without symlinks it becomes a file that holds the name; :func:`followed` knows it.
+    """
     link = Path(link)
     partial = link.with_name(f".{link.name}{PARTIAL}")
     with contextlib.suppress(FileNotFoundError):
         partial.unlink()
-    partial.symlink_to(target)
-    os.replace(partial, link)
+    try:
+        os.symlink(target, partial)
+        os.replace(partial, link)
+    except (OSError, NotImplementedError):  # each file system has its own number for "cannot"
+        with contextlib.suppress(OSError):
+            partial.unlink()
+        write_text(partial, f"{target}\n")
+        os.replace(partial, link)
     sync_folder(link.parent)
+
+
+def target(path: str | Path) -> str | None:
+    """What a link, or the file that stands for one, points to; None where it is neither."""
+    path = Path(path)
+    if path.is_symlink():
+        return os.readlink(path)
+    try:
+        name = path.read_text("utf-8") if path.is_file() and path.stat().st_size < 256 else ""
+    except (OSError, UnicodeDecodeError):
+        return None
+    # As the file holds a name and nothing else, and what it names is beside it, it is no text.
+    name = name.removesuffix("\n")
+    is_name = name == os.path.basename(name) and name not in ("", ".", "..", path.name)
+    return name if is_name and "\0" not in name and path.with_name(name).is_dir() else None
+
+
+def followed(path: str | Path) -> Path:
+    """A path with the user's home for ``~``, behind files of :func:`point` that stand for links.
+
+    Real links are left to the system.
+    """
+    path = Path(os.path.expanduser(path))
+    for place in (path, *path.parents):
+        if place.is_file() and (name := target(place)) is not None and not place.is_symlink():
+            return place.with_name(name) / path.relative_to(place)
+    return path
 
 
 def remove_leftovers(folder: str | Path, names: str = r"[^.].*") -> list[Path]:
@@ -188,10 +241,21 @@ def remove(path: str | Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _is_device(path: Path) -> bool:
+    """Whether it is there, and neither a file nor a folder: nothing may take its place."""
+    absolute = os.path.abspath(path)
+    return os.path.exists(path) and (
+        absolute.startswith(("/dev/", "/proc/")) or not (path.is_file() or path.is_dir())
+    )
+
+
+def _new_file(folder: Path, name: str) -> tuple[int, Path]:
+    """Open a new file ``.NAME.XXXXXXXX.plainbert.tmp``, with the permissions of any new file."""
+    while True:
+        path = folder / f".{name}.{secrets.token_hex(4)}{PARTIAL}"
+        with contextlib.suppress(FileExistsError):
+            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+            return os.open(path, flags, 0o666), path
 
 
 def _sync(path: Path) -> None:
@@ -204,5 +268,8 @@ def sync_folder(folder: Path) -> None:
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some disks do so by themselves
+            raise
     finally:
         os.close(handle)

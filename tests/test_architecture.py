@@ -48,7 +48,7 @@ TORCH_FREE = (
     "errors", "text_files", "arguments", "files", "patterns", "folders", "ragged", "progress",
     "config", "cli", "text", "hub",
     "containers.protobuf", "containers.rows", "containers.tables", "nn.names", "train.names",
-    "export.names", "formats.names", "checkpoint.names", "compare.names",
+    "train.optimization", "export.names", "formats.names", "checkpoint.names", "compare.names",
     *(f"tasks.classification.{name}" for name in (
         "chinese", "columns", "find", "glue", "hub_sets", "names", "own", "published", "scores",
         "submission", "table", "task")),

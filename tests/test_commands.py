@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -150,3 +151,20 @@ def test_a_shell_completes_commands_and_flags(tmp_path: Path) -> None:
     refused = run("-m", "plainbert", "--completion", "cmd.exe")
     assert refused.returncode == 2
     assert "no shell is named 'cmd.exe'" in refused.stderr
+
+
+def test_no_message_names_a_script_by_its_path() -> None:
+    """The user of a wheel has no scripts/: messages ask :func:`command` what to name."""
+    places = []
+    for path in sorted((ROOT / "plainbert").rglob("*.py")):
+        tree = ast.parse(path.read_text("utf-8"))
+        texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        places += [
+            f"{path.relative_to(ROOT)}:{node.lineno}"
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Constant)
+            and isinstance(node.value, str)
+            and re.search(r"scripts/(bert|export|launch)", node.value)
+            and node not in texts
+        ]
+    assert [place for place in places if "cli/program.py" not in place] == []

@@ -37,6 +37,7 @@ ALLOWED = {
     ): "the file of a lock that could not be had",
     ("plainbert/files.py", "atomic_file", "unlink"): OWN,
     ("plainbert/files.py", "new_folder", "rmtree"): f"{OWN}; or an earlier call, with our mark",
+    ("plainbert/files.py", "share", "unlink"): "an empty file that this very call has made",
     ("plainbert/files.py", "point", "unlink"): "an earlier call's leftover, with our mark",
     ("plainbert/files.py", "remove", "rmtree"): "asked for by callers, which are listed here",
     ("plainbert/files.py", "remove", "unlink"): "asked for by callers, which are listed here",

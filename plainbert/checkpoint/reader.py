@@ -95,7 +95,7 @@ def read(folder: str | Path) -> Checkpoint:
         CheckpointError: there is no such folder, or it lacks a config or weights.
         FormatError: a JSON file in it is garbled.
     """
-    path = Path(folder).expanduser()
+    path = files.followed(folder)
     if not path.is_dir():
         state = "is a file" if path.exists() else "does not exist"
         if path.is_symlink() and not path.exists():
@@ -104,7 +104,7 @@ def read(folder: str | Path) -> Checkpoint:
     folder = path.resolve()
     config_path = next((folder / name for name in CONFIGS if (folder / name).is_file()), None)
     if config_path is None:
-        runs = [name for name in ("best", "last") if (path / name).is_dir()]
+        runs = [name for name in ("best", "last") if files.followed(path / name).is_dir()]
         hint = f" It is a run folder; its model is {path / runs[0]}." if runs else ""
         raise CheckpointError(f"{path} has no config.json.{hint}")
     config = BertConfig.from_file(config_path)

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NoReturn
 
+from plainbert import files
 from plainbert.errors import PlainBertError
 
 INTERRUPTED = 130  # what a shell reports for a program ended by Ctrl-C
@@ -95,8 +96,8 @@ def kept() -> str:
     last = _folder / "last"
     if last.exists():
         return (
-            f"{last} ({last.resolve().name}) is complete; the same command with --resume goes on "
-            "from there."
+            f"{last} ({files.followed(last).resolve().name}) is complete; the same command with "
+            "--resume goes on from there."
         )
     return (
         f"{_folder} holds no checkpoint yet; the same command with --overwrite starts anew there."

@@ -41,7 +41,7 @@ def resolve(world: World) -> World:
     raise DistributedError(
         f"{world.size} ranks on several hosts, and {name} does not tell where rank 0 runs. Add "
         f"{flag} to the mpirun command, HOST being the first host of its list (or install mpi4py "
-        "for this MPI, or use scripts/launch.py, which adds it)."
+        "for this MPI, or use the command launch, which adds it)."
     )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from plainbert import __version__, files
+from plainbert.cli.program import command
 from plainbert.errors import CheckpointError, FormatError, UnknownNameError
 from plainbert.export.check import Check
 from plainbert.export.format import Format
@@ -68,7 +69,7 @@ class Manifest:
         if not path.is_file():
             raise CheckpointError(
                 f"{folder} has no {NAME}: it is no exported model. Make one with "
-                "scripts/export/export.py."
+                f"{command('export')}."
             )
         values = files.read_json(path)
         values.pop("inputs", None)

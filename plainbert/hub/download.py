@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from plainbert import files
+from plainbert.cli.program import command
 from plainbert.containers.weight_files import INDEX, WEIGHT_FILES
 from plainbert.errors import DownloadError, MissingDependencyError
 from plainbert.hub.records import TEXT_FILES, VOCABULARY_FILES, Record
@@ -135,8 +136,8 @@ def by_hand(record: Record) -> str:
         return f"{lines[0]}\n{HOW_TO_PASS_A_FOLDER}"
     lines.append(
         f"Get the files from {record.source},\nunpack them, and type the path of that folder in "
-        "place of the name. To convert it once for all:\n  python "
-        "scripts/bert/convert_checkpoint.py --from FOLDER --to OUT"
+        "place of the name. To convert it once for all:\n  "
+        f"{command('convert_checkpoint')} --from FOLDER --to OUT"
     )
     if record.old_params is not None:
         lines.append(

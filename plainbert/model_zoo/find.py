@@ -6,7 +6,7 @@ import logging
 import re
 from pathlib import Path
 
-from plainbert import arguments
+from plainbert import arguments, files
 from plainbert.errors import CheckpointError, DownloadError, UnknownNameError
 from plainbert.hub import download, gluonnlp_cache, records
 from plainbert.hub.records import Record
@@ -36,7 +36,7 @@ def resolve(
         CheckpointError: a path that does not exist.
         DownloadError: the name is known but nothing was found; says everything that was tried.
     """
-    folder = Path(arguments.path("the model", name_or_folder)).expanduser()
+    folder = files.followed(arguments.path("the model", name_or_folder))
     if folder.exists() or folder.is_symlink():  # reading it tells what is wrong with it
         return folder
     if folder.with_name(f"{folder.name}.index").is_file():  # TensorFlow's prefix of its files

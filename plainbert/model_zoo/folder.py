@@ -14,6 +14,7 @@ from torch import Tensor
 from plainbert import arguments, checkpoint
 from plainbert.checkpoint import Checkpoint, LoadReport
 from plainbert.checkpoint.writer import check_vocabulary
+from plainbert.cli.program import command
 from plainbert.config import BertConfig
 from plainbert.errors import CheckpointError, FormatError, UnknownNameError
 from plainbert.hub import records
@@ -64,7 +65,7 @@ class LoadedModel:
             return self.model
         raise CheckpointError(
             f"{self.checkpoint.folder} holds an encoder without a head; fine-tune it first, for "
-            "example with scripts/bert/finetune_classifier.py."
+            f"example with {command('finetune_classifier')}."
         )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from plainbert import checkpoint
+from plainbert import checkpoint, files
 from plainbert.checkpoint import Checkpoint
 from plainbert.containers.weight_files import WEIGHT_FILES
 from plainbert.errors import CheckpointError
@@ -67,7 +67,7 @@ def read_stored(
         CheckpointError: there is nothing that could be opened, or parts of it disagree.
         FormatError: a file is garbled.
     """
-    path = Path(path).expanduser()
+    path = files.followed(path)
     if path.is_file() and path.name in WEIGHT_FILES:
         path = path.parent
     own = format in ("huggingface", "pytorch") or any(
@@ -137,7 +137,7 @@ def tokenizer_of(
             f"{stored.folder} has no vocabulary beside it (NAME.vocab, vocab.json or vocab.txt). "
             "Copy it there, or say what the model was trained on with --bert_dataset."
         )
-    path = Path(vocabulary).expanduser()
+    path = files.followed(vocabulary)
     if lower is None and not path.is_dir():
         lower = casing.settled(Vocab.read(path).tokens, path, names)
     return tokenizer_at(path, lower, max_word_chars=WORD_CHARS.get(kind, 100))

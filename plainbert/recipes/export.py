@@ -31,6 +31,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from plainbert.cli import program
 from plainbert.cli.parser import Parser
 from plainbert.cli.settings import FlagError
 from plainbert.errors import UsageError
@@ -134,7 +135,9 @@ def refuse_deploy(parser: Parser) -> None:
         "--QA_null_score_diff_threshold",
         reason="an export keeps how finetune_squad.py cut windows and looks for answers as it did.",
     )
-    parser.refuse("--oov_way", reason="vectors of words are made by scripts/bert/embedding.py.")
+    parser.refuse(
+        "--oov_way", reason=f"vectors of words are made by {program.command('embedding')}."
+    )
 
 
 def source_from(settings: Settings) -> Source:
@@ -262,8 +265,7 @@ def run(settings: Settings) -> dict[str, Any]:
     manifest = export(settings)
     log.info('next: python %s/predict.py "a text"', folder)
     if manifest.task != "embedding":  # vectors alone have no score
-        command = "python scripts/export/export.py --evaluate"
-        log.info("      %s %s --dev_file FILE", command, folder)
+        log.info("      %s --evaluate %s --dev_file FILE", program.command("export"), folder)
     return {"folder": folder, **manifest.check}
 
 

@@ -164,7 +164,7 @@ def run(settings: Settings) -> Trained:
 
 def report(results: Trained) -> None:
     """Print the scores and what comes next."""
-    report_trained(results, "predict_classifier.py", "--sentences ...")
+    report_trained(results, "predict_classifier", "--sentences ...")
 
 
 def main(argv: Sequence[str] | None = None) -> dict[str, dict[str, float]]:

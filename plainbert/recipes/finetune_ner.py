@@ -187,7 +187,7 @@ def run(settings: Settings) -> Trained:
 
 def report(results: Trained) -> None:
     """Print the scores and what comes next."""
-    report_trained(results, "predict_ner.py", "--sentences ...")
+    report_trained(results, "predict_ner", "--sentences ...")
 
 
 def main(argv: Sequence[str] | None = None) -> dict[str, dict[str, float]]:

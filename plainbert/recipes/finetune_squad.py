@@ -275,7 +275,7 @@ def run(settings: Settings) -> Trained:
 
 def report(results: Trained) -> None:
     """Print the scores and what comes next."""
-    report_trained(results, "predict_squad.py", "--question ... --context ...")
+    report_trained(results, "predict_squad", "--question ... --context ...")
 
 
 def main(argv: Sequence[str] | None = None) -> dict[str, dict[str, float]]:

@@ -32,6 +32,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from plainbert import files
 from plainbert.cli.parser import REQUIRED
 from plainbert.cli.settings import FlagError, accepted, option
 from plainbert.recipes.shared import command, flags
@@ -169,11 +170,13 @@ def open_tagger(settings: Settings, run: Run) -> Model:
     from plainbert.formats.gluonnlp import metadata as gluonnlp_metadata
     from plainbert.model import load
 
-    place = Path(settings.model_dir).expanduser()
+    place = files.followed(settings.model_dir)
     labels, dataset = settings.labels, settings.bert_dataset
     source: str | Path = settings.model_dir
     if place.is_dir() and not (place / "config.json").exists():
-        chosen = [place / name for name in ("best", "last") if (place / name).is_dir()]
+        chosen = [
+            place / name for name in ("best", "last") if files.followed(place / name).is_dir()
+        ]
         source = chosen[0] if chosen else place
     elif not place.exists() and (weights := gluonnlp_metadata.last_weights(place)) is not None:
         source, metadata = weights, gluonnlp_metadata.metadata_of(weights)
@@ -199,7 +202,6 @@ def length_of(settings: Settings, model: Model) -> int:
 
 def run(settings: Settings) -> Taggings:
     """Tag every text, score the tags of a file, and write them where ``--output`` says."""
-    from plainbert import files
     from plainbert.containers import tables
     from plainbert.recipes.shared.ranks import deal, from_first, join
     from plainbert.recipes.shared.start import start

@@ -32,6 +32,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from plainbert.cli import program
 from plainbert.recipes.shared import command, flags
 from plainbert.recipes.shared.pretraining_settings import PretrainingSettings
 
@@ -139,8 +140,8 @@ def report(results: Pretrained) -> None:
     if results.model is not None:
         print(f"model: {results.model}")
         print(
-            "next: python scripts/bert/finetune_classifier.py --model_dir "
-            f"{results.model} --train_file ..."
+            f"next: {program.command('finetune_classifier')} --model_dir {results.model} "
+            "--train_file ..."
         )
 
 

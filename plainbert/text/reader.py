@@ -41,7 +41,7 @@ def tokenizer_at(
         UsageError: nothing says whether to lower-case, or letters and names disagree.
         FormatError: a file cannot be read.
     """
-    path = Path(path).expanduser()
+    path = files.followed(path)
     if path.is_dir():
         tokenizer = read_tokenizer(path, lower)
         model = _model_in(path)
@@ -83,7 +83,7 @@ def read_tokenizer(
         UsageError: nothing says whether to lower-case, or letters and names disagree.
         FormatError: a file cannot be read, or describes a tokenizer that BERT does not have.
     """
-    folder = Path(folder)
+    folder = files.followed(folder)
     settings = _settings(folder)
     model = _model_in(folder)
     if model is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -202,7 +203,7 @@ class WordPiece(Tokenizer):
         model = models.WordPiece(
             dict(self._rows),
             unk_token=self.vocab.tokens[self._unknown],
-            max_input_chars_per_word=self.max_word_chars,
+            max_input_chars_per_word=min(self.max_word_chars, sys.maxsize),
         )
         backend = tokenizers.Tokenizer(model)
         backend.normalizer = normalizers.BertNormalizer(

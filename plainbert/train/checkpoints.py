@@ -195,6 +195,8 @@ class Checkpoints:
             FormatError: a file is garbled.
             UsageError: there is no checkpoint of that step, or later ones, or a damaged later one.
         """
+        if self.ranks.rank == 0:
+            run_folder.restore(self.folder)
         step = torch.tensor([run_folder.newest_step(self.folder) if self.ranks.rank == 0 else 0])
         self.ranks.sum([step])  # rank 0's, for all
         if at is not None and step != at:
@@ -265,10 +267,10 @@ class Checkpoints:
             self._remove_old(path, progress)
 
     def _point(self, last: Path, progress: RunProgress) -> None:
-        checkpoint.point_last(last)
+        run_folder.point(self.folder / "last", last)
         best = self.folder / checkpoint.step_name(progress.best_step)
         if progress.best is not None and best.is_dir():
-            checkpoint.point_best(best)
+            run_folder.point(self.folder / "best", best)
 
     def _remove_old(self, last: Path, progress: RunProgress) -> None:
         best = self.folder / checkpoint.step_name(progress.best_step)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import os
 import re
 from pathlib import Path
@@ -121,6 +122,51 @@ def remove_leftovers(folder: Path) -> None:
 
 def _is_link(path: Path) -> bool:
     """Whether it is what a run has under the names ``best`` and ``last``."""
-    if path.is_symlink():
-        return step_of(os.readlink(path)) is not None
-    return (path / STATE).is_file()  # a copy of a run folder in which links became folders
+    if (name := files.target(path)) is not None:
+        return step_of(name) is not None
+    return is_copied_link(path)
+
+
+def is_copied_link(path: Path) -> bool:
+    """Whether it is a folder that a link became when its run was copied."""
+    return not path.is_symlink() and (path / STATE).is_file()
+
+
+def restore(folder: Path) -> None:
+    """Name checkpoints again that a copy of a run folder holds under the names of links only.
+
+    Raises:
+        FormatError: the training state in one of them is garbled.
+    """
+    for name in LINKS:
+        place = folder / name
+        if is_copied_link(place):
+            step = files.read_json(place / STATE).get("step")
+            if isinstance(step, int) and not os.path.lexists(own := folder / step_name(step)):
+                place.rename(own)
+
+
+def point(link: Path, checkpoint: Path) -> None:
+    """Point ``best`` or ``last`` to a checkpoint beside it.
+
+    Raises:
+        UsageError: the name is taken by something that no checkpoint here is equal to.
+    """
+    if link.is_dir() and not link.is_symlink():
+        if not any(_is_copy(link, path) for path in checkpoints(link.parent)):
+            raise UsageError(
+                f"{link} is a folder and no copy of a checkpoint beside it, and a run needs its "
+                "name. Move it elsewhere."
+            )
+        remove_checkpoint(link)
+    files.point(link, checkpoint.name)
+
+
+def _is_copy(folder: Path, checkpoint: Path) -> bool:
+    """Whether a checkpoint has all files of a folder, byte for byte."""
+    paths = [path for path in folder.rglob("*") if not path.is_dir()]
+    others = [checkpoint / path.relative_to(folder) for path in paths]
+    return is_copied_link(folder) and all(
+        other.is_file() and filecmp.cmp(path, other, shallow=False)
+        for path, other in zip(paths, others, strict=True)
+    )

@@ -190,7 +190,7 @@ def test_error_says_where_to_get_the_files_and_how_to_convert_them(cache, wanted
         f"{wanted.model} trained on {wanted.dataset_name}",
         f"Get the files from {wanted.source},",
         "type the path of that folder in place of the name",
-        "scripts/bert/convert_checkpoint.py --from FOLDER --to OUT",
+        "plainbert convert_checkpoint --from FOLDER --to OUT",
         wanted.old_params,
         wanted.old_vocab,
     ):

@@ -83,7 +83,7 @@ def test_the_sample_with_a_vocabulary_of_its_own(
     assert int(rows.lengths.max()) == 128
     for words in ("Wrote ", "padding avoided", "Time cost=", "the first instance: [CLS]"):
         assert words in said
-    assert last.startswith("next: python scripts/bert/run_pretraining.py --data ")
+    assert last.startswith("next: plainbert run_pretraining --data ")
     assert last.endswith(f"--vocab {folder}")
 
 

@@ -307,7 +307,7 @@ def test_real_weights_on_real_questions(tmp_path: Path) -> None:
         (["--null_score_diff_threshold", "1"], "needs --version_2"),
         (["--max_seq_length", "60", "--max_query_length", "57"], "no room"),
         (["--sentencepiece", "x", "--model_dir", "y"], "exclude each other"),
-        (["--deploy"], "scripts/export/export.py"),
+        (["--deploy"], "plainbert export"),
         (["--init_checkpoint", "x"], "--model_dir"),
         (["--fp16"], "--dtype float16"),
         (["--no_cuda"], "--gpus ''"),

@@ -364,3 +364,32 @@ def test_shards_are_not_made_in_the_folder_of_a_model(given: Path, trained: Path
     create([*line, str(shards), "--overwrite", "--seed", "3"])
     assert json.loads((shards / "args.json").read_text())["flags"]["seed"] == 3
     assert not list(shards.glob(".*"))
+
+
+def test_a_disk_without_links(
+    given: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The run ends well, and all that reads a model follows the files that stand for links."""
+
+    def no_links(*names: Any, **options: Any) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "symlink", no_links)
+    run = tmp_path / "run"
+    main(words(given, run))
+    best = run / "best"
+    assert (run / best.read_text().rstrip()).is_dir()
+    main(words(given, run, "--resume", "--epochs", "3"))
+    main([*words(given, run, "--only_inference"), "--model_dir", str(best)])
+    sentences = ["--model_dir", str(best), "--sentences", "b the a"]
+    assert load("predict_classifier")(sentences)
+    assert load("embedding")(sentences)["texts"] == ["b the a"]
+    (tmp_path / "text.txt").write_text("a b\nb a\n\nthe b\na\n")
+    text = ["--input_file", str(tmp_path / "text.txt"), "--max_seq_length", "12"]
+    for number, flag in enumerate(("--model_dir", "--vocab")):
+        shards = ["--output_dir", str(tmp_path / f"shards{number}"), "--num_workers", "0"]
+        create([*text, *shards, flag, str(best), "--max_predictions_per_seq", "2"])
+    load("convert_checkpoint")(["--from", str(best), "--to", str(tmp_path / "converted")])
+    main(words(given, run, "--overwrite"))
+    assert not best.is_symlink()
+    assert not [path for path in run.iterdir() if path.name.endswith(".tmp")]

@@ -83,7 +83,7 @@ def test_fine_tuning(tiny: Path, tmp_path: Path, strategy: str) -> None:
     for command in (one, two):
         done = command.wait(120)
         assert done.status == 0, done.text
-        assert done.text.count("next: python scripts/bert/predict_classifier.py") == 1
+        assert done.text.count(f"next: python {SCRIPTS / 'predict_classifier.py'} ") == 1
     want, found = (tmp_path / name for name in ("one", "two"))
     assert (found / "best").readlink() == (want / "best").readlink()
     for name in ("eval_results.json", "table.tsv"):

@@ -97,6 +97,10 @@ def test_a_word_of_a_hundred_thousand_letters(tmp_path: Path, limit: int) -> Non
     assert stored["model"]["max_input_chars_per_word"] == limit
 
 
+def test_a_limit_beyond_all_machines() -> None:
+    assert WordPiece(UNCASED, max_word_chars=10**30).tokenize("heron") == ["heron"]
+
+
 def test_thirty_thousand_added_tokens(tmp_path: Path) -> None:
     added = [{"content": f"[E{number}]", "special": bool(number % 2)} for number in range(30_000)]
     vocab = Vocab([*UNCASED.tokens, *(str(token["content"]) for token in added)])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import sys
 import unicodedata
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -28,6 +30,7 @@ from plainbert.text.wordpiece import WordPiece
 from tests.helpers import google
 
 TEXT = google.FIXTURES
+PACKAGE = Path(__file__).resolve().parents[2] / "plainbert"
 UNCASED = WordPiece(Vocab.read(TEXT / "uncased.txt"))
 CASED = WordPiece(Vocab.read(TEXT / "cased.txt"), lower=False)
 TOKENIZERS: dict[str, Tokenizer] = {
@@ -105,6 +108,31 @@ def test_every_mark_of_unicode_is_known() -> None:
     for code in range(sys.maxunicode + 1):
         mark = unicodedata.category(chr(code)).startswith("M")
         assert bool(known.match(chr(code))) == mark, hex(code)
+
+
+def test_places_leave_tokenizers_in_one_way() -> None:
+    """Bare places are asked for in :meth:`Tokenizer.pieces` alone, which makes their ends whole."""
+    asked = [
+        (path.name, node.lineno)
+        for path in sorted(PACKAGE.rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr == "_offsets"
+    ]
+    assert [name for name, _ in asked] == ["tokenizer.py"], asked
+    for path in PACKAGE.rglob("*.py"):
+        if path.parent.name != "text":  # nobody else holds the library's tokenizer
+            assert not re.search(r"\._backend\b", path.read_text("utf-8")), path
+
+
+def test_patterns_of_words_know_marks() -> None:
+    """Python's classes of word characters leave marks out: words of Hindi would fall apart."""
+    modules = [
+        path for room in ("tasks", "corpus", "text") for path in (PACKAGE / room).rglob("*.py")
+    ]
+    patterns = [path for path in modules if re.search(r"\\[wW]", path.read_text("utf-8"))]
+    assert {path.name for path in patterns} >= {"punctuation.py", "scores.py"}
+    for path in patterns:
+        assert "from plainbert.text.marks import" in path.read_text("utf-8"), path
 
 
 def questions() -> list[Question]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import logging
 import os
@@ -469,3 +470,58 @@ def test_weights_that_are_not_finite_are_not_saved(tmp_path):
     with pytest.raises(CheckpointError, match="not finite .* the model is not written"):
         train(tmp_path, lr=1e38, weight_decay=1e10, training_steps=3, save_steps=1, dev=None)
     assert not list(tmp_path.glob("step-*"))
+
+
+@pytest.fixture
+def no_links(monkeypatch):
+    def fails(*names, **options):
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "symlink", fails)
+
+
+def test_a_run_on_a_disk_without_links(finished, tmp_path, no_links, stop_at):
+    again = stop_at(20)
+    with pytest.raises(Stop):
+        train(tmp_path, dtype=torch.bfloat16, save_steps=5)
+    again()
+    assert (tmp_path / "last").read_text() == "step-0000020\n"
+    _, result = train(tmp_path, resume=True, dtype=torch.bfloat16, save_steps=5)
+    assert (tmp_path / "last").read_text() == "step-0000028\n"
+    assert (tmp_path / "best").read_text() == f"step-{result.best_step:07d}\n"
+    for name in ("best", "last"):
+        read = checkpoint.read(tmp_path / name)
+        assert weights(read.folder) == weights(finished[0] / name)
+        other = tiny.model(seed=9)
+        checkpoint.load(other, read.tensors())
+    assert {path.name for path in tmp_path.glob("step-*")} == {
+        path.name for path in finished[0].glob("step-*")
+    }
+    assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize("kept", ["everything", "links", "steps"])
+def test_a_run_folder_copied_without_links_is_resumed(finished, tmp_path, stop_at, kept):
+    run, copy = tmp_path / "run", tmp_path / "copy"
+    again = stop_at(20)
+    with pytest.raises(Stop):
+        train(run, dtype=torch.bfloat16, save_steps=5)
+    again()
+    shutil.copytree(run, copy, symlinks=False)
+    gone = {"everything": "none", "links": "step-*", "steps": "[bl][ea]st"}[kept]
+    for path in copy.glob(gone):
+        shutil.rmtree(path)
+    train(copy, resume=True, dtype=torch.bfloat16, save_steps=5)
+    for name in ("best", "last"):
+        assert os.readlink(copy / name) == os.readlink(finished[0] / name)
+        assert weights(copy / name) == weights(finished[0] / name)
+
+
+def test_a_users_folder_in_the_place_of_a_link_stays(tmp_path):
+    train(tmp_path, dev=None, epochs=1)
+    (tmp_path / "last").unlink()
+    shutil.copytree(tmp_path / "step-0000007", tmp_path / "last")
+    (tmp_path / "last" / "notes.txt").write_text("mine")
+    with pytest.raises(UsageError, match="last is a folder and no copy of a checkpoint"):
+        train(tmp_path, resume=True, dev=None, epochs=2)
+    assert (tmp_path / "last" / "notes.txt").read_text() == "mine"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from plainbert.batching.features import tokenized
+from plainbert.cli.program import command
 from plainbert.errors import CheckpointError, FormatError, MissingDependencyError, UsageError
 from plainbert.export.format import Format
 from plainbert.export.names import FORMATS, INPUTS, FormatInfo
@@ -156,8 +157,10 @@ def path_of(folder: Path, int8: bool) -> Path:
     """
     path = Path(folder) / (INT8 if int8 else MODEL)
     if not path.is_file():
-        words = "export.py --format onnx --int8" if int8 else "export.py --format onnx"
-        raise CheckpointError(f"{folder} holds no {path.name}; scripts/export/{words} writes it.")
+        words = "--format onnx --int8" if int8 else "--format onnx"
+        raise CheckpointError(
+            f"{folder} holds no {path.name}; {command('export')} {words} writes it."
+        )
     return path
 
 

@@ -166,7 +166,7 @@ _OUTPUT = (
     Flag("log_interval", values.positive_int, "Optimizer steps between two lines of the log.",
          group="output", metavar="STEPS"),
     Flag("export", values.one_of("format", _formats), "Export the best model at the end, too: "
-         "mxnet, onnx, savedmodel or torch; see scripts/export/export.py.", group="output",
+         "mxnet, onnx, savedmodel or torch, as the command export makes them.", group="output",
          metavar="FORMAT"),
     Flag("verbose", None, "Log more.", group="output"),
     Flag("seed", values.whole_number, "Seed of every random number.", ("random_seed",), "output",

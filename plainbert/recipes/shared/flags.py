@@ -88,18 +88,18 @@ def parse(
         target.error(str(error))
 
 
-def refuse_quantization(target: Parser, predict: str = "predict_classifier.py") -> None:
+def refuse_quantization(target: Parser, predict: str = "predict_classifier") -> None:
     """Let GluonNLP v0.9's flags for exported and int8 models exit, naming what to use.
 
     Args:
         target: the command's parser.
-        predict: the script that predicts.
+        predict: the command that predicts.
     """
     target.refuse(
         "--deploy",
         "--model_prefix",
-        reason=f"a trained folder predicts with scripts/bert/{predict} --model_dir "
-        "FOLDER, and is exported with scripts/export/export.py --format onnx.",
+        reason=f"a trained folder predicts with {command(predict)} --model_dir FOLDER, and is "
+        f"exported with {command('export')} --format onnx.",
     )
     target.refuse(
         "--only_calibration",
@@ -109,5 +109,5 @@ def refuse_quantization(target: Parser, predict: str = "predict_classifier.py") 
         "--custom_pass_lib",
         "--custom_passes",
         reason="int8 calibration and graph passes belonged to MXNet. --dtype bfloat16 is the fast "
-        "way here; scripts/export/export.py --format onnx gives a model that ONNX tools quantise.",
+        f"way here; {command('export')} --format onnx gives a model that ONNX tools quantise.",
     )

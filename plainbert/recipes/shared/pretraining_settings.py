@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Self
 
+from plainbert.cli.program import command
 from plainbert.cli.settings import FlagError
 from plainbert.recipes.shared.settings import (
     ModelFlags,
@@ -67,7 +68,7 @@ class PretrainingSettings(
         if not (made_up or self.data or self.data_eval):
             raise FlagError(
                 "nothing to do: give --data to train, --data_eval to evaluate, or both. "
-                "scripts/bert/create_pretraining_data.py makes shards; text files need --raw."
+                f"{command('create_pretraining_data')} makes shards; text files need --raw."
             )
         self.needs("eval_use_npz", "raw")
         self.needs("split_sentences", "raw")

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from plainbert.cli.program import command
+
 Scores = Mapping[str, Mapping[str, float]]
 
 
@@ -36,7 +38,7 @@ def report_trained(results: Trained, script: str, words: str) -> None:
 
     Args:
         results: of a fine-tune recipe.
-        script: name of the script that predicts.
+        script: name of the command that predicts.
         words: of its command line, as an example.
     """
     if results.rank > 0:
@@ -47,4 +49,4 @@ def report_trained(results: Trained, script: str, words: str) -> None:
         print(f"export: {results.export}")
     if results.model is not None:
         print(f"model: {results.model}")
-        print(f"next: python scripts/bert/{script} --model_dir {results.model} {words}")
+        print(f"next: {command(script)} --model_dir {results.model} {words}")

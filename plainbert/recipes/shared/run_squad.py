@@ -87,7 +87,7 @@ class RunSquadFlags(FineTuningFlags, OldFlags):
 
 def refuse(parser: Parser) -> None:
     """Let the flags of run_squad.py that have no place here say what has."""
-    refuse_quantization(parser, "predict_squad.py")
+    refuse_quantization(parser, "predict_squad")
     parser.refuse(
         "--bert_config_file",
         "--vocab_file",

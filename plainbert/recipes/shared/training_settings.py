@@ -11,31 +11,16 @@ from plainbert.recipes.shared.settings import (
     StrategyFlags,
     TrainedModelFlags,
 )
+from plainbert.train.optimization import Optimization
 
 
 @dataclass(frozen=True, kw_only=True)
-class LoopFlags(CommonFlags):
+class LoopFlags(Optimization, CommonFlags):
     """The training loop, of fine-tuning and pre-training."""
 
-    training_steps: int | None = None
-    batch_size: int = 32
     dev_batch_size: int | None = None
-    accumulate: int = 1
-    group_by_length: bool = True
-    optimizer: str = "bertadam"
-    lr: float = 5e-5
-    epsilon: float = 1e-6
-    weight_decay: float = 0.01
-    max_grad_norm: float = 1.0
-    schedule: str = "linear"
-    warmup_ratio: float = 0.1
-    end_lr: float = 0.0
-    schedule_power: float = 1.0
-    schedule_cycles: float | None = None
     dropout: float | None = None
     attention_dropout: float | None = None
-    eval_steps: int | None = None
-    early_stop: int | None = None
 
     @property
     def config_changes(self) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from plainbert.batching.features import tokenized
+from plainbert.cli.program import command
 from plainbert.errors import UsageError
 from plainbert.infer import finite
 from plainbert.infer.logits import ComputesLogits, run
@@ -60,6 +61,6 @@ def checked(model: Bert | ComputesLogits, name: str) -> ComputesLogits:
         has = "no head" if isinstance(model, Bert) else f"a {model.head} head"
         raise UsageError(
             f"{name} has {has}; predict needs a classifier. Fine-tune one "
-            "with scripts/bert/finetune_classifier.py."
+            f"with {command('finetune_classifier')}."
         )
     return model

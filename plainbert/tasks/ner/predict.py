@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from plainbert.batching.features import check_positions
+from plainbert.cli.program import command
 from plainbert.errors import UsageError
 from plainbert.infer.logits import ComputesLogits, run_tokens
 from plainbert.nn.bert import Bert
@@ -42,8 +43,7 @@ def tag(
     if isinstance(model, Bert) or model.head != "token_classification":
         has = "no head" if isinstance(model, Bert) else f"a {model.head} head"
         raise UsageError(
-            f"this model has {has}; tag needs a tagger. Train one with "
-            "scripts/bert/finetune_ner.py."
+            f"this model has {has}; tag needs a tagger. Train one with {command('finetune_ner')}."
         )
     check_positions(max_len, model.config.max_position_embeddings)
     splits = [

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plainbert import files, folders
+from plainbert.cli.program import command
 from plainbert.containers import npz
 from plainbert.corpus import random_numbers, tokens
 from plainbert.corpus.tokens import Reading, Store
@@ -153,7 +154,7 @@ def next_command(folder: Path, summary: CorpusSummary) -> str:
     held, every = summary.shards > 1, shard_set.SHARD_NAMES
     trained, evaluated = ("part-*[!0].npz", "part-*0.npz") if held else (every, every)
     return (
-        f"python scripts/bert/run_pretraining.py --data '{folder}/{trained}' "
+        f"{command('run_pretraining')} --data '{folder}/{trained}' "
         f"--data_eval '{folder}/{evaluated}' --vocab {folder}"
     )
 

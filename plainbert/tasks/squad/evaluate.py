@@ -195,6 +195,6 @@ def evaluate_splits(
 
 def store_threshold(folder: Path, threshold: float) -> None:
     """Write the best threshold beside a model, where prediction looks for it."""
-    path = folder.resolve() / "plainbert.json"
+    path = files.followed(folder).resolve() / "plainbert.json"
     about = files.read_json(path)
     files.write_json(path, {**about, THRESHOLD: threshold})

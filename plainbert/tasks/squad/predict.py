@@ -8,6 +8,7 @@ from typing import Any
 
 from plainbert import arguments
 from plainbert.batching.features import check_positions
+from plainbert.cli.program import command
 from plainbert.errors import UnknownNameError, UsageError
 from plainbert.infer.logits import ComputesLogits, run_tokens
 from plainbert.nn.bert import Bert
@@ -143,7 +144,7 @@ def ask(
         has = "no head" if isinstance(model, Bert) else f"a {model.head} head"
         raise UsageError(
             f"the model has {has}; answering needs a span head. Fine-tune one with "
-            "scripts/bert/finetune_squad.py."
+            f"{command('finetune_squad')}."
         )
     check_positions(limits.max_len, model.config.max_position_embeddings)
     if not questions:

@@ -204,7 +204,7 @@ def test_the_first_instance_and_what_comes_next(tmp_path: Path) -> None:
     assert shown.count("[SEP]") == 2
     assert "; masked: " in shown
     command = module.next_command(tmp_path / "out", summary)
-    assert command.startswith("python scripts/bert/run_pretraining.py --data ")
+    assert command.startswith("plainbert run_pretraining --data ")
     trained = {path.name for path in (tmp_path / "out").glob("part-*[!0].npz")}
     held = {path.name for path in (tmp_path / "out").glob("part-*0.npz")}
     assert trained | held == set(shards(tmp_path / "out"))

@@ -22,12 +22,17 @@ def command(name: str) -> str:
         ``python scripts/bert/predict_ner.py`` with the folder as the user typed it, after a script
         of a checkout; ``python -m plainbert predict_ner`` or ``plainbert predict_ner`` elsewhere.
     """
+    return " ".join(command_words(name))
+
+
+def command_words(name: str) -> list[str]:
+    """The words of :func:`command`."""
     scripts = _scripts()
     if scripts is not None:
-        return f"python {os.path.normpath(scripts / _FILES.get(name, f'bert/{name}.py'))}"
+        return ["python", os.path.normpath(scripts / _FILES.get(name, f"bert/{name}.py"))]
     spec = sys.modules["__main__"].__spec__
     module = spec is not None and spec.name.split(".")[0] == "plainbert"
-    return f"{'python -m ' if module else ''}plainbert {name}"
+    return [*(("python", "-m") if module else ()), "plainbert", name]
 
 
 def as_started(text: str) -> str:

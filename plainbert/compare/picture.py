@@ -22,8 +22,11 @@ SERIES = (
 BAD = "#b3261e"
 
 
-def require() -> None:
+def require(purpose: str = "--plot") -> None:
     """Fail now, rather than after the work, where matplotlib is missing.
+
+    Args:
+        purpose: what it is needed for.
 
     Raises:
         MissingDependencyError: it is.
@@ -31,7 +34,7 @@ def require() -> None:
     try:
         import matplotlib as mpl
     except ImportError:
-        raise MissingDependencyError("matplotlib", "plot", "--plot") from None
+        raise MissingDependencyError("matplotlib", "plot", purpose) from None
     mpl.use("Agg")  # no screen needed
 
 

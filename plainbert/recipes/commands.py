@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 SUMMARIES = {
+    "quickstart": "sentence vectors, then a spam filter trained on real messages",
     "embedding": "vectors of words, or of whole texts",
     "finetune_classifier": "train a classifier of texts or pairs, or a regression",
     "finetune_squad": "train a model that finds answers in texts",

@@ -11,6 +11,8 @@ from typing import Any
 
 from plainbert import files
 from plainbert.errors import CheckpointError, ShapeError
+from plainbert.keys import schema
+from plainbert.keys.config_json import CONFIG
 
 MOST_LABELS = 1_000_000
 ACTIVATIONS = ("gelu", "relu", "gelu_new", "gelu_pytorch_tanh")
@@ -74,7 +76,8 @@ class BertConfig:
                 f"hidden_act={self.hidden_act!r} is not known. Known: {', '.join(ACTIVATIONS)}."
             )
         for name in ("layer_norm_eps", "initializer_range"):
-            if not 0 <= getattr(self, name) < math.inf:
+            value = getattr(self, name)
+            if not isinstance(value, int | float) or not 0 <= value < math.inf:
                 raise ShapeError(f"{name}={getattr(self, name)!r}: a number from 0 is expected.")
         for name in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
             if not 0 <= getattr(self, name) < 1:
@@ -133,15 +136,14 @@ class BertConfig:
 
         Raises:
             CheckpointError: the config is of another architecture, or a key is missing or wrong.
+            FormatError: a value has another form than its key's.
         """
         model_type = values.get("model_type", "bert")
         if model_type != "bert":
-            raise CheckpointError(f"{source} describes a {model_type!r} model; BERT is expected.")
-        if (position := values.get("position_embedding_type", "absolute")) != "absolute":
             raise CheckpointError(
-                f"{source}: position_embedding_type={position!r} is not supported; "
-                "only 'absolute' is."
+                f"{source} describes a {schema.short(model_type)} model; BERT is expected."
             )
+        schema.check(values, CONFIG, source)
         known = {item.name for item in dataclasses.fields(cls)} - {"extra"}
         known_values = {key: value for key, value in values.items() if key in known}
         extra = {key: value for key, value in values.items() if key not in known | {"label2id"}}
@@ -159,10 +161,7 @@ class BertConfig:
                 )
             known_values["id2label"] = tuple(f"LABEL_{row}" for row in range(values["num_labels"]))
         extra.pop("num_labels", None)
-        named = known_values.get("architectures") or ()
-        if not isinstance(named, list | tuple) or not all(isinstance(name, str) for name in named):
-            raise CheckpointError(f"{source}: architectures={named!r}; names expected.")
-        known_values["architectures"] = tuple(named)
+        known_values["architectures"] = tuple(known_values.get("architectures") or ())
         known_values["pad_token_id"] = known_values.get("pad_token_id") or 0
         try:
             return cls(**known_values, extra=extra)
@@ -196,13 +195,24 @@ def _labels(value: Any, source: str, number: Any = None) -> tuple[str, ...]:
 
     Taggers whose id 0 was padding name the ids from 1 on; that class gets a placeholder's name.
     """
-    names = dict(enumerate(value)) if isinstance(value, list) else value
+    names = dict(enumerate(value)) if isinstance(value, list | tuple) else value
     try:
         by_id = {int(key): str(name) for key, name in names.items()}
-        if by_id and 0 not in by_id and number in (None, len(by_id) + 1):
+        count = len(names)  # two keys of one id are one too few
+        if by_id and 0 not in by_id and number in (None, count + 1):
             by_id[0] = "LABEL_0"
-        return tuple(by_id[row] for row in range(len(by_id)))
-    except (AttributeError, KeyError, TypeError, ValueError):
+            count += 1
+        labels = tuple(by_id[row] for row in range(count))
+    except (KeyError, ValueError):
         raise CheckpointError(
-            f"{source}: id2label must name ids 0 to n-1, got {value!r}."
+            f"{source}: id2label must name ids 0 to n-1, got {schema.short(value)}."
         ) from None
+    rows: dict[str, int] = {}
+    for row, label in enumerate(labels):
+        if (first := rows.setdefault(label, row)) != row:
+            raise CheckpointError(
+                f"{source}: id2label calls both class {first} and class {row} "
+                f"{schema.short(label)}: results could not tell them apart. Give each class a name "
+                "of its own there."
+            )
+    return labels

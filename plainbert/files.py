@@ -21,6 +21,7 @@ from plainbert.errors import DataError, FormatError, UsageError
 # What is not complete yet is named .NAME.plainbert.tmp, or .NAME.XXXXXXXX.plainbert.tmp. Nobody
 # else names files so: what an interrupted write left is known as ours, and may be removed.
 PARTIAL = ".plainbert.tmp"
+NESTED = 50  # values within values in a JSON file; ours and others' have 8 at most
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -95,11 +96,11 @@ def _finite(value: Any) -> Any:
     return value
 
 
-def read_json(path: str | Path) -> dict[str, Any]:
-    """Read a JSON object.
+def read_json_value(path: str | Path) -> Any:
+    """Read JSON of any kind.
 
     Raises:
-        FormatError: the file is not JSON, or not an object; the position is named.
+        FormatError: the file is not JSON; the position is named.
     """
     try:
         value = json.loads(text_files.text_of(Path(path).read_bytes(), path))
@@ -107,6 +108,26 @@ def read_json(path: str | Path) -> dict[str, Any]:
         raise FormatError(str(error)) from None
     except (ValueError, RecursionError) as error:  # also numbers of 5000 digits, lists of lists ...
         raise FormatError(f"{path} is not a JSON file: {error}.") from None
+    level = [value]
+    for _ in range(NESTED):
+        level = [
+            child
+            for item in level
+            if isinstance(item, dict | list)
+            for child in (item.values() if isinstance(item, dict) else item)
+        ]
+    if level:  # what could be read so might not be written again
+        raise FormatError(f"{path} holds values within values, more than {NESTED} deep.")
+    return value
+
+
+def read_json(path: str | Path) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        FormatError: the file is not JSON, or not an object; the position is named.
+    """
+    value = read_json_value(path)
     if not isinstance(value, dict):
         raise FormatError(f"{path} holds a JSON {type(value).__name__}; an object is expected.")
     return value

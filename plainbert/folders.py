@@ -193,11 +193,22 @@ def _steps(file: IO[str], path: Path) -> tuple[list[str], list[str]]:
         values: Any = json.loads(file.read())
         steps = [[str(name) for name in values[key]] for key in ("removed", "files")]
     except (ValueError, RecursionError, KeyError, TypeError) as error:
-        raise FormatError(f"{path} does not say what to do: {error!r}. Move it away.") from None
+        raise FormatError(
+            f"{path} does not say what to do: {repr(error)[:200]}. Move it away."
+        ) from None
     for name in (*steps[0], *steps[1]):
-        if name in ("", ".", "..") or "/" in name or "\0" in name:
-            raise FormatError(f"{path} names {name!r}, which is no file of its folder.")
+        if not _is_name(name):
+            raise FormatError(f"{path} names {name[:200]!r}, which is no file of its folder.")
     return steps[0], steps[1]
+
+
+def _is_name(name: str) -> bool:
+    """Whether a file of a folder can be called so."""
+    try:
+        size = len(name.encode())
+    except UnicodeEncodeError:
+        return False
+    return 0 < size < 256 and name not in (".", "..") and "/" not in name and "\0" not in name
 
 
 def _lock(file: IO[str]) -> None:

@@ -105,6 +105,8 @@ class Model:
         max_len: int | None = None,
         num_workers: int = 0,
         bar: bool = False,
+        prompt: str | None = None,
+        prompt_name: str | None = None,
     ) -> Vectors:
         """One vector per text, float32, in the order of the texts.
 
@@ -118,6 +120,8 @@ class Model:
             max_len: tokens kept per text; the folder's limit when not given.
             num_workers: processes that tokenise; 0 does it in this one.
             bar: show progress.
+            prompt: text put before each; the folder's default prompt when not given.
+            prompt_name: one of the folder's prompts, such as "query", in its place.
 
         Returns:
             (N, D'), or (D',) for one text.
@@ -125,12 +129,14 @@ class Model:
         vectors = embedding.encode(
             self.body,
             self.tokenizer,
-            _rows(texts),
+            embedding.prompted(_rows(texts), self.checkpoint, prompt, prompt_name),
             self.pooling(pooling_strategy, pooling_layer, mask_cls_sep, normalize),
             max_len=self._limit(max_len),
             num_workers=num_workers,
             bar=bar,
         )
+        if pooling_strategy is None:
+            vectors = vectors[:, : self.checkpoint.sentence.truncate_dim]
         return vectors[0] if _is_one(texts) else vectors
 
     def encode_tokens(
@@ -142,6 +148,8 @@ class Model:
         mask_cls_sep: bool = False,
         max_len: int | None = None,
         bar: bool = False,
+        prompt: str | None = None,
+        prompt_name: str | None = None,
     ) -> list[Vectors]:
         """The vectors of each text's tokens, [CLS] and [SEP] included.
 
@@ -152,15 +160,16 @@ class Model:
             mask_cls_sep: hide [CLS] and [SEP] from attention; their vectors are zero.
             max_len: tokens kept per text.
             bar: show progress.
+            prompt: text put before each; the folder's default prompt when not given.
+            prompt_name: one of the folder's prompts, such as "query", in its place.
 
         Returns:
             for each text (L, D'), float32.
         """
         pooling = self.pooling(pooling_strategy, pooling_layer, mask_cls_sep)
-        limit = self._limit(max_len)
-        return embedding.encode_tokens(
-            self.body, self.tokenizer, _rows(texts), pooling, max_len=limit, bar=bar
-        )[1]
+        rows = embedding.prompted(_rows(texts), self.checkpoint, prompt, prompt_name)
+        parts = (self.body, self.tokenizer, rows, pooling)
+        return embedding.encode_tokens(*parts, max_len=self._limit(max_len), bar=bar)[1]
 
     @overload
     def predict(self, texts: Text, *, max_len: int | None = ..., bar: bool = ...) -> Prediction: ...
@@ -267,8 +276,7 @@ def load(
     Args:
         name_or_folder: a folder or file of any format, or a name such as "all-MiniLM-L6-v2" or
             "google-bert/bert-base-cased".
-        dtype: "float32", "bfloat16", "float16", or "auto": bfloat16 where the hardware multiplies
-            it; or what was chosen already.
+        dtype: "float32", "bfloat16", "float16", or "auto": bfloat16 where hardware multiplies it.
         device: such as "cuda:0"; the accelerator if there is one, else the CPU, when not given.
         lower: whether to lower-case, for folders that do not say.
         root: download cache.
@@ -280,11 +288,6 @@ def load(
         UnknownNameError: neither a folder nor a known name.
         CheckpointError: the folder is incomplete.
         DownloadError: the name is known, but its files could not be found or downloaded.
-
-    Example::
-
-        model = load("all-MiniLM-L6-v2")
-        vector = model.encode("a sentence")  # (384,)
     """
     place = pick_device() if device is None else device_of(device)
     if tokenizer is not None and not isinstance(tokenizer, Tokenizer):

@@ -1,6 +1,6 @@
-"""Rows of different sizes, end to end in one array: where each begins, which one a place is in.
+"""Rows of different sizes, end to end in one array: where each begins, which one an element is in.
 
-Letters: N rows, S places in all of them.
+Letters: N rows, S elements in all of them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ def offsets(sizes: ArrayLike) -> Ints:
     """Where each row begins, and where the last one ends: row i is ``offsets[i]:offsets[i + 1]``.
 
     Args:
-        sizes: places of each row; (N,).
+        sizes: elements of each row; (N,).
 
     Returns:
         (N + 1,)
@@ -31,10 +31,10 @@ def offsets(sizes: ArrayLike) -> Ints:
 
 
 def rows(sizes: ArrayLike) -> Ints:
-    """The row of every place.
+    """The row of every element.
 
     Args:
-        sizes: places of each row; (N,).
+        sizes: elements of each row; (N,).
 
     Returns:
         (S,)
@@ -48,10 +48,10 @@ def rows(sizes: ArrayLike) -> Ints:
 
 
 def within(sizes: ArrayLike) -> Ints:
-    """The number of every place in its row, from 0.
+    """The number of every element in its row, from 0.
 
     Args:
-        sizes: places of each row; (N,).
+        sizes: elements of each row; (N,).
 
     Returns:
         (S,)

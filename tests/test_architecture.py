@@ -21,7 +21,8 @@ LAYERS = (
     {"errors"},
     {"text_files"},
     {"arguments", "files", "patterns", "ragged", "progress", "processes", "runtimes"},
-    {"config", "folders"},
+    {"keys", "folders"},
+    {"config"},
     {"containers", "cli", "nn", "distributed"},
     {"text"},
     {"hub", "formats", "checkpoint"},
@@ -46,7 +47,7 @@ PUBLIC = {"tasks/task.py": "plainbert.tasks.classification.task"}
 # May not import torch, not even inside a function: their users must not wait two seconds for it.
 TORCH_FREE = (
     "errors", "text_files", "arguments", "files", "patterns", "folders", "ragged", "progress",
-    "config", "cli", "text", "hub",
+    "keys", "config", "cli", "text", "hub",
     "containers.protobuf", "containers.rows", "containers.tables", "nn.names", "train.names",
     "train.optimization", "export.names", "formats.names", "checkpoint.names", "compare.names",
     *(f"tasks.classification.{name}" for name in (

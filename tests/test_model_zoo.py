@@ -14,6 +14,7 @@ from plainbert.errors import (
     DeviceError,
     DownloadError,
     FormatError,
+    PlainBertError,
     UnknownNameError,
     UsageError,
 )
@@ -392,3 +393,20 @@ def test_num_choices_that_is_no_number(tmp_path, stated):
     write_json(folder / "plainbert.json", {**about, "num_choices": stated})
     with pytest.raises(FormatError, match="num_choices="):
         model_zoo.open_folder(folder)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "org/..", "a--b/c", "a/b..c", f"org/{'x' * 97}", f"{'o' * 97}/x", "org/x.git", "-a/b",
+        "a/.b", "\u00f6rg/modell", "a/b\n", "x" * 300, f"{'x' * 300}/y", "~nobody-of-that-name/x",
+        "a\0b", "a/b/c", "..", "/", "\ud800/x",
+    ],
+    ids=ascii,
+)  # fmt: skip
+def test_names_that_no_repository_can_have(tmp_path, monkeypatch, hub, name):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(PlainBertError) as caught:
+        model_zoo.open_folder(name, root=tmp_path / "cache")
+    assert len(str(caught.value)) < 3000
+    assert hub.requests == []

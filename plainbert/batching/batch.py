@@ -63,12 +63,12 @@ def collate(
     lengths = features.lengths[index]
     order = np.argsort(lengths, kind="stable")
     index, lengths = index[order], lengths[order]
-    places = features.places(index)
-    ids = torch.from_numpy(features.ids[places].astype(np.int64)).to(device)
-    types = torch.from_numpy(features.types[places].astype(np.int64)).to(device)
+    indices = features.token_indices(index)
+    ids = torch.from_numpy(features.ids[indices].astype(np.int64)).to(device)
+    types = torch.from_numpy(features.types[indices].astype(np.int64)).to(device)
     labels = None
     if features.labels is not None:
-        chosen = features.labels[places if features.per_token else index]
+        chosen = features.labels[indices if features.per_token else index]
         labels = torch.from_numpy(chosen).to(device)
     return Batch(ids, types, Packed.of(lengths.tolist(), device, bucket_lengths), labels, index)
 

@@ -61,19 +61,19 @@ class Features:
         """Tokens of each row; (N,)."""
         return np.diff(self.offsets)
 
-    def places(self, index: NDArray[np.int64]) -> NDArray[np.int64]:
+    def token_indices(self, index: NDArray[np.int64]) -> NDArray[np.int64]:
         """Where the tokens of some rows lie, end to end: (B,) -> (T,)."""
         return ragged.ranges(self.offsets[index], self.lengths[index])
 
     def take(self, index: NDArray[np.int64]) -> Features:
         """Some rows, in the order of ``index``."""
-        places = self.places(index)
+        indices = self.token_indices(index)
         labels = self.labels
         if labels is not None:
-            labels = labels[places if self.per_token else index]
+            labels = labels[indices if self.per_token else index]
         offsets = ragged.offsets(self.lengths[index])
         return replace(
-            self, ids=self.ids[places], offsets=offsets, types=self.types[places], labels=labels
+            self, ids=self.ids[indices], offsets=offsets, types=self.types[indices], labels=labels
         )
 
     def fingerprint(self) -> str:

@@ -20,7 +20,35 @@ IGNORED = re.compile(
 )
 DECODER = "cls.predictions.decoder"  # tied: its matrix is the word embedding's
 WORDS = "embeddings.word_embeddings.weight"
-PARALLEL = "module."  # torch.nn.DataParallel puts it before every name
+# What torch and others wrap a model in has names in the middle of names, whatever was wrapped:
+# torch.compile, FSDP, checkpointed activations, FairScale.
+WRAPPERS = ("_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.", "_fpw_module.")
+# Of all names, or none: DataParallel, Lightning's and sentence-transformers' own modules.
+PREFIXES = ("module.", "0.auto_model.", "auto_model.", "model.")
+
+
+def bare_names(names: Iterable[str]) -> dict[str, str]:
+    """Names without what wraps the model, by the names in the file.
+
+    Example:
+        >>> bare_names(["module._orig_mod.bert.x", "module._orig_mod.classifier.y"]).values()
+        dict_values(['bert.x', 'classifier.y'])
+    """
+    bare = {}
+    for name in names:
+        inner = name
+        for wrapper in WRAPPERS:
+            if inner.startswith(wrapper) or f".{wrapper}" in inner:
+                inner = f".{inner}".replace(f".{wrapper}", ".").removeprefix(".")
+        bare[name] = inner
+    while outer := next((p for p in PREFIXES if _all_have(p, bare.values())), None):
+        bare = {name: inner.removeprefix(outer) for name, inner in bare.items()}
+    return bare
+
+
+def _all_have(prefix: str, names: Iterable[str]) -> bool:
+    listed = list(names)
+    return bool(listed) and all(name.startswith(prefix) for name in listed)
 
 
 def own_names(tensors: Mapping[str, T], source: str) -> tuple[dict[str, tuple[str, T]], list[str]]:
@@ -28,7 +56,7 @@ def own_names(tensors: Mapping[str, T], source: str) -> tuple[dict[str, tuple[st
 
     Args:
         tensors: by their names in the file: old (gamma, beta) or new, with or without ``bert.``,
-            all of them with ``module.`` or none.
+            and as :func:`bare_names` takes them.
         source: where they come from, for messages.
 
     Returns:
@@ -39,9 +67,9 @@ def own_names(tensors: Mapping[str, T], source: str) -> tuple[dict[str, tuple[st
     """
     own: dict[str, tuple[str, T]] = {}
     ignored = []
-    parallel = PARALLEL if all(name.startswith(PARALLEL) for name in tensors) else ""
+    bare = bare_names(tensors)
     for original, tensor in tensors.items():
-        name = original.removeprefix(parallel)
+        name = bare[original]
         if IGNORED.search(name):
             ignored.append(original)
             continue

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from plainbert import files
 from plainbert.checkpoint.names import some
-from plainbert.checkpoint.sentence import SentenceSettings, read_sentence
+from plainbert.checkpoint.sentence import (
+    SentenceSettings,
+    read_activation,
+    read_sentence,
+    transformer_folder,
+)
 from plainbert.checkpoint.sizes import check_sizes
 from plainbert.config import BertConfig
 from plainbert.containers.weight_files import INDEX, WEIGHT_FILES
 from plainbert.errors import CheckpointError, FormatError
+from plainbert.keys import schema
+from plainbert.keys.config_json import ACTIVATION_KEYS
+from plainbert.keys.own_file import OWN
 from plainbert.nn.names import REFUSED, head_of
 
 if TYPE_CHECKING:
@@ -33,21 +41,31 @@ class Checkpoint:
         about: ``plainbert.json``: task, length, pooling, how it was trained. Empty in folders
             that others wrote.
         weights: the weight files, in order.
+        sentence: the folder's own way to a sentence vector, and its length limit.
         index: of sharded weights, the table that names them.
-        pooling: the folder's own pooling ("mean", "cls", "max", or a name that we have no pooling
-            for), None when it states none.
-        normalize: whether sentence vectors get length 1.
-        max_length: tokens kept per text, counting [CLS] and [SEP]; None when not stated.
     """
 
     folder: Path
     config: BertConfig
     about: dict[str, Any]
     weights: tuple[Path, ...]
-    pooling: str | None = None
-    normalize: bool = False
-    max_length: int | None = None
+    sentence: SentenceSettings = SentenceSettings()
     index: Path | None = None
+
+    @property
+    def pooling(self) -> str | None:
+        """How the folder pools, see :class:`SentenceSettings`."""
+        return self.sentence.pooling
+
+    @property
+    def normalize(self) -> bool:
+        """Whether the folder's sentence vectors get length 1."""
+        return self.sentence.normalize
+
+    @property
+    def max_length(self) -> int | None:
+        """Tokens kept per text, counting [CLS] and [SEP]; None when not stated."""
+        return self.sentence.max_length
 
     @property
     def head(self) -> str | None:
@@ -101,7 +119,8 @@ def read(folder: str | Path) -> Checkpoint:
         if path.is_symlink() and not path.exists():
             state = f"links to {path.readlink()}, which does not exist"
         raise CheckpointError(f"{path} {state}; a checkpoint folder is expected.")
-    folder = path.resolve()
+    outer = path.resolve()
+    folder = transformer_folder(outer)
     config_path = next((folder / name for name in CONFIGS if (folder / name).is_file()), None)
     if config_path is None:
         runs = [name for name in ("best", "last") if files.followed(path / name).is_dir()]
@@ -110,44 +129,35 @@ def read(folder: str | Path) -> Checkpoint:
     config = BertConfig.from_file(config_path)
     _check_kind(config, str(config_path))
     own = folder / "plainbert.json"
-    about = files.read_json(own) if own.is_file() else {}
-    sentence = _sentence(folder, about)
+    about = schema.read(own, OWN) if own.is_file() else {}
+    sentence = _sentence(outer, about)
+    if (activation := read_activation(outer)) is not None:
+        # Where version 4 had it, so that it goes with the config.
+        stated = {ACTIVATION_KEYS[0]: {"activation_fn": activation}}
+        config = config.replace(extra={**config.extra, **stated})
     weights, index = _weights(folder)
-    return Checkpoint(folder, config, about, weights, *sentence, index)
+    return Checkpoint(folder, config, about, weights, sentence, index)
 
 
 def _check_kind(config: BertConfig, source: str) -> None:
-    """Refuse what has BERT's weights but computes something else.
+    """Refuse a class that has BERT's weights but computes something else.
 
     Raises:
-        CheckpointError: names the key of the config.
+        CheckpointError: names it.
     """
-    decoder = [key for key in ("is_decoder", "add_cross_attention") if config.extra.get(key)]
     refused = [name for name in config.architectures if name in REFUSED]
-    if decoder or refused:
-        what = f"{decoder[0]} is true" if decoder else f"architectures names {refused[0]}"
+    if refused:
         raise CheckpointError(
-            f"{source}: {what}: a decoder that sees only the words before. plainbert's models are "
-            "encoders."
-        )
-    if config.extra.get("pruned_heads"):
-        raise CheckpointError(
-            f"{source}: pruned_heads is not empty; layers with a different number of attention "
-            "heads each are not supported."
+            f"{source}: architectures names {refused[0]}: a decoder that sees only the words "
+            "before. plainbert's models are encoders."
         )
 
 
 def _sentence(folder: Path, about: dict[str, Any]) -> SentenceSettings:
     """Our own file's pooling and length; what it leaves out, from sentence-transformers' files."""
     theirs = read_sentence(folder)
-    pooling = about.get("pooling", theirs.pooling)
-    normalize = about.get("normalize", theirs.normalize)
-    length = about.get("max_length", theirs.max_length)
-    if not isinstance(pooling, str | None):
-        raise FormatError(f"{folder / 'plainbert.json'}: pooling={pooling!r} is not a name.")
-    if not isinstance(length, int | None) or (length is not None and length < 1):
-        raise FormatError(f"{folder / 'plainbert.json'}: max_length={length!r} is not a length.")
-    return SentenceSettings(pooling, bool(normalize), length)
+    own = {item.name: about.get(item.name) for item in fields(theirs)}
+    return replace(theirs, **{name: value for name, value in own.items() if value is not None})
 
 
 def _weights(folder: Path) -> tuple[tuple[Path, ...], Path | None]:

@@ -9,26 +9,27 @@ Source:
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from plainbert import files, text_files
-from plainbert.errors import FormatError
+from plainbert import files
+from plainbert.errors import CheckpointError, FormatError
+from plainbert.keys import schema, sentence_files
+from plainbert.keys.sentence_files import POOLING_FLAGS
 
-# Until version 5 one flag per mode, since then one key. The modes are the same.
-FLAGS = {
-    "pooling_mode_cls_token": "cls",
-    "pooling_mode_max_tokens": "max",
-    "pooling_mode_mean_tokens": "mean",
-    "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
-    "pooling_mode_weightedmean_tokens": "weightedmean",
-    "pooling_mode_lasttoken": "lasttoken",
-}
 # What we can write so that sentence-transformers makes equal vectors.
 WRITABLE = ("mean", "cls", "max")
+MODULES, MODEL, TRANSFORMER = (
+    "modules.json", "config_sentence_transformers.json", "sentence_bert_config.json",
+)  # fmt: skip
+# What the step of the transformer was called; each reads its model with transformers' classes.
+TRANSFORMERS = ("Transformer", "BERT")
 
 
-class SentenceSettings(NamedTuple):
+@dataclass(frozen=True)
+class SentenceSettings:
     """A folder's own way to a sentence vector.
 
     Attributes:
@@ -36,11 +37,47 @@ class SentenceSettings(NamedTuple):
             with "+", other modules are added by their name); None when the folder says nothing.
         normalize: whether vectors get length 1.
         max_length: tokens kept per text, counting [CLS] and [SEP]; None when not stated.
+        prompts: texts that may be put before every text, by name.
+        default_prompt_name: the prompt that is put there where none is asked for.
+        truncate_dim: numbers kept of each vector, the first ones; None for all.
+        similarity_fn_name: how vectors are meant to be compared.
     """
 
     pooling: str | None = None
     normalize: bool = False
     max_length: int | None = None
+    prompts: Mapping[str, str] = field(default_factory=dict)
+    default_prompt_name: str | None = None
+    truncate_dim: int | None = None
+    similarity_fn_name: str | None = None
+
+    def __post_init__(self) -> None:
+        name = self.default_prompt_name
+        if name is not None and name not in self.prompts:
+            raise CheckpointError(
+                f"default_prompt_name={schema.short(name)} is none of the prompts: "
+                f"{schema.short(list(self.prompts))}."
+            )
+
+    @property
+    def prompt(self) -> str:
+        """What is put before every text where nothing is asked for."""
+        name = self.default_prompt_name
+        return "" if name is None else self.prompts[name]
+
+
+def transformer_folder(folder: Path) -> Path:
+    """Where the transformer of a folder lies: since version 1 in the folder itself.
+
+    Before, it had a folder of its own, such as ``0_BERT``.
+
+    Raises:
+        FormatError: ``modules.json`` is garbled.
+    """
+    for module in _modules(folder):
+        if _kind(module) in TRANSFORMERS:
+            return _inside(folder, module["path"])
+    return folder
 
 
 def read_sentence(folder: Path) -> SentenceSettings:
@@ -48,20 +85,53 @@ def read_sentence(folder: Path) -> SentenceSettings:
 
     Raises:
         FormatError: ``modules.json`` or a file it needs is garbled.
+        CheckpointError: a key of theirs means what we do not have.
     """
-    if not (folder / "modules.json").is_file():
-        return SentenceSettings()
+    modules = _modules(folder)
+    inner = transformer_folder(folder)
+    model = _read(folder / MODEL, sentence_files.MODEL)
+    settings = _read(inner / TRANSFORMER, sentence_files.TRANSFORMER)
+    # Texts are cut at the length of this file, or since version 6 at the tokenizer's.
+    length = settings.get("max_seq_length") or stated_length(inner)
+    if not modules:
+        return SentenceSettings(max_length=stated_length(inner))
     steps: list[str] = []
     normalize = False
-    for module in _modules(folder / "modules.json"):
-        kind = module["type"].rpartition(".")[2]
+    prompts = {name: text or "" for name, text in (model.get("prompts") or {}).items()}
+    for module in modules:
+        kind = _kind(module)
         if kind == "Pooling":
-            steps += _modes(_inside(folder, module["path"]) / "config.json")
-        elif kind == "Normalize":
+            path = _inside(folder, module["path"]) / "config.json"
+            steps += _modes(path, any(prompts.values()))
+        elif kind == "Normalize" and _of_sentences(_inside(folder, module["path"])):
             normalize = True
-        elif kind not in ("Transformer", "Dropout"):
+        elif kind in TRANSFORMERS:
+            task = settings.get("transformer_task") or "feature-extraction"
+            steps += [] if task in ("feature-extraction", "sequence-classification") else [task]
+        elif kind != "Dropout":
             steps.append(kind)
-    return SentenceSettings("+".join(steps) or None, normalize, _max_length(folder))
+    return SentenceSettings(
+        "+".join(steps) or None,
+        normalize,
+        length,
+        prompts,
+        model.get("default_prompt_name"),
+        model.get("truncate_dim"),
+        model.get("similarity_fn_name"),
+    )
+
+
+def read_activation(folder: Path) -> str | None:
+    """The function that makes a CrossEncoder's scores of logits, where its own file states one."""
+    name = _read(folder / MODEL, sentence_files.MODEL).get("activation_fn")
+    return None if name is None else str(name)
+
+
+def stated_length(folder: Path) -> int | None:
+    """Tokens that the tokenizer's own file says a text may have; a huge number means "no limit"."""
+    path = folder / "tokenizer_config.json"
+    value = files.read_json(path).get("model_max_length") if path.is_file() else None
+    return int(value) if isinstance(value, int | float) and 0 < value < 1_000_000 else None
 
 
 def write_sentence(folder: Path, sentence: SentenceSettings, width: int) -> None:
@@ -83,9 +153,9 @@ def write_sentence(folder: Path, sentence: SentenceSettings, width: int) -> None
         {"idx": int(row), "name": row, "path": path, "type": f"sentence_transformers.models.{kind}"}
         for row, (kind, path) in kinds.items()
     ]
-    files.write_text(folder / "modules.json", json.dumps(modules, indent=2) + "\n")
+    files.write_text(folder / MODULES, json.dumps(modules, indent=2) + "\n")
     (folder / "1_Pooling").mkdir()
-    flags = {flag: mode == sentence.pooling for flag, mode in FLAGS.items()}
+    flags = {flag: mode == sentence.pooling for flag, mode in POOLING_FLAGS.items()}
     files.write_json(
         folder / "1_Pooling" / "config.json", {"word_embedding_dimension": width, **flags}
     )
@@ -93,46 +163,64 @@ def write_sentence(folder: Path, sentence: SentenceSettings, width: int) -> None
         (folder / "2_Normalize").mkdir()
         files.write_json(folder / "2_Normalize" / "config.json", {})
     files.write_json(
-        folder / "sentence_bert_config.json",
+        folder / TRANSFORMER,
         {"max_seq_length": sentence.max_length, "do_lower_case": False},
     )
+    own = {
+        "prompts": dict(sentence.prompts) or None,
+        "default_prompt_name": sentence.default_prompt_name,
+        "truncate_dim": sentence.truncate_dim,
+        "similarity_fn_name": sentence.similarity_fn_name,
+    }
+    if stated := {key: value for key, value in own.items() if value is not None}:
+        files.write_json(folder / MODEL, {"prompts": {}, "default_prompt_name": None, **stated})
 
 
-def _modules(path: Path) -> list[dict[str, Any]]:
-    try:
-        modules = json.loads(text_files.text_of(path.read_bytes(), path))
-        return [{"type": str(module["type"]), "path": str(module["path"])} for module in modules]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        raise FormatError(f"{path} is not a list of modules with a type and a path.") from None
+def _modules(folder: Path) -> list[dict[str, Any]]:
+    """The steps that ``modules.json`` lists; none where it is not there."""
+    path = folder / MODULES
+    if not path.is_file():
+        return []
+    modules = files.read_json_value(path)
+    if not isinstance(modules, list) or not all(isinstance(item, dict) for item in modules):
+        raise FormatError(f"{path} is not a list of modules with a type and a path.")
+    for number, module in enumerate(modules):
+        schema.check(module, sentence_files.MODULE, f"{path}, step {number}", ("type", "path"))
+        _inside(folder, module["path"])
+    return modules
+
+
+def _kind(module: Mapping[str, Any]) -> str:
+    return str(module["type"]).rpartition(".")[2]
 
 
 def _inside(folder: Path, path: str) -> Path:
     """A module's folder, which must lie in the model's."""
     if Path(path).is_absolute() or ".." in Path(path).parts or "\0" in path or len(path) > 200:
-        raise FormatError(f"{folder / 'modules.json'} names {path[:200]!r}, outside of the folder.")
+        raise FormatError(f"{folder / MODULES} names {path[:200]!r}, outside of the folder.")
     return folder / path
 
 
-def _modes(path: Path) -> list[str]:
+def _modes(path: Path, prompted: bool) -> list[str]:
     """The pooling modes of one Pooling module, concatenated in this order."""
     if not path.is_file():
         raise FormatError(f"{path} is missing; modules.json names it.")
-    config = files.read_json(path)
-    if "pooling_mode" in config:
-        modes = config["pooling_mode"]
-        if not isinstance(modes, str | list):
-            raise FormatError(f"{path}: pooling_mode={modes!r} is no name and no list of names.")
-        return [modes] if isinstance(modes, str) else [str(mode) for mode in modes]
-    return [mode for flag, mode in FLAGS.items() if config.get(flag)]
+    config = schema.read(path, sentence_files.POOLING)
+    modes = config.get("pooling_mode")
+    if modes is None:
+        modes = [mode for flag, mode in POOLING_FLAGS.items() if config.get(flag)] or ["mean"]
+    steps = [modes] if isinstance(modes, str) else list(modes)
+    # Without their prompt's tokens, vectors are others; plainbert's poolings take all tokens.
+    left_out = prompted and config.get("include_prompt") is False
+    return [*steps, "include_prompt=false"] if left_out else steps
 
 
-def _max_length(folder: Path) -> int | None:
-    """The length limit: of its own file, or since version 6 of the tokenizer's."""
-    for name, key in (
-        ("sentence_bert_config.json", "max_seq_length"),
-        ("tokenizer_config.json", "model_max_length"),
-    ):
-        value = files.read_json(folder / name).get(key) if (folder / name).is_file() else None
-        if isinstance(value, int) and 0 < value < 1_000_000:  # a huge number means "no limit"
-            return value
-    return None
+def _of_sentences(folder: Path) -> bool:
+    """Whether a Normalize module scales sentence vectors, not those of words."""
+    names = _read(folder / "config.json", sentence_files.NORMALIZE).values()
+    return all(name in (None, "sentence_embedding") for name in names)
+
+
+def _read(path: Path, keys: schema.Keys) -> dict[str, Any]:
+    """A JSON object that may not be there."""
+    return schema.read(path, keys) if path.is_file() else {}

@@ -57,7 +57,7 @@ def load(
     Args:
         model: a :class:`plainbert.nn.bert.Bert` or a model with a head, blank or not.
         tensors: by Hugging Face's names, old (gamma, beta) or new, with or without ``bert.``,
-            all with ``module.`` or none.
+            and what wraps the model, see :func:`plainbert.checkpoint.names.bare_names`.
         fresh_heads: whether missing or differently shaped heads are drawn new; only fine-tuning
             may allow it.
         skip: heads (of :data:`HEADS`) to treat as missing although the file has them.
@@ -129,7 +129,7 @@ def _fill(
 ) -> None:
     """Give every parameter its values; a blank one also its memory."""
     config = cast(BertConfig, model.config)
-    places = {
+    targets = {
         f"{path}.{key}".removeprefix(".").removeprefix(prefix): (module, key, parameter)
         for path, module in model.named_modules()
         for key, parameter in module._parameters.items()
@@ -137,12 +137,12 @@ def _fill(
     }
     stored = {
         name: _fitting(name, tensors[name][1], parameter, source)
-        for name, (_, _, parameter) in places.items()
+        for name, (_, _, parameter) in targets.items()
         if name not in fresh
     }
     _check_finite(stored, source)
     taken = _Taken()
-    for name, (module, key, parameter) in places.items():
+    for name, (module, key, parameter) in targets.items():
         if name in fresh:
             values = torch.empty_like(parameter, device="cpu") if parameter.is_meta else parameter
             _draw(name, values, config)

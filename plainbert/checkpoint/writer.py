@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -46,8 +47,9 @@ def write(
         config: sizes and labels; the model's own when not given. The architecture and problem
             type are set from the model's head.
         about: what config.json cannot say: "task", "max_length" (tokens), "pooling" ("mean",
-            "cls", "max" or one of ours), "normalize", "dtype" it was trained in, and anything on
-            how that was done. Nothing that config.json says.
+            "cls", "max" or one of ours) and the other fields of
+            :class:`plainbert.checkpoint.sentence.SentenceSettings`, "dtype" it was trained in, and
+            anything on how that was done. Nothing that config.json says.
         tensors: the model's state dict, when the model does not hold all of it itself.
 
     Returns:
@@ -172,7 +174,8 @@ def _write_files(
     write_tensors(folder / SAFETENSORS, tensors, {"format": "pt"})
     tokenizer.save(folder)
     length = about.get("max_length") or config.max_position_embeddings
-    sentence = SentenceSettings(about.get("pooling"), bool(about.get("normalize")), length)
+    names = [item.name for item in fields(SentenceSettings) if item.name in about]
+    sentence = SentenceSettings(**{**{name: about[name] for name in names}, "max_length": length})
     write_sentence(folder, sentence, config.hidden_size)
 
 

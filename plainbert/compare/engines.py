@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from plainbert import files
+from plainbert.checkpoint.sentence import SentenceSettings
 from plainbert.compare import with_transformers
 from plainbert.compare.batch import PaddedBatch
 from plainbert.compare.names import ENGINES, Engine
@@ -83,7 +84,9 @@ def _weights(opened: LoadedModel, engine: Engine, scratch: Path) -> tuple[Path, 
         if engine.format != "gluonnlp" or not is_flat(params.read(weights)):
             return weights, head
     # Pooling is not compared; the converter would warn that the format cannot say it.
-    plain = dataclasses.replace(opened, checkpoint=dataclasses.replace(stored, pooling=None))
+    plain = dataclasses.replace(
+        opened, checkpoint=dataclasses.replace(stored, sentence=SentenceSettings())
+    )
     done = convert(plain, scratch / "model", engine.format)
     return _file(done.folder, engine), "embedding" if done.dropped else head
 

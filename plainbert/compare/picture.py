@@ -71,9 +71,9 @@ def draw(report: Report, path: str | Path) -> None:
     body = sum(row.name == "embeddings" or row.name.startswith("layer ") for row in rows)
     for field, label, color, mark, line in SERIES:
         heights = [_height(getattr(row, field), floor, top) for row in rows]
-        places = range(len(rows))
+        positions = range(len(rows))
         axes.plot(
-            places[:body],
+            positions[:body],
             heights[:body],
             color=color,
             marker=mark,
@@ -84,7 +84,7 @@ def draw(report: Report, path: str | Path) -> None:
             clip_on=False,
         )
         axes.plot(  # a head is no next layer: no line leads to it
-            places[body:],
+            positions[body:],
             heights[body:],
             color=color,
             marker=mark,

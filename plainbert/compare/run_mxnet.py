@@ -120,11 +120,11 @@ def outputs(
     mask = np.arange(longest) < batch["lengths"][:, None]
     ids, types = (mx.nd.array(batch[name], dtype="float32") for name in ("ids", "types"))
     lengths = mx.nd.array(batch["lengths"], dtype="float32")
-    places = mx.nd.array(np.tile(np.arange(longest), (count, 1)), dtype="int32")
+    positions = mx.nd.array(np.tile(np.arange(longest), (count, 1)), dtype="int32")
     kind = request["head"]
     words = kind in ("masked_lm", "pretraining")
     embedded.clear()
-    result = model(ids, types, lengths, places) if words else model(ids, types, lengths)
+    result = model(ids, types, lengths, positions) if words else model(ids, types, lengths)
     # A model without pooler and heads returns the list of layers itself.
     parts = list(result) if request["pooler"] or words else [result]
     layers = [embedded[0].transpose((1, 0, 2)), *parts.pop(0)]

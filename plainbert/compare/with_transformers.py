@@ -124,7 +124,7 @@ def _outputs(model: Any, head: str, batch: PaddedBatch) -> Outputs:
 
 
 def _span(model: Any, inputs: dict[str, torch.Tensor], batch: PaddedBatch) -> Outputs:
-    """Logits and loss of an answer; the loss text by text, for theirs counts padding as places."""
+    """Logits and loss of an answer; the loss text by text: theirs counts padding, too."""
     logits = model(**inputs)
     losses = []
     for row, length in enumerate(batch.lengths.tolist()):

@@ -65,7 +65,7 @@ def members(file: IO[bytes], size: int, fail: Fail, objects: bool) -> list[Membe
     """
     directory, begin = _directory(file, size, fail)
     arrays: dict[str, Member] = {}
-    places: list[tuple[int, int]] = []
+    byte_ranges: list[tuple[int, int]] = []
     for offset, flags, raw, member in _entries(directory, fail):
         name = member.name
         if not name.endswith(".npy") or name in arrays:
@@ -79,10 +79,10 @@ def members(file: IO[bytes], size: int, fail: Fail, objects: bool) -> list[Membe
         start = _behind_local(file, offset, begin, raw, member.method)
         if start is None or start + member.packed > begin:
             raise fail(f"has {name!r} garbled or outside of the file")
-        places.append((offset, start + member.packed))
+        byte_ranges.append((offset, start + member.packed))
         arrays[name] = _described(file, member, start, fail, objects)
-    places.sort()
-    if any(end > start for (_, end), (start, _) in zip(places, places[1:], strict=False)):
+    byte_ranges.sort()
+    if any(end > start for (_, end), (start, _) in zip(byte_ranges, byte_ranges[1:], strict=False)):
         raise fail("has members that overlap")
     return list(arrays.values())
 

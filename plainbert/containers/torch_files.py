@@ -35,7 +35,7 @@ from plainbert.errors import FormatError
 
 MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001  # of the old layout
 MOST_AXES = 8
-Places = dict[str, tuple[int, int]]  # of each storage: first byte, length
+ByteRanges = dict[str, tuple[int, int]]  # of each storage: first byte, length
 DTYPES = {
     "FloatStorage": torch.float32,
     "DoubleStorage": torch.float64,
@@ -78,9 +78,9 @@ def read_torch(path: Path) -> dict[str, Tensor]:
         with path.open("rb") as file:
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
         zipped = mapped[:4] == b"PK\x03\x04"
-        named, places = _zipped(path, mapped) if zipped else _legacy(path, mapped)
+        named, byte_ranges = _zipped(path, mapped) if zipped else _legacy(path, mapped)
         memory = torch.frombuffer(mapped, dtype=torch.uint8)
-        return {name: _tensor(call, memory, places) for name, call in named.items()}
+        return {name: _tensor(call, memory, byte_ranges) for name, call in named.items()}
     except StrangeError as error:
         raise FormatError(
             f"{path} holds more than tensors ({error}), which could run code; it was not opened. "
@@ -95,7 +95,7 @@ def read_torch(path: Path) -> dict[str, Tensor]:
         ) from None
 
 
-def _zipped(path: Path, mapped: mmap.mmap) -> tuple[dict[str, Call], Places]:
+def _zipped(path: Path, mapped: mmap.mmap) -> tuple[dict[str, Call], ByteRanges]:
     """The tensors of an archive, still to be made, and where each storage lies."""
     try:
         with zipfile.ZipFile(path) as archive:
@@ -125,11 +125,11 @@ def _zipped(path: Path, mapped: mmap.mmap) -> tuple[dict[str, Call], Places]:
     start, length = members[f"{root}data.pkl"]
     named = _named(path, unpickled(io.BytesIO(mapped[start : start + length])))
     prefix = f"{root}data/"
-    places = {
+    byte_ranges = {
         name.removeprefix(prefix): place
         for name, place in members.items() if name.startswith(prefix)
     }  # fmt: skip
-    return named, places
+    return named, byte_ranges
 
 
 def _start(info: zipfile.ZipInfo, mapped: mmap.mmap) -> int:
@@ -144,7 +144,7 @@ def _start(info: zipfile.ZipInfo, mapped: mmap.mmap) -> int:
     return start
 
 
-def _legacy(path: Path, mapped: mmap.mmap) -> tuple[dict[str, Call], Places]:
+def _legacy(path: Path, mapped: mmap.mmap) -> tuple[dict[str, Call], ByteRanges]:
     """The tensors of an old file, still to be made, and where each storage lies."""
     file: Any = mapped  # it has read, readline and tell, and nothing is copied
     if unpickled(file) != MAGIC or unpickled(file) != PROTOCOL:
@@ -158,18 +158,18 @@ def _legacy(path: Path, mapped: mmap.mmap) -> tuple[dict[str, Call], Places]:
     sizes = {storage.key: storage.dtype.itemsize for storage in used}
     if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
         raise ValueError("the table of its storages is garbled")
-    places = {}
+    byte_ranges = {}
     here = mapped.tell()
     for key in keys:
-        if here + 8 > len(mapped) or key not in sizes or key in places:
+        if here + 8 > len(mapped) or key not in sizes or key in byte_ranges:
             raise ValueError(f"the storage {key!r} is missing, there twice, or of no use")
         length = int(struct.unpack_from("<q", mapped, here)[0]) * sizes[key]
         here += 8
         if not 0 <= length <= len(mapped) - here:
             raise ValueError(f"the storage {key!r} is longer than the file")
-        places[key] = (here, length)
+        byte_ranges[key] = (here, length)
         here += length
-    return named, places
+    return named, byte_ranges
 
 
 def _named(path: Path, value: Any) -> dict[str, Call]:
@@ -216,13 +216,13 @@ def _storage(value: Any) -> _Storage:
     return _Storage(DTYPES[kind], key, numel, view)
 
 
-def _tensor(call: Call, memory: Tensor, places: Places) -> Tensor:
+def _tensor(call: Call, memory: Tensor, byte_ranges: ByteRanges) -> Tensor:
     """Make one tensor.
 
     Args:
         call: torch's description.
         memory: the whole file; (bytes,).
-        places: first byte and length of each storage.
+        byte_ranges: first byte and length of each storage.
 
     Raises:
         ValueError: it reaches beyond its storage, or shows the same number twice.
@@ -231,7 +231,7 @@ def _tensor(call: Call, memory: Tensor, places: Places) -> Tensor:
     storage = _storage(described)
     size, stride = _whole(size), _whole(stride)
     (first,) = _whole((first,))
-    start, length = places.get(storage.key, (0, -1))
+    start, length = byte_ranges.get(storage.key, (0, -1))
     if storage.numel < 0 or storage.numel * storage.dtype.itemsize > length:
         raise ValueError(f"the storage {storage.key!r} is shorter than its tensors need")
     low, high = 0, storage.numel

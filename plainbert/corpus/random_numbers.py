@@ -50,25 +50,25 @@ def uniform(numbers: Keys) -> NDArray[np.float64]:
     return (numbers >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
-def coins(key: Keys, tosses: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Heads in so many tosses of a fair coin; shape of ``tosses``, (N,).
+def binomial(key: Keys, trials: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Successes in so many trials that succeed half of the time; (N,).
 
     Args:
         key: one per row; (N,).
-        tosses: (N,).
+        trials: of each row; (N,).
     """
-    heads = np.zeros(len(tosses), np.int64)
-    some = np.flatnonzero(tosses)
+    successes = np.zeros(len(trials), np.int64)
+    some = np.flatnonzero(trials)
     if not len(some):
-        return heads
-    words = (tosses[some] + 63) >> 6
+        return successes
+    words = (trials[some] + 63) >> 6
     ends = words.cumsum()
     place = np.arange(ends[-1]) - np.repeat(ends - words, words)
     bits = mix(np.repeat(key[some], words) + (place.astype(np.uint64) + np.uint64(1)) * STEP)
-    unused = (words * 64 - tosses[some]).astype(np.uint64)
+    unused = (words * 64 - trials[some]).astype(np.uint64)
     bits[ends - 1] >>= unused
-    heads[some] = np.add.reduceat(_ones(bits), ends - words)
-    return heads
+    successes[some] = np.add.reduceat(_ones(bits), ends - words)
+    return successes
 
 
 def _ones(bits: Keys) -> NDArray[np.int64]:

@@ -1,4 +1,4 @@
-"""Text to a store of tokens on disk: sentences and documents are places in one row of ids."""
+"""Text to a store of tokens on disk: sentences and documents are ranges of one row of ids."""
 
 from __future__ import annotations
 

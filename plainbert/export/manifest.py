@@ -13,9 +13,13 @@ from plainbert.export.check import Check
 from plainbert.export.format import Format
 from plainbert.export.names import FORMATS, INPUTS, TASKS
 from plainbert.export.source import Source
+from plainbert.keys import schema
+from plainbert.keys.config_json import activation_of
+from plainbert.keys.run_files import MANIFEST
 from plainbert.nn.names import MULTI_LABEL
 
 NAME = "manifest.json"
+NEEDED = ("format", "task", "max_length", "labels", "lower")
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,10 @@ class Manifest:
                 f"{command('export')}."
             )
         values = files.read_json(path)
+        lacking = [name for name in NEEDED if values.get(name) is None]
+        if lacking:
+            raise FormatError(f"{path} is no manifest of an export: it lacks {lacking[0]}.")
+        schema.check_forms(values, MANIFEST, str(path))
         values.pop("inputs", None)
         try:
             manifest = cls(**{**values, "labels": tuple(values["labels"])})
@@ -110,6 +118,8 @@ def describe(source: Source, format: Format, check: Check) -> Manifest:
         "ner": f"logits (B, L, {count}): the tag of every token",
         "embedding": f"vectors (B, {width}), or what the pooling makes of it",
     }[source.task]
+    if source.task == "regression" and (name := activation_of(source.config.extra)) is not None:
+        output = f"logits (B, 1): their {name.rpartition('.')[2]} is the score"
     several = source.config.problem_type == MULTI_LABEL and source.task == "classification"
     if several:
         output = f"logits (B, {count}): the sigmoid of each gives its probability"

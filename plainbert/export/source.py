@@ -5,12 +5,14 @@ The letters of the shape comments are explained in :mod:`plainbert.nn.layout`.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 from torch import Tensor, nn
 
+from plainbert.checkpoint.sentence import SentenceSettings
 from plainbert.config import BertConfig
 from plainbert.errors import CheckpointError, UsageError
 from plainbert.export.names import TASKS, task_of
@@ -21,6 +23,8 @@ from plainbert.nn.heads import Embedding
 from plainbert.nn.layout import Padded
 from plainbert.nn.pooling import Pooling
 from plainbert.text.tokenizer import Tokenizer
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,8 @@ def source_of(
         raise UsageError(f"{max_length} tokens: the model has {most} positions.")
     if task == "embedding" and pooling is None:
         pooling = Pooling(stored.pooling or "mean", normalize=stored.normalize)
+    if task == "embedding":
+        _say_what_is_not_in_it(name, stored.sentence)
     if pooling is not None and pooling.mask_cls_sep:
         raise UsageError("mask_cls_sep cannot be exported.")
     labels: tuple[str, ...] = ()
@@ -116,6 +122,22 @@ def source_of(
         name,
         about,
     )
+
+
+def _say_what_is_not_in_it(name: str, sentence: SentenceSettings) -> None:
+    """Warn of what a folder does around its model, which an export cannot."""
+    if sentence.prompt:
+        log.warning(
+            "%s puts %r before every text; the export does not: write it there yourself",
+            name,
+            sentence.prompt,
+        )
+    if sentence.truncate_dim is not None:
+        log.warning(
+            "%s keeps the first %d numbers of a vector; the export gives all",
+            name,
+            sentence.truncate_dim,
+        )
 
 
 class _OverPadded(nn.Module):

@@ -20,6 +20,7 @@ from plainbert import files
 from plainbert.cli.program import command
 from plainbert.containers.weight_files import INDEX, WEIGHT_FILES
 from plainbert.errors import DownloadError, MissingDependencyError
+from plainbert.hub.answer import OfferedFile, ask
 from plainbert.hub.records import TEXT_FILES, VOCABULARY_FILES, Record
 
 log = logging.getLogger(__name__)
@@ -78,7 +79,7 @@ def shards(index: Path) -> list[str]:
     try:
         names = files.read_json(index)["weight_map"].values()
         return sorted({str(name) for name in names})
-    except (ValueError, KeyError, AttributeError, TypeError):
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
         raise DownloadError(f"{index} is not an index of weight files.") from None
 
 
@@ -151,20 +152,22 @@ def _fetch(
     hub: Any, endpoint: str, record: Record, cache: str | Path | None, weights: bool
 ) -> Path:
     """Download what :func:`fetch` promises; errors of the client pass through."""
-    info = hub.HfApi(endpoint=endpoint).model_info(
-        record.repository, revision=record.revision, files_metadata=True, timeout=30
-    )
-    offered = {item.rfilename: item for item in info.siblings or ()}
+    answer = ask(hub, endpoint, record)
+    offered = answer.files
 
     def get(name: str) -> Path:
         common = {"repo_id": record.repository, "filename": name, "cache_dir": _folder(cache)}
-        old = hub.try_to_load_from_cache(**common, revision=info.sha)
+        old = hub.try_to_load_from_cache(**common, revision=answer.commit)
         if isinstance(old, str):
             return Path(old)
         log.info("downloading %s of %s (%s bytes)", name, record.repository, offered[name].size)
         path = Path(
-            hub.hf_hub_download(**common, revision=info.sha, endpoint=endpoint, tqdm_class=_bar())
+            hub.hf_hub_download(
+                **common, revision=answer.commit, endpoint=endpoint, tqdm_class=_bar()
+            )
         )
+        if path.parents[name.count("/")].name != answer.commit:
+            raise DownloadError(f"it gives {name} of another commit than {answer.commit}.")
         _check(path, offered[name])
         return path
 
@@ -185,7 +188,7 @@ def _fetch(
         folder = path.parent
     if folder is None or not is_complete(folder, weights):
         raise DownloadError(f"it lacks config.json or all of {', '.join(VOCABULARY_FILES)}.")
-    _name_revision(folder, record.revision, info.sha)
+    _name_revision(folder, record.revision, answer.commit)
     return folder
 
 
@@ -199,15 +202,15 @@ def _name_revision(folder: Path, revision: str, commit: str) -> None:
         os.replace(partial, reference)
 
 
-def _check(path: Path, stated: Any) -> None:
+def _check(path: Path, stated: OfferedFile) -> None:
     """Compare a new file with the server's checksum: SHA-256 (large files) or git's SHA-1.
 
     A file that differs is removed from the cache.
     """
-    if stated.lfs is not None:
-        expected, digest = stated.lfs.sha256, hashlib.sha256()
-    elif stated.blob_id:
-        expected, digest = stated.blob_id, hashlib.sha1()  # git's object name, not for security
+    if stated.sha256 is not None:
+        expected, digest = stated.sha256, hashlib.sha256()
+    elif stated.sha1 is not None:
+        expected, digest = stated.sha1, hashlib.sha1()  # git's object name, not for security
         digest.update(b"blob %d\0" % path.stat().st_size)
     else:
         return

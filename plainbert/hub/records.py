@@ -20,7 +20,7 @@ __all__ = [
 TEXT_FILES = (
     "config.json", "plainbert.json", "vocab.txt", "tokenizer.json", "tokenizer_config.json",
     "special_tokens_map.json", "added_tokens.json", "spm.model", "spiece.model", "modules.json",
-    "1_Pooling/config.json", "sentence_bert_config.json",
+    "1_Pooling/config.json", "sentence_bert_config.json", "config_sentence_transformers.json",
 )  # fmt: skip
 VOCABULARY_FILES = ("tokenizer.json", "vocab.txt", "spm.model", "spiece.model")
 

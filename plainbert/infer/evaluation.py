@@ -79,6 +79,6 @@ def logits(
     plain = ranks.plain(model)
     share = compute(plain, features.take(mine), precision=Precision(dtype), bar=bar)
     whole = np.zeros((len(features.ids if per_token else features), share.shape[1]), np.float32)
-    whole[features.places(mine) if per_token else mine] = share
+    whole[features.token_indices(mine) if per_token else mine] = share
     ranks.sum([torch.from_numpy(whole)])  # in place; the others' rows are zero here
     return whole

@@ -110,7 +110,7 @@ def run_tokens(
     rows = np.zeros((len(features.ids), classes), np.float32)
 
     def keep(batch: Batch, logits: NDArray[np.float32]) -> None:
-        rows[features.places(batch.index)] = logits
+        rows[features.token_indices(batch.index)] = logits
 
     _run(model, features, keep, precision, tokens_per_batch, bar)
     return rows

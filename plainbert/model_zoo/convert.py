@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter, deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from plainbert.formats.names import FORMATS
 from plainbert.formats.pytorch import folder as pytorch
 from plainbert.formats.tensorflow import reader as tensorflow
 from plainbert.hub import records
-from plainbert.model_zoo.find import record_of, resolve
+from plainbert.model_zoo.find import path_of, record_of, resolve
 from plainbert.model_zoo.folder import LoadedModel, open_stored
 from plainbert.model_zoo.lost_settings import lost_settings
 from plainbert.model_zoo.stored import ForeignCheckpoint, read_stored, tokenizer_of
@@ -106,7 +106,7 @@ def open_any(
         CheckpointError: parts are missing or do not fit each other.
         UsageError: something that the source does not say must be given.
     """
-    record = None if Path(source).expanduser().exists() else record_of(str(source))
+    record = record_of(str(source)) if path_of(source) is None else None
     if record is None and dataset_name is not None:
         record = records.trained_on(dataset_name)
     stored = read_stored(resolve(source, root), num_heads, labels, repair_bias, format)
@@ -188,12 +188,8 @@ def convert(
 
 def _about(stored: Checkpoint) -> dict[str, Any]:
     """What the source says of itself beside its config, whoever wrote it."""
-    about = {
-        "pooling": stored.pooling,
-        "normalize": stored.normalize or None,
-        "max_length": stored.max_length,
-    }
-    return {**{key: value for key, value in about.items() if value is not None}, **stored.about}
+    about = {key: value for key, value in asdict(stored.sentence).items() if value}
+    return {**about, **stored.about}
 
 
 def _write(
@@ -247,7 +243,7 @@ def _rows(vocab: Vocab, order: Vocab) -> Rows:
             f"the model's vocabulary ({len(vocab)} tokens) and the wanted one ({len(order)}) do "
             f"not hold the same tokens; only one of them has {', '.join(map(repr, lost[:3]))}."
         )
-    places: dict[str, deque[int]] = {}
+    rows_of: dict[str, deque[int]] = {}
     for row, token in enumerate(vocab.tokens):
-        places.setdefault(token, deque()).append(row)
-    return np.array([places[token].popleft() for token in order.tokens], np.int64)
+        rows_of.setdefault(token, deque()).append(row)
+    return np.array([rows_of[token].popleft() for token in order.tokens], np.int64)

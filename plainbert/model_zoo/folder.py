@@ -13,12 +13,13 @@ from torch import Tensor
 
 from plainbert import arguments, checkpoint
 from plainbert.checkpoint import Checkpoint, LoadReport
+from plainbert.checkpoint.names import bare_names
 from plainbert.checkpoint.writer import check_vocabulary
 from plainbert.cli.program import command
 from plainbert.config import BertConfig
 from plainbert.errors import CheckpointError, FormatError, UnknownNameError
 from plainbert.hub import records
-from plainbert.model_zoo.find import record_of, resolve
+from plainbert.model_zoo.find import path_of, record_of, resolve
 from plainbert.model_zoo.stored import ForeignCheckpoint, read_stored, tokenizer_of
 from plainbert.nn.bert import Bert
 from plainbert.nn.headed import Headed
@@ -101,7 +102,7 @@ def open_folder(
     labels = None if labels is None else arguments.texts("labels", labels)
     if dataset_name is not None:
         arguments.text("dataset_name", dataset_name)
-    record = None if Path(name_or_folder).expanduser().exists() else record_of(str(name_or_folder))
+    record = record_of(str(name_or_folder)) if path_of(name_or_folder) is None else None
     stored = read_stored(resolve(name_or_folder, root), labels=labels)
     if record is None and dataset_name is not None and isinstance(stored, ForeignCheckpoint):
         record = records.trained_on(dataset_name)
@@ -160,6 +161,8 @@ def _config_for(
             f"task's are {', '.join(names or ())}. Use the task it was trained for, or fine-tune "
             "it for this one."
         )
+    if not skip and names and config.id2label and len(names) > 1:
+        _say_order(str(stored.folder), config.id2label, names)
     stated = config.problem_type if stored.head == head else None
     return (
         config.replace(
@@ -171,12 +174,29 @@ def _config_for(
     )
 
 
+def _say_order(source: str, stored: tuple[str, ...], names: tuple[str, ...]) -> None:
+    """Warn where nothing tells which of a task's classes each of the model's is."""
+    if _are_placeholders(stored) and not _are_placeholders(names):
+        log.warning(
+            "%s calls its classes %s: they are taken to be %s, in this order. If it was trained "
+            "with another order, labels are swapped: put the names into id2label of its "
+            "config.json.",
+            source,
+            ", ".join(stored[:4]) + (" ..." if stored[4:] else ""),
+            ", ".join(names),
+        )
+
+
 def _agree(stored: tuple[str, ...], labels: tuple[str, ...]) -> bool:
     """Whether labels mean the same, in any order; the placeholders LABEL_0 ... stand for any."""
-    placeholders = tuple(f"LABEL_{row}" for row in range(len(stored)))
-    if len(stored) == len(labels) and placeholders in (stored, labels):
+    if len(stored) == len(labels) and (_are_placeholders(stored) or _are_placeholders(labels)):
         return True
     return sorted(map(str.casefold, stored)) == sorted(map(str.casefold, labels))
+
+
+def _are_placeholders(labels: tuple[str, ...]) -> bool:
+    """Whether names are those that transformers gives classes without names."""
+    return labels == tuple(f"LABEL_{row}" for row in range(len(labels)))
 
 
 def _in_order(
@@ -192,8 +212,9 @@ def _in_order(
         return tensors
     order = torch.tensor([folded.index(label) for label in names])
     log.info("classes reordered from %s to %s", ", ".join(stored or ()), ", ".join(labels or ()))
+    bare = bare_names(tensors)
     return {
-        name: tensor[order] if name.startswith("classifier.") else tensor
+        name: tensor[order] if bare[name].startswith("classifier.") else tensor
         for name, tensor in tensors.items()
     }
 

@@ -236,13 +236,13 @@ class Bert(nn.Module):
             )
         hidden = self.embeddings(input_ids, token_type_ids, layout.positions())
         layers = [hidden]
-        if layout.fill:
-            hidden = F.pad(hidden, (0, 0, 0, layout.fill))  # (T, D) -> (T + fill, D)
+        if layout.pad_rows:
+            hidden = F.pad(hidden, (0, 0, 0, layout.pad_rows))  # (T, D) -> (T + pad_rows, D)
         for layer in self.encoder.layer[:depth]:
             hidden = layer(hidden, layout)
             if every_layer:
                 layers.append(hidden)
-        if layout.fill:
+        if layout.pad_rows:
             hidden, *layers = (states[: len(input_ids)] for states in (hidden, *layers))
         full = depth is None or depth >= self.config.num_hidden_layers
         pooled = None

@@ -23,6 +23,7 @@ def mask(like: Tensor, p: float) -> Tensor:
     # From the smallest number: by default the sign bit would always be 0.
     words = torch.empty(-(-count // 4), dtype=torch.int64).random_(-(1 << 63), None)
     bits = words.view(torch.int16)[:count].view(like.shape)
+    # Signed: of the numbers from -LEVELS / 2 on, those below this, a share p, drop their element.
     drop = round(p * LEVELS) - LEVELS // 2
     if drop == LEVELS // 2:  # does not fit 16 bits, and means p = 1
         return torch.zeros_like(like, memory_format=torch.contiguous_format)
@@ -36,7 +37,7 @@ def dropout(x: Tensor, p: float) -> Tensor:
         Srivastava et al. 2014 (JMLR 15), in the inverted form everyone uses.
     """
     if p == 0:
-        return x
+        return x  # draws nothing, so that a model without dropout leaves the generator alone
     if x.device.type != "cpu":
         return F.dropout(x, p)
     dropped: Tensor = _Dropout.apply(x, p)

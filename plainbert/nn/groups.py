@@ -28,7 +28,7 @@ OWN_GROUP = 128
 ALIGN = 8
 # Padded lengths of training: up to the first number a multiple of the second. For each size of a
 # group that it meets, oneDNN compiles six matrix products and keeps half a megabyte for each.
-GRID = ((64, 8), (128, 16), (math.inf, 32))
+BUCKETS = ((64, 8), (128, 16), (math.inf, 32))
 # torch's fused attention is faster for up to so many tokens, being one operation instead of seven,
 FEW = 128
 # and for sequences of at least this length.
@@ -64,39 +64,45 @@ def split(
     Args:
         lengths: tokens of each sequence of the batch, in order.
         device: where the groups' indices live.
-        bucket_lengths: pad to the lengths of ``GRID`` alone; else equal lengths are not padded.
+        bucket_lengths: pad to the lengths of ``BUCKETS`` alone; else equal lengths are not padded.
     """
     groups, start = [], 0
-    parts = _neighbours(lengths, on_grid, math.inf) if bucket_lengths else _neighbours(lengths)
+    padded, own = (bucket_length, math.inf) if bucket_lengths else (int, OWN_GROUP)
+    parts = _neighbours(lengths, padded, own)
     for part in parts:
         groups.append(_group(start, part, device, bucket_lengths))
         start = groups[-1].stop
     return groups
 
 
-def _neighbours(
-    lengths: list[int], padded: Callable[[int], int] = int, own: float = OWN_GROUP
-) -> list[list[int]]:
-    """Sequences that are padded together; a run of one padded length is never cut."""
+def _neighbours(lengths: list[int], padded: Callable[[int], int], own: float) -> list[list[int]]:
+    """Sequences that are padded together; a run of one padded length is never cut.
+
+    Args:
+        lengths: tokens of each sequence, in order.
+        padded: from the length of a sequence to the one it is padded to.
+        own: tokens from which a run of one padded length is a group of its own.
+    """
     parts: list[list[int]] = []
     here, longest = list[int](), 0
     for length, run in itertools.groupby(lengths, padded):
         more = list(run)
+        # What all of them would take when padded to the longest, and how much of it are tokens.
         total, real = max(longest, length) * (len(here) + len(more)), sum(here) + sum(more)
         alone = sum(more) >= own
         if here and (alone or (total > real * (1 + SLACK) and total > SMALL_GROUP)):
             parts.append(here)
             here, longest = [], 0
         here, longest = here + more, max(longest, length)
-        if alone:
+        if alone:  # closed at once: one more length would pad the whole run
             parts.append(here)
             here, longest = [], 0
     return [*parts, here] if here else parts
 
 
-def on_grid(length: int) -> int:
+def bucket_length(length: int) -> int:
     """The padded length of a sequence in training."""
-    step = next(step for most, step in GRID if length <= most)
+    step = next(step for most, step in BUCKETS if length <= most)
     return -(-length // step) * step
 
 
@@ -104,7 +110,7 @@ def _group(
     start: int, lengths: list[int], device: torch.device, bucket_lengths: bool
 ) -> AttentionGroup:
     stop, size, longest = start + sum(lengths), len(lengths), max(lengths)
-    length = on_grid(longest) if bucket_lengths else longest
+    length = bucket_length(longest) if bucket_lengths else longest
     if min(lengths) == length:
         return AttentionGroup(start, stop, size, length, None, None)
     length = -(-length // ALIGN) * ALIGN

@@ -32,11 +32,11 @@ class Layout(ABC):
 
     Attributes:
         num_sequences: B.
-        fill: rows of no token at the end of the hidden states inside the encoder.
+        pad_rows: rows of no token at the end of the hidden states inside the encoder.
     """
 
     num_sequences: int
-    fill = 0
+    pad_rows = 0
 
     @abstractmethod
     def positions(self) -> Tensor:
@@ -169,7 +169,7 @@ class Packed(Layout):
 
     oneDNN compiles a matrix product anew for every number of rows it meets, and keeps what it
     compiled; either costs much more than a few rows that mean nothing. So on a CPU the encoder's
-    hidden states are filled up to few different numbers of rows, see ``STEPS``.
+    hidden states are padded to few different numbers of rows, see ``STEPS``.
 
     Args:
         lengths: tokens of each sequence, each at least 1.
@@ -193,7 +193,8 @@ class Packed(Layout):
         self.starts = (ends - self._lengths).to(device)  # (B,)
         self._groups = split(list(lengths), self.device, bucket_lengths)
         if self.device.type == "cpu":
-            self.fill = -self.num_tokens % next(n for most, n in STEPS if self.num_tokens <= most)
+            step = next(step for most, step in STEPS if self.num_tokens <= most)
+            self.pad_rows = -self.num_tokens % step
 
     @classmethod
     def of(
@@ -213,11 +214,11 @@ class Packed(Layout):
         return every - self.starts.repeat_interleave(counts, output_size=self.num_tokens)
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, dropout: float = 0.0) -> Tensor:
-        fill = q.shape[0] - self.num_tokens
-        if fill:
+        pad_rows = q.shape[0] - self.num_tokens
+        if pad_rows:
             q, k, v = (part[: self.num_tokens] for part in (q, k, v))
         mixed = self._attend(q, k, v, dropout)
-        return F.pad(mixed, (0, 0, 0, 0, 0, fill)) if fill else mixed
+        return F.pad(mixed, (0, 0, 0, 0, 0, pad_rows)) if pad_rows else mixed
 
     def _attend(self, q: Tensor, k: Tensor, v: Tensor, dropout: float) -> Tensor:
         if len(self._groups) == 1:

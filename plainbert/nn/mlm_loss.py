@@ -41,12 +41,13 @@ class _WordLoss(torch.autograd.Function):
                 top, best = values.max(1, keepdim=True)
                 right_logits = values.gather(1, right)
                 hits += (best == right).sum()
-                values.sub_(top).exp_()
+                values.sub_(top).exp_()  # at most 1: no logit is too large for it
                 mass = values.sum(1, keepdim=True)
                 total += (mass.log() + top - right_logits).sum()
                 values.div_(mass)
                 values.scatter_add_(1, right, -torch.ones_like(right_logits))
-                part.copy_(values)  # softmax minus one-hot
+                # Softmax minus one-hot, in place of the logits, which nothing needs any more.
+                part.copy_(values)
         ctx.mark_non_differentiable(hits)
         ctx.gradient = logits
         return total, hits

@@ -37,7 +37,9 @@ from plainbert.recipes.shared.settings import (
 )
 from plainbert.tasks.embedding.flags import VectorFlags
 
-POOLING = ("output", "pooling_strategy", "pooling_layer", "mask_cls_sep")
+POOLING = (
+    "output", "pooling_strategy", "pooling_layer", "mask_cls_sep", "prompt", "prompt_name",
+)  # fmt: skip
 FORMS = (".npz", ".jsonl")
 WORD_LENGTH = 25  # tokens of a sentence, as GluonNLP's script has it
 
@@ -133,6 +135,8 @@ def run(settings: Settings) -> Vectors:
         mask_cls_sep=settings.mask_cls_sep,
         max_len=settings.max_len,
         bar=True,
+        prompt=settings.prompt,
+        prompt_name=settings.prompt_name,
     )
     if settings.output is not None:
         write_vectors(settings.output, lines, vectors)

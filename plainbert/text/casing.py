@@ -54,9 +54,9 @@ def names_of(path: Path) -> tuple[str, ...]:
     Args:
         path: of a vocabulary or of weights; a folder of a download cache is known.
     """
-    places = (path.absolute(), path.resolve())
-    models = (part for place in places for part in place.parts if part.startswith("models--"))
-    return (path.name, *(place.parent.name for place in places), *models)
+    paths = (path.absolute(), path.resolve())
+    models = (part for full in paths for part in full.parts if part.startswith("models--"))
+    return (path.name, *(full.parent.name for full in paths), *models)
 
 
 def settled(tokens: Iterable[str], path: Path | None = None, names: Iterable[str] = ()) -> bool:

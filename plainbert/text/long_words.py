@@ -33,7 +33,7 @@ def words(
         characters as normalised, where each comes from, and whether the word is an added token;
         that has one place.
     """
-    # A model without merges: its tokens are single characters, whose places the library tells.
+    # A model without merges: its tokens are single characters, whose offsets the library tells.
     characters = sorted({*like.normalizer.normalize_str(text)})
     model = models.BPE({char: row for row, char in enumerate(characters)}, [])
     spelling = tokenizers.Tokenizer(model)

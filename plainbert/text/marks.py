@@ -11,8 +11,8 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from itertools import chain, groupby
 
-_PLACES = chain(range(0x300, 0x20000), range(0xE0100, 0xE01F0))  # where Unicode keeps its marks
-_ALL = [code for code in _PLACES if unicodedata.category(chr(code))[0] == "M"]  # Mn, Mc, Me
+_RANGE = chain(range(0x300, 0x20000), range(0xE0100, 0xE01F0))  # where Unicode keeps its marks
+_ALL = [code for code in _RANGE if unicodedata.category(chr(code))[0] == "M"]  # Mn, Mc, Me
 _JOINERS = (0x200C, 0x200D, *range(0xE0020, 0xE0080))  # also the letters within flags
 
 

@@ -61,7 +61,7 @@ class OffsetTokenizer:
     def _forget(self) -> None:
         self._rows = _Numbered()
         self._sizes = np.zeros(0, np.int64)  # characters of each run
-        self._table = TokenColumns.join([])  # tokens of each run, places counted from its start
+        self._table = TokenColumns.join([])  # tokens of each run, offsets counted from its start
 
     def __call__(self, texts: Sequence[str]) -> TokenColumns:
         """Tokens of some texts."""
@@ -108,13 +108,13 @@ class OffsetTokenizer:
         first = table.offsets[runs]
         tokens = table.offsets[runs + 1] - first
         stops = tokens.cumsum()
-        places = np.arange(stops[-1] if len(stops) else 0) + np.repeat(
+        indices = np.arange(stops[-1] if len(stops) else 0) + np.repeat(
             first - stops + tokens, tokens
         )
         shift = np.repeat(base, tokens).astype(np.int32)
         offsets = np.concatenate([[0], stops])[counts]
-        start, end = table.start[places] + shift, table.end[places] + shift
-        return TokenColumns(table.ids[places], start, end, offsets)
+        start, end = table.start[indices] + shift, table.end[indices] + shift
+        return TokenColumns(table.ids[indices], start, end, offsets)
 
 
 class _Numbered(dict[str, int]):

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from plainbert import files
 from plainbert.errors import CheckpointError, FormatError
+from plainbert.keys import schema
+from plainbert.keys.tokenizer_files import NORMALIZER, TOKENIZER
 from plainbert.text import casing, vocab_files
+from plainbert.text.added import wordpiece_of
 from plainbert.text.sentencepiece import SentencePiece
 from plainbert.text.sentencepiece_model import looks_like
+from plainbert.text.settings import Added, TokenizerSettings, read_settings
 from plainbert.text.tokenizer import Tokenizer
-from plainbert.text.vocab import SPECIALS, Vocab
+from plainbert.text.vocab import Vocab
 from plainbert.text.wordpiece import WordPiece
 
 SENTENCEPIECE_NAMES = ("spm.model", "spiece.model")
 CASING_NAMES = ("tokenizer_config.json", "tokenizer.json")  # files that say whether to lower-case
-_ROLES = {f"{role}_token": role for role in SPECIALS}
+
+log = logging.getLogger(__name__)
 
 
 def tokenizer_at(
@@ -67,10 +73,11 @@ def read_tokenizer(
 ) -> Tokenizer:
     """Make the tokenizer of a checkpoint folder.
 
-    ``tokenizer.json`` decides (model and normalizer; its truncation and padding are ignored),
-    else ``spm.model`` or ``vocab.txt`` with the casing of ``tokenizer_config.json``, else
-    ``lower``, else ``published``, else what its letters and names say
-    (:func:`plainbert.text.casing.settled`). Where several files are there they must agree.
+    ``tokenizer.json`` has the vocabulary, else ``spm.model`` or ``vocab.txt``; where several files
+    are there they must agree. Casing, accents and ideographs are treated as
+    ``tokenizer_config.json`` says, else as ``tokenizer.json`` does; where neither is there, casing
+    is ``lower``, else ``published``, else what the letters and names say
+    (:func:`plainbert.text.casing.settled`).
 
     Args:
         folder: of plainbert, Hugging Face or Google.
@@ -84,7 +91,7 @@ def read_tokenizer(
         FormatError: a file cannot be read, or describes a tokenizer that BERT does not have.
     """
     folder = files.followed(folder)
-    settings = _settings(folder)
+    settings = read_settings(folder)
     model = _model_in(folder)
     if model is not None:
         tokenizer: Tokenizer = _sentencepiece(model, settings, lower, published)
@@ -111,36 +118,17 @@ def _model_in(folder: Path) -> Path | None:
     return next((folder / n for n in SENTENCEPIECE_NAMES if (folder / n).is_file()), None)
 
 
-def _settings(folder: Path) -> dict[str, Any]:
-    """What the small JSON files of a folder say; special tokens as {role: token}."""
-    settings: dict[str, Any] = {}
-    for name in ("special_tokens_map.json", "tokenizer_config.json"):
-        if (folder / name).is_file():
-            settings |= files.read_json(folder / name)
-    roles = {}
-    for key, role in _ROLES.items():
-        value = settings.get(key)
-        token = value.get("content") if isinstance(value, dict) else value
-        if isinstance(token, str):
-            roles[role] = token
-    return {**settings, "roles": roles}
-
-
-def _casing(settings: dict[str, Any], stated: Sequence[bool | None]) -> bool | None:
-    """Casing by ``tokenizer_config.json``, else the first that is stated."""
-    first = settings.get("do_lower_case")
-    return next((lower for lower in (first, *stated) if isinstance(lower, bool)), None)
-
-
-def _sentencepiece(path: Path, settings: dict[str, Any], *stated: bool | None) -> SentencePiece:
+def _sentencepiece(path: Path, settings: TokenizerSettings, *stated: bool | None) -> SentencePiece:
     beside = path.with_name("tokenizer.json")
-    if "do_lower_case" not in settings and beside.is_file():
-        casings = [step.get("lowercase") for step in _steps(files.read_json(beside))]
-        settings |= {"do_lower_case": next((v for v in casings if isinstance(v, bool)), None)}
-    lower = _casing(settings, stated)
+    casings = [settings.lower, *stated]
+    if beside.is_file():
+        steps = _steps(_tokenizer_json(beside))
+        casings[1:1] = [step.get("lowercase") for step in steps]
+    lower = _first(casings)
     if lower is None:
         lower = casing.settled(Vocab.read(path).tokens, path)
     tokenizer = SentencePiece(path, lower=lower)
+    _say_what_is_not_followed(path, settings, tokenizer)
     for other in (beside, path.with_name("vocab.txt")):
         if other.is_file():
             tokens = Vocab.read(other).tokens
@@ -148,13 +136,35 @@ def _sentencepiece(path: Path, settings: dict[str, Any], *stated: bool | None) -
     return tokenizer
 
 
-def _from_json(path: Path, settings: dict[str, Any]) -> WordPiece:
-    content = files.read_json(path)
-    model = content.get("model")
-    model = model if isinstance(model, dict) else {}
+def _say_what_is_not_followed(
+    path: Path, settings: TokenizerSettings, tokenizer: SentencePiece
+) -> None:
+    """Warn of settings that words cut by a SentencePiece model have no use for."""
+    special = set(tokenizer.vocab.specials.values())
+    contents = [entry["content"] for entry in settings.added]
+    added = [content for content in contents if content not in special]
+    rules = [
+        f"{name}={value}"
+        for name, value, usual in (
+            ("strip_accents", settings.strip_accents, tokenizer.lower),
+            ("tokenize_chinese_chars", settings.split_cjk, True),
+        )
+        if value not in (None, usual)
+    ]
+    if added or rules:
+        log.warning(
+            "%s: not followed with a SentencePiece model: %s",
+            path.parent,
+            ", ".join([*rules, *map(schema.short, added[:8])]),
+        )
+
+
+def _from_json(path: Path, settings: TokenizerSettings) -> WordPiece:
+    content = _tokenizer_json(path)
+    model = content.get("model") or {}
     # Old files leave the type out; only WordPiece has a prefix for the inside of words.
-    prefix = model.get("continuing_subword_prefix", "##")
-    if model.get("type", "WordPiece") != "WordPiece" or prefix != "##":
+    prefix = model.get("continuing_subword_prefix") or "##"
+    if (model.get("type") or "WordPiece") != "WordPiece" or prefix != "##":
         raise FormatError(
             f"{path} describes a {model.get('type')} model; WordPiece with the prefix '##' is "
             "expected, or spm.model beside it for SentencePiece."
@@ -166,55 +176,81 @@ def _from_json(path: Path, settings: dict[str, Any]) -> WordPiece:
             f"{path}: normalizer {(content.get('normalizer') or {}).get('type')} and "
             f"pre_tokenizer {splitter} are not BERT's (BertNormalizer, BertPreTokenizer)."
         )
-    if not steps[0].get("clean_text", True):
-        raise FormatError(f"{path}: clean_text=false is not supported; BERT cleans text.")
+    schema.check(steps[0], NORMALIZER, str(path))
     tokens, specials = vocab_files.read_tokenizer_json(path)
     beside = path.with_name("vocab.txt")
     added = list(content.get("added_tokens") or [])
     if beside.is_file():
         tokens = _merged(path, tokens, beside, {entry["content"] for entry in added})
-    roles = {r: t for r, t in {**settings["roles"], **specials}.items() if t in tokens}
-    vocab = Vocab(tokens, roles)
-    known = set(vocab.specials.values())
-    return WordPiece(
-        vocab,
-        lower=bool(steps[0].get("lowercase", True)),
-        max_word_chars=int(model.get("max_input_chars_per_word", 100)),
-        strip_accents=steps[0].get("strip_accents"),
-        split_cjk=bool(steps[0].get("handle_chinese_chars", True)),
-        added=[entry for entry in added if entry["content"] not in known],
+    rules = {
+        "lower": _or_else(steps[0].get("lowercase"), True),
+        "strip_accents": steps[0].get("strip_accents"),
+        "split_cjk": _or_else(steps[0].get("handle_chinese_chars"), True),
+    }
+    return wordpiece_of(
+        path,
+        tokens,
+        {**settings.roles, **specials},
+        _with_stated(rules, settings, path),
+        [*added, *settings.added],
+        model.get("max_input_chars_per_word") or 100,
     )
 
 
-def _from_txt(path: Path, settings: dict[str, Any], *stated: bool | None) -> WordPiece:
+def _from_txt(path: Path, settings: TokenizerSettings, *stated: bool | None) -> WordPiece:
     tokens, _ = vocab_files.read_txt(path)
-    lower = _casing(settings, stated)
+    lower = _first((settings.lower, *stated))
     if lower is None:
         lower = casing.settled(tokens, path)
-    added: list[dict[str, Any]] = []
+    rules = {
+        "lower": lower,
+        "strip_accents": settings.strip_accents,
+        "split_cjk": _or_else(settings.split_cjk, True),
+    }
+    added: Added = []
     extra = path.with_name("added_tokens.json")  # Hugging Face's, before tokenizer.json
     if extra.is_file():
-        rows = sorted((row, token) for token, row in files.read_json(extra).items())
-        for row, token in rows:
-            if row < len(tokens) and tokens[row] == token:
-                continue
-            if row != len(tokens):
-                raise CheckpointError(
-                    f"{extra}: {token!r} has id {row}, but {path.name} has {len(tokens)} rows; "
-                    "ids must follow without holes."
-                )
-            tokens.append(token)
-            added.append({"content": token, "normalized": lower})
-    roles = {role: token for role, token in settings["roles"].items() if token in tokens}
-    vocab = Vocab(tokens, roles)
-    known = set(vocab.specials.values())
-    return WordPiece(
-        vocab,
-        lower=lower,
-        strip_accents=settings.get("strip_accents"),
-        split_cjk=bool(settings.get("tokenize_chinese_chars", True)),
-        added=[entry for entry in added if entry["content"] not in known],
-    )
+        special = {token["content"] for token in settings.added}
+        added = [
+            {"id": row, "content": token, "normalized": token not in special}
+            for token, row in vocab_files.read_added_tokens(extra).items()
+        ]
+        added.sort(key=lambda entry: entry["id"])
+    return wordpiece_of(path, tokens, settings.roles, rules, [*added, *settings.added])
+
+
+def _with_stated(rules: dict[str, Any], settings: TokenizerSettings, path: Path) -> dict[str, Any]:
+    """The rules of tokenizer.json; where tokenizer_config.json states others, those.
+
+    So does transformers' BertTokenizer; a general class takes tokenizer.json as it is.
+    """
+    if settings.general:
+        return rules
+    stated = {name: getattr(settings, name) for name in rules if name in settings.stated}
+    for name, value in stated.items():
+        if value != rules[name]:
+            log.warning(
+                "%s says %s=%s, the files beside it %s: those count, as in transformers",
+                path,
+                name,
+                rules[name],
+                value,
+            )
+    return {**rules, **stated}
+
+
+def _first(stated: Iterable[bool | None]) -> bool | None:
+    """The first that is stated."""
+    return next((value for value in stated if value is not None), None)
+
+
+def _or_else(value: bool | None, usual: bool) -> bool:
+    return usual if value is None else value
+
+
+def _tokenizer_json(path: Path) -> dict[str, Any]:
+    """The content of a tokenizer.json whose parts have their forms."""
+    return schema.read(path, TOKENIZER)
 
 
 def _steps(content: dict[str, Any]) -> list[dict[str, Any]]:

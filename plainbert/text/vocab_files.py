@@ -9,6 +9,8 @@ from typing import Any
 
 from plainbert import files, text_files
 from plainbert.errors import CheckpointError, DataError, FormatError
+from plainbert.keys import schema
+from plainbert.keys.tokenizer_files import ADDED_TOKENS, GLUONNLP, TOKENIZER, VOCAB
 from plainbert.text import sentencepiece_model
 
 Parts = tuple[list[str], dict[str, str]]
@@ -55,23 +57,34 @@ def without_blank_end(tokens: Sequence[str]) -> list[str]:
 def read_tokenizer_json(path: Path) -> Parts:
     """Read ``model.vocab`` and ``added_tokens``; a bare ``{token: id}`` object is read too."""
     content = files.read_json(path)
-    model = content.get("model", {"vocab": content})
-    vocab = model.get("vocab") if isinstance(model, dict) else None
-    if isinstance(vocab, list):  # Unigram: [[piece, score], ...] by row
-        vocab = {entry[0]: row for row, entry in enumerate(vocab)}
-    if not isinstance(vocab, dict) or not all(isinstance(row, int) for row in vocab.values()):
+    if not isinstance(content.get("model"), dict):
+        content = {"model": {"vocab": content}}
+    model = content["model"]
+    vocab = model.get("vocab")
+    if vocab is None or not VOCAB.fits(vocab):
         raise FormatError(
             f"{path} holds no vocabulary: neither model.vocab of a tokenizer.json, nor GluonNLP's "
             "idx_to_token, nor {token: id}."
         )
+    schema.check(content, TOKENIZER, str(path))
+    if isinstance(vocab, list):  # Unigram: [[piece, score], ...] by row
+        vocab = {entry[0]: row for row, entry in enumerate(vocab)}
     rows = dict(vocab)
     for entry in content.get("added_tokens") or []:
         rows.setdefault(entry["content"], entry["id"])
     specials = {}
     unknown = model.get("unk_token")
-    if isinstance(unknown, str) and unknown in rows:
+    if unknown in rows:
         specials["unk"] = unknown
     return _by_row(rows, path), specials
+
+
+def read_added_tokens(path: Path) -> dict[str, int]:
+    """Read {token: row} of ``added_tokens.json``."""
+    rows = files.read_json(path)
+    if not ADDED_TOKENS.fits(rows):
+        raise FormatError(f"{path} does not hold {{token: id}} with ids from 0.")
+    return rows
 
 
 def read_gluonnlp_json(path: Path) -> Parts:
@@ -88,6 +101,7 @@ def read_gluonnlp_json(path: Path) -> Parts:
     tokens = content.get("idx_to_token")
     if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
         raise FormatError(f"{path} is not a GluonNLP vocabulary: idx_to_token is not a list.")
+    schema.check_forms(content, GLUONNLP, str(path))
     rows = content.get("token_to_idx") or {token: row for row, token in enumerate(tokens)}
     named: dict[str, Any] = {**content, **(content.get("identifiers_to_tokens") or {})}
     if len(tokens) > len(rows):

@@ -129,17 +129,17 @@ class WordPiece(Tokenizer):
         return super()._reference(text)
 
     def _of_long_words(self, text: str) -> tuple[list[int], Spans]:
-        """Ids and places, each word cut here."""
+        """Ids and offsets, each word cut here."""
         ids: list[int] = []
         spans: Spans = []
-        for word, places, added in words(text, self._backend, self._add_tokens):
+        for word, offsets, added in words(text, self._backend, self._add_tokens):
             rows = (self._rows[word],) if added else self._greedy(word)
             start = 0
             for row in rows:
                 stop = start + len(self.vocab.tokens[row]) - (2 if start else 0)
                 if len(rows) == 1:  # the unknown token among others
-                    stop = len(places)
-                spans.append((places[start][0], places[stop - 1][1]))
+                    stop = len(offsets)
+                spans.append((offsets[start][0], offsets[stop - 1][1]))
                 start = stop
             ids += rows
         return ids, spans
@@ -221,11 +221,8 @@ class WordPiece(Tokenizer):
         """Register what is found before words are: together, or each would cost a new search."""
         add_special_tokens(backend, self.vocab)
         keys = ("single_word", "lstrip", "rstrip", "normalized", "special")
-        backend.add_tokens(
-            [
-                tokenizers.AddedToken(
-                    token["content"], **{key: token[key] for key in keys if key in token}
-                )
-                for token in self.added
-            ]
-        )
+        tokens = [
+            (token["content"], {key: token[key] for key in keys if token.get(key) is not None})
+            for token in self.added
+        ]
+        backend.add_tokens([tokenizers.AddedToken(content, **flags) for content, flags in tokens])

@@ -19,6 +19,7 @@ import torch
 
 from plainbert import checkpoint, files
 from plainbert.errors import FormatError, UsageError
+from plainbert.keys import run_files, schema
 from plainbert.nn.headed import Headed
 from plainbert.text.tokenizer import Tokenizer
 from plainbert.train import disk, earlier, run_folder
@@ -210,6 +211,7 @@ class Checkpoints:
             return None
         path = self.folder / checkpoint.step_name(int(step))
         fields = files.read_json(path / STATE)
+        schema.check_forms(fields, run_files.STATE, str(path / STATE), ("step", "scaler"))
         try:
             progress = RunProgress(**{**fields, "scaler": Scaler.stored(fields["scaler"])})
             # JSON has no NaN: a loss that was none is null there.

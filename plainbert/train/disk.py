@@ -12,15 +12,15 @@ def check(folder: Path, size: int, number: int) -> None:
     """Refuse a disk that is too full for a run's checkpoints.
 
     Args:
-        folder: of the run; it is made where it is not there yet.
+        folder: of the run.
         size: bytes of a checkpoint.
         number: of checkpoints that will be there at a time, beside those that are there.
 
     Raises:
         UsageError: training would end at a checkpoint that cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(folder).free
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    free = shutil.disk_usage(there).free
     if number * size > free:
         raise UsageError(
             f"{folder}: the run needs {_megabytes(number * size)} on disk for {number} "

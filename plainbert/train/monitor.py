@@ -179,13 +179,13 @@ class Monitor:
         if not path.exists():
             return
         kept = []
-        with path.open(encoding="utf-8") as file:
+        with path.open(encoding="utf-8", errors="replace") as file:
             lines = list(file)
         for line in lines:
             try:
                 if line.endswith("\n") and json.loads(line)["step"] <= step:
                     kept.append(line)
-            except (ValueError, KeyError):
+            except (ValueError, KeyError, TypeError, RecursionError):  # not of ours
                 continue
         files.write_text(path, "".join(kept))
 

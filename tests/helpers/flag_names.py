@@ -45,9 +45,11 @@ def named(text: str, scripts: Container[str]) -> Iterator[tuple[str, str | None]
     for clause in re.split(r"(?<=[.;:]) |\(", text):
         owner = None
         for word in (
-            () if "pip install" in clause else re.finditer(r"--[a-z][\w-]*|\w+\.py", clause)
+            ()
+            if "pip install" in clause
+            else re.finditer(r"--[a-z][\w-]*|\w+\.py|plainbert \w+", clause)
         ):
-            name = word[0].removesuffix(".py")
+            name = word[0].removesuffix(".py").removeprefix("plainbert ")
             if FLAG.match(name):
                 yield name, owner
             elif name in scripts:
@@ -181,6 +183,16 @@ def _text(node: ast.AST) -> str | None:
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         return node.value
     if isinstance(node, ast.JoinedStr):
-        parts = (part.value if isinstance(part, ast.Constant) else "{}" for part in node.values)
-        return "".join(map(str, parts))
+        return "".join(map(_part, node.values))
     return None
+
+
+def _part(part: ast.expr) -> str:
+    """A piece of an f-string; a command that it names as the name of its script."""
+    if isinstance(part, ast.Constant):
+        return str(part.value)
+    call = part.value if isinstance(part, ast.FormattedValue) else part
+    named = isinstance(call, ast.Call) and ast.unparse(call.func).endswith("command")
+    if named and isinstance(call.args[0], ast.Constant):
+        return f"{call.args[0].value}.py"
+    return "{}"

@@ -30,6 +30,8 @@ class Hub:
             is used up, answers are whole.
         refuse_after_cut: answer 503 to whoever comes back for the rest.
         garbled: files whose bytes are not those that the checksum was made of.
+        answer: a file to send as what is said about any repository; the truth where None.
+        commit: what is stated as the commit, whichever was asked for; the truth where None.
         requests: "METHOD path [range]" of everything that was asked.
     """
 
@@ -38,6 +40,8 @@ class Hub:
         self.cut: dict[str, list[int]] = {}
         self.refuse_after_cut = False
         self.garbled: set[str] = set()
+        self.answer: Path | None = None
+        self.commit: str | None = None
         self.requests: list[str] = []
         self.endpoint = ""
 
@@ -76,6 +80,7 @@ def serve(hub: Hub) -> Iterator[Hub]:
 
 class _Handler(BaseHTTPRequestHandler):
     hub: Hub
+    commit: str
     protocol_version = "HTTP/1.1"
 
     def log_message(self, format: str, *args: Any) -> None:
@@ -91,6 +96,8 @@ class _Handler(BaseHTTPRequestHandler):
         wanted = self.headers.get("Range", "")
         path = self.path.partition("?")[0]
         self.hub.requests.append(f"{self.command} {path} {wanted}".strip())
+        asked = re.search(r"(?:/revision/|/resolve/|commit=)([0-9a-f]{40})\b", self.path)
+        self.commit = self.hub.commit or (asked[1] if asked else COMMIT)
         if match := re.fullmatch(r"/api/models/([^/]+/[^/]+)(/revision/[^/]+)?", path):
             self._info(match[1])
         elif match := re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
@@ -101,6 +108,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._error(404, "EntryNotFound")
 
     def _info(self, repository: str) -> None:
+        if self.hub.answer is not None:
+            content = self.hub.answer.read_bytes()
+            self._send(200, content, {"Content-Type": "application/json"}, True)
+            return
         if repository not in self.hub.repositories:
             self._error(404, "RepoNotFound")
             return
@@ -112,7 +123,7 @@ class _Handler(BaseHTTPRequestHandler):
             if name.endswith(LARGE):
                 entry["lfs"] = {"sha256": digest, "size": len(content), "pointerSize": 134}
             siblings.append(entry)
-        answer = {"id": repository, "sha": COMMIT, "tags": [], "siblings": siblings}
+        answer = {"id": repository, "sha": self.commit, "tags": [], "siblings": siblings}
         self._send(200, json.dumps(answer).encode(), {"Content-Type": "application/json"}, True)
 
     def _file(self, repository: str, name: str, body: bool) -> None:
@@ -123,8 +134,8 @@ class _Handler(BaseHTTPRequestHandler):
         elif name.endswith(LARGE):
             content = self.hub.files(repository)[name].read_bytes()
             headers = {
-                "Location": f"{self.hub.endpoint}/store/{repository}/{name}",
-                "X-Repo-Commit": COMMIT,
+                "Location": f"{self.hub.endpoint}/store/{repository}/{name}?commit={self.commit}",
+                "X-Repo-Commit": self.commit,
                 "X-Linked-Etag": f'"{self.hub.digest(name, content)}"',
                 "X-Linked-Size": str(len(content)),
             }
@@ -135,7 +146,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _bytes(self, name: str, content: bytes, body: bool) -> None:
         headers = {
             "ETag": f'"{self.hub.digest(name, content)}"',
-            "X-Repo-Commit": COMMIT,
+            "X-Repo-Commit": self.commit,
             "Accept-Ranges": "bytes",
         }
         if name in self.hub.garbled:

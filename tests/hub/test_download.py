@@ -216,3 +216,50 @@ def test_a_pinned_commit_is_asked_for_and_found_again(hub, cache):
     hub.requests.clear()
     assert fetch(pinned, cache) == folder
     assert hub.requests == []
+
+
+def test_a_pinned_commit_is_compared_with_the_answer(hub, cache):
+    hub.commit = "f" * 40
+    pinned = dataclasses.replace(record(), revision=COMMIT)
+    with pytest.raises(DownloadError, match=f"commit {COMMIT} was asked for, but .* f{{40}}"):
+        fetch(pinned, cache)
+    assert not cache.exists() or not list(cache.rglob("*.safetensors"))
+    assert fetch(record(), cache).name == "f" * 40  # a branch may stand anywhere
+
+
+def test_a_file_of_another_commit_is_refused(hub, cache, monkeypatch):
+    from tests.helpers import hub_server
+
+    # Between the list and the files, the server changes its mind.
+    original = hub_server._Handler._file
+
+    def moved(handler, *arguments):
+        handler.commit = "e" * 40
+        original(handler, *arguments)
+
+    monkeypatch.setattr(hub_server._Handler, "_file", moved)
+    with pytest.raises(DownloadError, match=f"of another commit than {COMMIT}"):
+        fetch(record(), cache)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"sha": None},
+        {"sha": "../../etc"},
+        {"sha": 5},
+        {"siblings": [{"rfilename": 3}]},
+        {"siblings": [{"rfilename": "config.json", "size": "big"}]},
+        {"siblings": [{"rfilename": "config.json", "size": 3, "blobId": ["x"]}]},
+        {"siblings": [{"rfilename": "m.bin", "size": 3, "lfs": {"sha256": None}}]},
+        {"siblings": {"a": 1}},
+        {"siblings": 7},
+    ],
+    ids=str,
+)
+def test_answers_of_another_shape(hub, cache, tmp_path, change):
+    whole = {"id": "some/model", "sha": COMMIT, "tags": [], "siblings": []}
+    hub.answer = tmp_path / "answer.json"
+    hub.answer.write_text(json.dumps({**whole, **change}))
+    with pytest.raises(DownloadError, match=r"some/model .*--model_dir FOLDER"):
+        fetch(record(), cache)

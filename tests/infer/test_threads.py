@@ -48,7 +48,7 @@ def test_every_row_once_in_several_threads() -> None:
         right = np.repeat(batch.index, rows)
         np.testing.assert_array_equal(batch.ids.numpy(), right)
         assert len(batch.ids) == len(batch.types) == len(batch.layout.positions())
-        assert (len(batch.ids) + batch.layout.fill) % 8 == 0  # few different numbers of rows
+        assert (len(batch.ids) + batch.layout.pad_rows) % 8 == 0  # few different numbers of rows
         seen.extend(batch.index.tolist())
 
     streams.run(work, features(lengths), "cpu", 128, False)

@@ -91,12 +91,12 @@ class Graph:
             types, f"{MODEL}token_type_embed_embedding0_weight", part.token_type_embeddings
         )
         total = self.op("transpose", self.op("elemwise_add", words, kinds), axes=(1, 0, 2))
-        places = self._embedding(
+        positions = self._embedding(
             self.op("_contrib_arange_like", total, axis=0),  # (L,)
             f"{ENCODER}position_weight",
             part.position_embeddings,
         )
-        total = self.op("broadcast_add", total, self.op("expand_dims", places, axis=1))
+        total = self.op("broadcast_add", total, self.op("expand_dims", positions, axis=1))
         return self.norm(self.drop(total), f"{ENCODER}layernorm0", part.LayerNorm)
 
     def _embedding(self, rows: Node, name: str, table: nn.Embedding) -> Node:

@@ -16,7 +16,7 @@ from plainbert.nn.bert import Bert
 Array = NDArray[np.float32]
 
 # Inputs of a layer's products, by the module that gets them.
-PLACES = ("attention.self", "attention.output.dense", "intermediate.dense", "output.dense")
+MODULES = ("attention.self", "attention.output.dense", "intermediate.dense", "output.dense")
 # What a channel's range is raised to, for its factor: 0 changes nothing, 1 makes all ranges equal.
 SHARE = 0.4
 FLOOR = 1e-3  # a channel counts as at least so much of the largest one
@@ -67,7 +67,7 @@ def observe(body: Bert, features: Features) -> dict[str, Range]:
     hooks = [
         part.register_forward_pre_hook(hook(name))
         for name, part in body.encoder.named_modules()
-        if name.split(".", 2)[-1] in PLACES
+        if name.split(".", 2)[-1] in MODULES
     ]
     try:
         with torch.inference_mode():

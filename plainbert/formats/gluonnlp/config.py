@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 CONFIGS = ("config.json", "bert_config.json")
 _SIZE = re.compile(r"(?:^|[^a-z])(?P<family>[a-z]*bert|ernie)_(\d+)_(\d+)_(?P<heads>\d+)")
 _HASH = re.compile(r"-[0-9a-f]{8}$")
-_PLACES = {  # sizes of the config, and the matrices that show them: name, axis
+_MATRICES = {  # sizes of the config, and the matrices that show them: name, axis
     "vocab_size": (WORDS, 0),
     "hidden_size": (WORDS, 1),
     "max_position_embeddings": ("bert.embeddings.position_embeddings.weight", 0),
@@ -55,13 +55,13 @@ def describe(
         CheckpointError: the config beside it, the labels and the weights do not fit together.
         UsageError: nothing says how many attention heads there are.
     """
-    for name, _ in _PLACES.values():
+    for name, _ in _MATRICES.values():
         if tensors[name].dim() != 2 or 0 in tensors[name].shape:
             raise CheckpointError(
                 f"{path}: {name} has shape {tuple(tensors[name].shape)}; a matrix is expected."
             )
     sizes: dict[str, Any] = {
-        size: tensors[name].shape[axis] for size, (name, axis) in _PLACES.items()
+        size: tensors[name].shape[axis] for size, (name, axis) in _MATRICES.items()
     }
     sizes["num_hidden_layers"] = layers
     assumed: list[str] = []

@@ -49,15 +49,17 @@ def write(
     Returns:
         names of the tensors that the format has no place for.
     """
-    places = to_google(config.num_hidden_layers)
-    chosen = {places[own_name].google: own_name for own_name in tensors if own_name in places}
-    write_bundle(Path(folder) / name, _Google(tensors, {g: places[h] for g, h in chosen.items()}))
+    variables = to_google(config.num_hidden_layers)
+    chosen = {variables[own_name].google: own_name for own_name in tensors if own_name in variables}
+    write_bundle(
+        Path(folder) / name, _Google(tensors, {g: variables[h] for g, h in chosen.items()})
+    )
     files.write_json(Path(folder) / "bert_config.json", _config(config, chosen.values()))
     if tokens is not None:
         Vocab.from_tokens(tokens).save_txt(Path(folder) / "vocab.txt")
     if lower is not None:
         files.write_json(Path(folder) / "tokenizer_config.json", {"do_lower_case": lower})
-    return tuple(own_name for own_name in tensors if own_name not in places)
+    return tuple(own_name for own_name in tensors if own_name not in variables)
 
 
 class _Google(Mapping[str, "Tensor"]):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from plainbert import model_zoo
 from plainbert.hub import records
+from plainbert.keys.config_json import without_activation
 from plainbert.nn.names import HEADS
 from plainbert.recipes.shared.settings import ModelFlags
 from plainbert.recipes.shared.training_settings import FineTuningFlags
@@ -49,7 +50,7 @@ def open_model(
     if not trained and head is not None and HEADS[head].problem_type is not None:
         # A model of several labels per text that is trained for one gives one.
         changes["problem_type"] = HEADS[head].problem_type
-    return model_zoo.open_folder(
+    opened = model_zoo.open_folder(
         name_of(settings),
         head,
         labels,
@@ -58,3 +59,7 @@ def open_model(
         dataset_name=settings.bert_dataset,
         **changes,
     )
+    if not trained:  # what is trained here has no function on top of its logits
+        config = opened.model.config
+        opened.model.config = config.replace(extra=without_activation(config.extra))
+    return opened

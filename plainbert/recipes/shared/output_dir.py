@@ -16,6 +16,8 @@ from plainbert import files
 from plainbert.cli import run
 from plainbert.errors import FormatError, UsageError
 from plainbert.infer.evaluation import RESULTS_FILE
+from plainbert.keys import schema
+from plainbert.keys.run_files import ARGS
 from plainbert.patterns import matching
 from plainbert.recipes.shared.lock import LOCK_FILE, Lock
 from plainbert.recipes.shared.settings import FolderFlags, RunFlags
@@ -222,9 +224,9 @@ def _check_overwritten(folder: Path, settings: FolderFlags, recipe: str | None) 
             "of the same script is overwritten. Name another folder with --output_dir."
         )
     _refuse_in_the_way(run_folder.in_the_way(folder))
-    places = [Path(os.path.realpath(path)) for path in run_folder.written(folder)]
+    parts = [Path(os.path.realpath(path)) for path in run_folder.written(folder)]
     for name, path in _paths_in(settings):
-        if any(path == place or place in path.parents for place in places):
+        if any(path == part or part in path.parents for part in parts):
             raise UsageError(
                 f"--{name} is {path}, part of the run in {folder} that --overwrite would remove. "
                 "Name another folder with --output_dir, or copy it elsewhere and name the copy."
@@ -270,10 +272,10 @@ def _args_of(folder: Path) -> dict[str, Any] | None:
     """What a run of ours noted about itself; None when there is none, or another's file."""
     try:
         values = files.read_json(folder / ARGS_FILE)
+        schema.check_forms(values, ARGS, ARGS_FILE, ("flags", "versions"))
     except (OSError, FormatError):
         return None
-    known = isinstance(values.get("flags"), dict) and "plainbert" in (values.get("versions") or ())
-    return values if known else None
+    return values if "plainbert" in values["versions"] else None
 
 
 def _refuse_in_the_way(paths: list[Path]) -> None:

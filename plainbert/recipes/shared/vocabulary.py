@@ -56,12 +56,12 @@ def tokenizer_of(settings: VocabularyFlags) -> Tokenizer | None:
 
 def _of_model(name: str, lower: bool | None) -> Tokenizer:
     from plainbert.hub import records
-    from plainbert.model_zoo.find import record_of, resolve
+    from plainbert.model_zoo.find import path_of, record_of, resolve
     from plainbert.model_zoo.stored import read_stored, tokenizer_of, vocabulary_of
     from plainbert.text.reader import read_tokenizer
 
     path = resolve(name, weights=False)
-    record = None if Path(name).expanduser().exists() else record_of(name)
+    record = record_of(name) if path_of(name) is None else None
     if record is not None and path.is_file():  # GluonNLP's vocabulary
         return vocabulary_of(record)
     if path.is_dir() and any((path / name).is_file() for name in records.VOCABULARY_FILES):

@@ -19,6 +19,7 @@ from plainbert.infer.evaluation import RESULTS_FILE, Evaluation, Scores, logits
 from plainbert.infer.logits import ComputesLogits
 from plainbert.tasks.classification import scores as metrics
 from plainbert.tasks.classification import several
+from plainbert.tasks.classification.activation import activated
 from plainbert.tasks.classification.decode import predicted
 from plainbert.tasks.classification.submission import write_submission
 from plainbert.tasks.classification.task import Example, Split, Task
@@ -122,7 +123,7 @@ def write_results(
             if task.several:
                 path = several.write_predictions(task, split, part.examples, rows, folder)
             else:
-                ids = predicted(rows).tolist()
+                ids = predicted(activated(rows, model.config)).tolist()
                 path = write_submission(task, split, part.examples, ids, folder)
             log.info("predictions of %s: %s", split, path)
     if ranks.rank == 0:
@@ -197,4 +198,4 @@ def score(
     """
     if several.has_several(model):
         return several.compute(names, several.chosen(rows), labels)
-    return metrics.compute(names, predicted(rows), labels)
+    return metrics.compute(names, predicted(activated(rows, model.config)), labels)

@@ -10,6 +10,7 @@ from plainbert.errors import UsageError
 from plainbert.infer import finite
 from plainbert.infer.logits import ComputesLogits, run
 from plainbert.nn.bert import Bert
+from plainbert.tasks.classification.activation import activated
 from plainbert.tasks.classification.decode import Prediction, decode
 from plainbert.tasks.classification.several import has_several
 from plainbert.text.tokenizer import Tokenizer
@@ -48,7 +49,7 @@ def predict(
     logits = run(classifier, features, bar=bar)
     finite.check(logits, finite.named(texts))
     names = () if classifier.head == "regression" else labels
-    return decode(logits, names, has_several(classifier))
+    return decode(activated(logits, classifier.config), names, has_several(classifier))
 
 
 def checked(model: Bert | ComputesLogits, name: str) -> ComputesLogits:

@@ -138,13 +138,13 @@ class PublishedTask(Task):
         else:
             parents = [Path(os.environ[GLUE_DIR])] if os.environ.get(GLUE_DIR) else []
             parents.append(DEFAULT_FOLDER)
-        places = [parent / name for parent in parents for name in self.folders]
+        folders = [parent / name for parent in parents for name in self.folders]
         if folder is not None:
-            places.append(Path(folder))
-        for place in places:
-            if is_saved(place) or any(self._source(place, split) for split in self.splits):
-                return place, []
-        return None, [str(place) for place in places]
+            folders.append(Path(folder))
+        for path in folders:
+            if is_saved(path) or any(self._source(path, split) for split in self.splits):
+                return path, []
+        return None, [str(path) for path in folders]
 
     def _source(self, folder: Path, split: str) -> SplitFile | None:
         for source in self.sources[split]:

@@ -6,6 +6,7 @@ the result.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -27,6 +28,8 @@ from plainbert.nn.heads import Embedding
 from plainbert.nn.names import POOLINGS, kind_of
 from plainbert.nn.pooling import Pooling
 from plainbert.text.tokenizer import Tokenizer
+
+log = logging.getLogger(__name__)
 
 Vectors = NDArray[np.float32]
 MEAN = Pooling()
@@ -209,7 +212,7 @@ def pooling_of(
     own = checkpoint.pooling
     if strategy is None and own is not None and own not in POOLINGS:
         raise UsageError(
-            f"{checkpoint.folder} pools by {own!r}, which is not supported. Choose one "
+            f"{checkpoint.folder} pools by {own[:100]!r}, which is not supported. Choose one "
             f"with pooling_strategy: {', '.join(POOLINGS)}."
         )
     kind = kind_of(strategy or own or "mean")
@@ -219,6 +222,47 @@ def pooling_of(
     counted: Any = layers if several else [layers]
     numbers = tuple(arguments.whole("pooling_layer", layer, least=None) for layer in counted)
     return Pooling(kind, numbers, mask_cls_sep, normalize)
+
+
+def prompted(
+    texts: Sequence[str | tuple[str, ...]],
+    checkpoint: Checkpoint,
+    prompt: str | None = None,
+    prompt_name: str | None = None,
+) -> list[str | tuple[str, ...]]:
+    """Texts with a prompt before each; of a pair, before its first text.
+
+    Args:
+        texts: texts, or pairs.
+        checkpoint: the model's folder, which may state a default prompt.
+        prompt: the text itself, "" for none. The folder's default when neither is given.
+        prompt_name: one of the folder's prompts.
+
+    Raises:
+        UsageError: the folder has no prompt of that name, or both were given.
+    """
+    own = checkpoint.sentence
+    if prompt is not None and prompt_name is not None:
+        raise UsageError("prompt and prompt_name exclude each other.")
+    if prompt_name is not None:
+        if prompt_name not in own.prompts:
+            names = ", ".join(own.prompts) or "none"
+            raise UsageError(
+                f"{checkpoint.folder} has no prompt {prompt_name!r}; it has {names}. Or give the "
+                "text itself as prompt."
+            )
+        prompt = own.prompts[prompt_name]
+    if prompt is None and own.prompt:
+        log.info(
+            "every text begins with the folder's default prompt, %r; prompt_name chooses another "
+            "(%s), an empty prompt is none",
+            own.prompt,
+            ", ".join(own.prompts),
+        )
+    before = own.prompt if prompt is None else prompt
+    return [
+        before + text if isinstance(text, str) else (before + text[0], *text[1:]) for text in texts
+    ]
 
 
 def _run(

@@ -23,6 +23,20 @@ class VectorFlags(Flags):
     mask_cls_sep: bool = option(
         False, None, "Leave [CLS] and [SEP] out, of attention and of pooling.", group="vectors"
     )
+    prompt: str | None = option(
+        None,
+        str,
+        "Text put before every text, '' for none. Default: the folder's default prompt.",
+        group="vectors",
+        metavar="TEXT",
+    )
+    prompt_name: str | None = option(
+        None,
+        str,
+        "Name of one of the folder's prompts, such as query, to put before every text.",
+        group="vectors",
+        metavar="NAME",
+    )
     oov_way: str = option(
         "avg",
         values.one_of("way", lambda: ("avg", "sum", "last")),

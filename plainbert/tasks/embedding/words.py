@@ -175,7 +175,7 @@ class BertEmbedding:
         kept = [place for place, row in enumerate(ids) if row not in dropped]
         pieces = [vocab.tokens[ids[place]] for place in kept]
         words: list[str] = []
-        parts: list[list[int]] = []  # the places of each word's pieces
+        parts: list[list[int]] = []  # the rows of each word's pieces
         for place, piece in zip(kept, pieces, strict=True):
             if self.tokenizer.is_first(piece) or not words:
                 words.append(piece.removeprefix("▁"))
@@ -184,9 +184,9 @@ class BertEmbedding:
                 words[-1] += piece.removeprefix("##")
                 parts[-1].append(place)
         if oov_way == "last":
-            return words, [vectors[places[-1]] for places in parts]
+            return words, [vectors[rows[-1]] for rows in parts]
         merge = np.mean if oov_way == "avg" else np.sum
-        return words, [merge(vectors[places], axis=0) for places in parts]
+        return words, [merge(vectors[rows], axis=0) for rows in parts]
 
 
 def _check(oov_way: str) -> None:

@@ -195,8 +195,8 @@ def _columns(
         edge = remark and columns.ends_sentence(line)
         if not fields or edge or columns.starts_document(fields):
             if rows:
-                words, tags, places = zip(*rows, strict=True)
-                yield Sentence(words, tags if columns.tag is not None else None, places)
+                words, tags, numbers = zip(*rows, strict=True)
+                yield Sentence(words, tags if columns.tag is not None else None, numbers)
                 rows = []
             continue
         if remark:

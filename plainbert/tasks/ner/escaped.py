@@ -41,8 +41,8 @@ def read(lines: Iterable[tuple[int, str]]) -> Iterator[WordsTagsLines]:
             fields = [_meant(field) for field in line.split("\t")]
             rows.append((fields[0], fields[-1], number))
         elif rows:
-            words, tags, places = zip(*rows, strict=True)
-            yield words, tags, places
+            words, tags, numbers = zip(*rows, strict=True)
+            yield words, tags, numbers
             rows = []
 
 

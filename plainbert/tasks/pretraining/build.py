@@ -195,7 +195,10 @@ def _write_all(
 def write(context: BuildContext, job: Job) -> Count:
     """Make one shard; not all of its instances are in memory at once."""
     store, total = context.store, np.zeros(5, np.int64)
-    before = {"offsets": 1, "masked_offsets": 3}  # where ``total`` counts what they are places in
+    before = {
+        "offsets": 1,
+        "masked_offsets": 3,
+    }  # in ``total``: what they are offsets of
     with contextlib.ExitStack() as stack:
         spools = {
             name: stack.enter_context(tempfile.TemporaryFile(dir=context.folder)) for name in TYPES

@@ -84,7 +84,7 @@ def read(archive: Archive, vocab: Vocab | None) -> ShardColumns:
         )
     ids, sizes = _ragged(archive, "input_ids")
     types, type_sizes = _ragged(archive, "segment_ids")
-    places, counts = _ragged(archive, "masked_lm_positions")
+    positions, counts = _ragged(archive, "masked_lm_positions")
     labels, label_counts = _ragged(archive, "masked_lm_ids")
     weights, weight_counts = _ragged(archive, "masked_lm_weights", "iuf")
     same = np.array_equal(sizes, valid) and np.array_equal(type_sizes, valid)
@@ -104,7 +104,7 @@ def read(archive: Archive, vocab: Vocab | None) -> ShardColumns:
         ids,
         offsets,
         split,
-        places[kept],
+        positions[kept],
         labels[kept],
         ragged.offsets(np.bincount(owner, minlength=len(valid))),
         _plain(archive, "next_sentence_labels"),

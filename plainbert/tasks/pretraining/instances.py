@@ -62,7 +62,7 @@ def columns(
         input_ids=ids,
         offsets=offsets,
         segment_split=plan.a_length + 2,
-        masked_lm_positions=masks.places - np.repeat(offsets[:-1], masks.counts),
+        masked_lm_positions=masks.positions - np.repeat(offsets[:-1], masks.counts),
         masked_lm_ids=masks.ids,
         masked_offsets=ragged.offsets(masks.counts),
         next_sentence_labels=plan.random_next,
@@ -82,7 +82,7 @@ def rows(
         offsets=offsets,
         types=np.repeat(np.tile(np.array([0, 1], np.uint8), len(plan)), segments.reshape(-1)),
         masked_sequence=sequence,
-        masked_positions=masks.places - offsets[sequence],
+        masked_positions=masks.positions - offsets[sequence],
         masked_ids=masks.ids.astype(np.int64),
         next_sentence=plan.random_next.astype(np.int64),
     )

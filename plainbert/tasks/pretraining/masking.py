@@ -29,12 +29,12 @@ class Masks:
     """M masks of N instances.
 
     Attributes:
-        places: in the row of all tokens, ascending; (M,).
+        positions: in the row of all tokens, ascending; (M,).
         ids: tokens that were there; (M,), type of the tokens.
         counts: masks of each instance; (N,).
     """
 
-    places: Ints
+    positions: Ints
     ids: NDArray[Any]
     counts: Ints
 
@@ -99,13 +99,13 @@ class Masker:
         random_numbers.mix(chance)
         free = ~self.never[ids]
         if self.inner is None:
-            places = _smallest(chance, free, offsets, quotas)
+            positions = _smallest(chance, free, offsets, quotas)
         else:
-            places = _whole_words(chance, free, self.inner[ids], offsets, quotas)
-        original = ids[places]
-        ids[places] = self._replacements(original, chance[places])
-        ends = np.searchsorted(places, offsets)
-        return Masks(places, original, np.diff(ends))
+            positions = _whole_words(chance, free, self.inner[ids], offsets, quotas)
+        original = ids[positions]
+        ids[positions] = self._replacements(original, chance[positions])
+        ends = np.searchsorted(positions, offsets)
+        return Masks(positions, original, np.diff(ends))
 
     def _replacements(self, original: NDArray[Any], chance: random_numbers.Keys) -> NDArray[Any]:
         """What stands in the place of tokens to predict.
@@ -126,7 +126,7 @@ class Masker:
 def _smallest(
     chance: random_numbers.Keys, free: NDArray[np.bool_], offsets: Ints, quotas: Ints
 ) -> Ints:
-    """Places of the tokens with the ``quotas[n]`` smallest numbers among the free ones."""
+    """Positions of the tokens with the ``quotas[n]`` smallest numbers among the free ones."""
     lengths = np.diff(offsets)
     there = np.add.reduceat(free, offsets[:-1], dtype=np.int64)
     # Few tokens can be among the smallest, q of them: only those below a bound are sorted, about a
@@ -136,14 +136,14 @@ def _smallest(
     share = (quotas + 5.0 * np.sqrt(quotas) + 3.0) / np.maximum(there, 1)
     bound = np.where(share < 1.0, np.minimum(share, 0.99) * 2.0**64, 0.0).astype(np.uint64)
     bound[share >= 1.0] = HIGHEST
-    places, rows, first = _below(chance, free, offsets, lengths, bound)
+    positions, rows, first = _below(chance, free, offsets, lengths, bound)
     short = np.diff(first) < np.minimum(quotas, there)
     if short.any():
         bound[short] = HIGHEST
-        places, rows, first = _below(chance, free, offsets, lengths, bound)
-    order = _sorted(chance[places], rows)
-    rank = np.arange(len(places)) - first[rows]
-    return np.sort(places[order[rank < quotas[rows]]])
+        positions, rows, first = _below(chance, free, offsets, lengths, bound)
+    order = _sorted(chance[positions], rows)
+    rank = np.arange(len(positions)) - first[rows]
+    return np.sort(positions[order[rank < quotas[rows]]])
 
 
 def _below(
@@ -153,17 +153,17 @@ def _below(
     lengths: Ints,
     bound: random_numbers.Keys,
 ) -> tuple[Ints, Ints, Ints]:
-    """Free places with numbers up to a bound, their rows, where each row begins among them."""
-    places = np.flatnonzero((chance <= np.repeat(bound, lengths)) & free)
-    first = np.searchsorted(places, offsets)
-    return places, ragged.rows(np.diff(first)), first
+    """Free positions with numbers up to a bound, their rows, where each row begins among them."""
+    positions = np.flatnonzero((chance <= np.repeat(bound, lengths)) & free)
+    first = np.searchsorted(positions, offsets)
+    return positions, ragged.rows(np.diff(first)), first
 
 
 def _sorted(chance: random_numbers.Keys, rows: Ints) -> Ints:
     """Order by row, then by number. Rows ascend already."""
     if len(rows) and rows[-1] >= 1 << 20:
         return np.lexsort((chance, rows))
-    # 44 bits tell the tokens of a row apart; equal ones stay in the order of their places.
+    # 44 bits tell the tokens of a row apart; equal ones stay in the order of their positions.
     return np.argsort(
         (rows.astype(np.uint64) << np.uint64(44)) | (chance >> np.uint64(20)), kind="stable"
     )
@@ -176,21 +176,21 @@ def _whole_words(
     offsets: Ints,
     quotas: Ints,
 ) -> Ints:
-    """Places of whole words, drawn one after the other; those that do not fit are left out.
+    """Positions of whole words, drawn one after the other; those that do not fit are left out.
 
     A sub-word from inside of a word belongs to the last free token before it, as in the source:
     across [SEP] too, where the second text begins within a word.
     """
-    places = np.flatnonzero(free)
-    first = np.searchsorted(places, offsets)
-    starts = ~inner[places]
+    positions = np.flatnonzero(free)
+    first = np.searchsorted(positions, offsets)
+    starts = ~inner[positions]
     starts[first[:-1][first[:-1] < first[1:]]] = True
-    begin = np.flatnonzero(starts)  # of each word, in ``places``
-    sizes = np.diff(np.append(begin, len(places)))
+    begin = np.flatnonzero(starts)  # of each word, in ``positions``
+    sizes = np.diff(np.append(begin, len(positions)))
     first = np.searchsorted(begin, first)  # words of each row
     counts = np.diff(first)
     rows = ragged.rows(counts)
-    order = _sorted(chance[places[begin]], rows)
+    order = _sorted(chance[positions[begin]], rows)
     size = sizes[order]
     before = size.cumsum() - size
     base = np.append(before, size.sum())[first[:-1]]
@@ -213,4 +213,4 @@ def _whole_words(
         going, at = going[on], at[on]
     chosen = np.zeros(len(size), bool)
     chosen[order[taken]] = True
-    return places[np.repeat(chosen, sizes)]
+    return positions[np.repeat(chosen, sizes)]

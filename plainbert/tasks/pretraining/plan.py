@@ -25,7 +25,7 @@ from plainbert.corpus.tokens import Store
 from plainbert.errors import UsageError
 
 Ints = NDArray[np.int64]
-WINDOW = 1 << 13  # sentences whose places are looked at together
+WINDOW = 1 << 13  # sentences whose token ranges are looked at together
 SPECIALS = 3  # [CLS], [SEP], [SEP]
 RANDOM_NEXT = 0.5  # chance of a second text from anywhere
 
@@ -224,14 +224,14 @@ def _spans(store: Store, parts: _Parts, keys: random_numbers.Keys, longest: int)
     a_start, b_start = sentences[a_first], sentences[b_first]
     a_length, b_length = sentences[a_last] - a_start, sentences[b_last] - b_start
     # The source takes single tokens from the longer text (the second, where both are as long),
-    # each from its front or its back by the toss of a coin. It ends here:
+    # each from its front or its back with even chances. It ends here:
     kept = np.minimum(b_length, np.maximum(longest // 2, longest - a_length))
     a_cut = np.maximum(a_length + kept - longest, 0)
     b_cut = b_length - kept
     return InstancePlan(
-        a_start=a_start + random_numbers.coins(random_numbers.keys(keys, 1), a_cut),
+        a_start=a_start + random_numbers.binomial(random_numbers.keys(keys, 1), a_cut),
         a_length=a_length - a_cut,
-        b_start=b_start + random_numbers.coins(random_numbers.keys(keys, 2), b_cut),
+        b_start=b_start + random_numbers.binomial(random_numbers.keys(keys, 2), b_cut),
         b_length=kept,
         random_next=drawn.astype(np.int8),
         keys=keys,

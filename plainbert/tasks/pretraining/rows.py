@@ -41,5 +41,5 @@ class InstanceRows:
 
     @property
     def masked_rows(self) -> NDArray[np.int64]:
-        """Places of the masks in ``ids``; (M,)."""
+        """Positions of the masks in ``ids``; (M,)."""
         return self.offsets[self.masked_sequence] + self.masked_positions

@@ -26,7 +26,7 @@ class ShardColumns:
         offsets: where each instance begins in ``input_ids``, from 0 to T; (N + 1,).
         segment_split: number of tokens of the first text with its [CLS] and [SEP]; the length of
             the instance where there is one text only; (N,).
-        masked_lm_positions: places of the masks within their instance; (M,).
+        masked_lm_positions: positions of the masks within their instance; (M,).
         masked_lm_ids: the tokens that were there; (M,).
         masked_offsets: where each instance's masks begin, from 0 to M; (N + 1,).
         next_sentence_labels: 0 really next, 1 random, -1 no second text; (N,).
@@ -63,8 +63,8 @@ def write_shard(path: str | Path, columns: ShardColumns, vocab_sha256: str) -> N
     problem = bad_offsets(columns) or bad_contents(columns)
     assert problem is None, problem
     tokens = max(_most(columns.input_ids), _most(columns.masked_lm_ids)) > 0xFFFF
-    places = _most(columns.masked_lm_positions) > 0xFFFF
-    wide = {"input_ids": tokens, "masked_lm_ids": tokens, "masked_lm_positions": places}
+    positions = _most(columns.masked_lm_positions) > 0xFFFF
+    wide = {"input_ids": tokens, "masked_lm_ids": tokens, "masked_lm_positions": positions}
     arrays: dict[str, Array] = {"version": np.array(VERSION, "<i8")}
     for name, types in TYPES.items():
         arrays[name] = getattr(columns, name).astype(types[wide.get(name, False)], copy=False)

@@ -264,7 +264,7 @@ class _Instance(NamedTuple):
     """A copy of one instance."""
 
     ids: Array
-    places: Array
+    positions: Array
     labels: Array
     split: int
     kind: int
@@ -293,7 +293,7 @@ def _joined(parts: Sequence[_Instance]) -> InstanceRows:
         offsets=ragged.offsets(lengths),
         types=(ragged.within(lengths) >= np.repeat(splits, lengths)).astype(np.uint8),
         masked_sequence=ragged.rows(masks),
-        masked_positions=np.concatenate([none, *(part.places for part in parts)]),
+        masked_positions=np.concatenate([none, *(part.positions for part in parts)]),
         masked_ids=np.concatenate([none, *(part.labels for part in parts)]),
         next_sentence=np.array([part.kind for part in parts], np.int64),
     )

@@ -200,7 +200,8 @@ def question_of(
     if impossible is None:
         impossible = isinstance(values.get("answers"), list | dict) and not stated
     if not isinstance(impossible, bool):
-        raise DataError(f"{place}: is_impossible is {impossible!r}; true or false is expected.")
+        stated_as = repr(impossible)[:100]
+        raise DataError(f"{place}: is_impossible is {stated_as}; true or false is expected.")
     if not stated and not impossible:
         wrong.append((UNKNOWN, "its answer is not told"))
     return Question(identity, text, context, tuple(answers), impossible, title), wrong

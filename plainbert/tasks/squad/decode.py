@@ -191,8 +191,8 @@ def _allowed(
     """
     offsets = windows.features.offsets[part.start : part.stop + 1]
     lengths = np.diff(offsets)
-    places = np.arange(int(lengths.max()))
-    real = places < lengths[:, None]
+    positions = np.arange(int(lengths.max()))
+    real = positions < lengths[:, None]
     start, end = (np.full(real.shape, -np.inf) for _ in range(2))
     # float64 before any two are added: probabilities are then those of Google's script.
     packed = logits[offsets[0] : offsets[-1]].astype(np.float64)
@@ -201,8 +201,8 @@ def _allowed(
     first, max_context = windows.first[part, None], windows.max_context[part]
     # A token that several windows show is a start only where it has most context around, so that
     # no span is tried twice; its end may lie anywhere behind, up to the last [SEP].
-    start[(places < max_context[:, :1]) | (places >= max_context[:, 1:])] = -np.inf
-    end[(places < first) | (places >= lengths[:, None] - 1)] = -np.inf
+    start[(positions < max_context[:, :1]) | (positions >= max_context[:, 1:])] = -np.inf
+    end[(positions < first) | (positions >= lengths[:, None] - 1)] = -np.inf
     return start, end, null
 
 

@@ -35,8 +35,8 @@ def folders(data_dir: str | Path | None = None) -> list[Path]:
 def file_of(split: str, version: str, data_dir: str | Path | None = None) -> Path | None:
     """The file of a split ("train" or "dev") of a version ("1.1" or "2.0"), if one is there."""
     names = [f"{split}-v{version}.json{packed}" for packed in PACKED]
-    places = (folder / name for folder in folders(data_dir) for name in names)
-    return next((place for place in places if place.is_file()), None)
+    paths = (folder / name for folder in folders(data_dir) for name in names)
+    return next((path for path in paths if path.is_file()), None)
 
 
 def find(split: str, version_2: bool = False, data_dir: str | Path | None = None) -> Squad:

@@ -48,7 +48,7 @@ def answer_tokens(
 
 
 def window_labels(spans: Ints, begin: Ints, size: Ints, first: Ints) -> Ints:
-    """Places of the answers in their windows; (N, 2).
+    """Positions of the answers in their windows; (N, 2).
 
     (0, 0), the place of [CLS], where an answer is not wholly inside; IGNORE where it is no token.
 

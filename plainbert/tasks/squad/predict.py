@@ -98,8 +98,8 @@ def limits_of(about: Mapping[str, Any], most: int, **options: int | None) -> Lim
     max_len = typed.get("max_len", about.get("max_length") or min(usual.max_len, most))
     # A small model's windows must hold more than the question.
     room = arguments.whole("max_len", max_len) // 2
-    query = min(about.get("max_query_length", usual.max_query_length), room)
-    stride = about.get("doc_stride", usual.doc_stride)
+    query = min(about.get("max_query_length") or usual.max_query_length, room)
+    stride = about.get("doc_stride") or usual.doc_stride
     return Limits(max_len, typed.get("doc_stride", stride), typed.get("max_query_length", query))
 
 
@@ -112,7 +112,7 @@ def search_of(about: Mapping[str, Any], **options: int | float | None) -> Search
     """
     typed = {name: value for name, value in options.items() if value is not None}
     null = bool(about.get("version_2")) or "null_threshold" in typed
-    trained = Search(null=null, null_threshold=float(about.get(THRESHOLD, 0.0)))
+    trained = Search(null=null, null_threshold=float(about.get(THRESHOLD) or 0.0))
     return replace(trained, **typed)  # type: ignore[arg-type]
 
 

@@ -39,14 +39,14 @@ class Windows:
     """Questions as windows of at most so many tokens.
 
     Attributes:
-        features: N rows. Their labels, (N, 2), are the places of the answer's first and last
+        features: N rows. Their labels, (N, 2), are the positions of the answer's first and last
             token in the window, (0, 0) where it is not wholly inside, IGNORE where its characters
             became no token; None when not asked for.
             ``cut`` counts the questions that lost tokens.
         question: row of each window's question; (N,), never falling.
         first: place in the window of its first context token; (N,).
         first_row: row of that token in ``start`` and ``end``; (N,).
-        max_context: range of places in the window, of the context tokens that no other window of
+        max_context: range of positions in the window, of the context tokens that no other window of
             the question shows with more context around; (N, 2).
         start: first character of each token of the contexts; (P,).
         end: the character after its last one; (P,).
@@ -154,7 +154,7 @@ def prepare(
     full_sizes = np.diff(query_offsets)
     query_sizes = np.minimum(full_sizes, limits.max_query_length)
     tokens = np.diff(texts.offsets[: len(rows) + 1])[context]  # of each question's context
-    # [CLS] and two [SEP] take 3 places; the question is never cut again to make room.
+    # [CLS] and two [SEP] take 3 tokens; the question is never cut again to make room.
     slid = slide(tokens, limits.max_len - 3 - query_sizes, limits.doc_stride)
     question = slid.row
     first = query_sizes[question] + 2  # after [CLS], the question and [SEP]
@@ -190,14 +190,14 @@ def _tokens(
     if sum(map(len, texts)) < WORTH_WORKERS:
         num_workers = 0
     chunks = [texts[start : start + CHUNK] for start in range(0, len(texts), CHUNK)]
-    parts, places = [], OffsetTokenizer(tokenizer)
+    parts, offsets_of = [], OffsetTokenizer(tokenizer)
     with (
         tqdm(
             total=len(texts), desc="tokenise", unit="text", disable=None if bar else True
         ) as meter,
-        WorkerProcesses(num_workers, places) as workers,
+        WorkerProcesses(num_workers, offsets_of) as workers,
     ):
-        for part in workers.in_order(OffsetTokenizer.__call__, places, chunks):
+        for part in workers.in_order(OffsetTokenizer.__call__, offsets_of, chunks):
             parts.append(part)
             meter.update(len(part.offsets) - 1)
     joined = TokenColumns.join(parts)

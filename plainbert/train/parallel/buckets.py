@@ -25,7 +25,7 @@ class Bucket:
         parameters: in the order in which backward passes usually reach them.
         flat: their gradients end to end, then one number for each: how many ranks have one.
         views: of ``flat``, one in the shape of each parameter.
-        missing: places of parameters whose gradient is not there yet in this step.
+        missing: indices of parameters whose gradient is not there yet in this step.
         sent: what travels: ``flat``, or its 16-bit copy.
         work: the exchange, once it has begun.
     """

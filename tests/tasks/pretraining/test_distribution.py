@@ -168,7 +168,7 @@ def test_faults_are_found(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
     elif fault == "random next 0.45":
         monkeypatch.setattr(plan, "RANDOM_NEXT", 0.45)
     elif fault == "cut at the end only":
-        monkeypatch.setattr(random_numbers, "coins", lambda key, tosses: np.zeros_like(tosses))
+        monkeypatch.setattr(random_numbers, "binomial", lambda key, trials: np.zeros_like(trials))
     found = observed(False, settings, **changes)
     assert p_value(found[name], expected(False)[name]) < 1e-9
 

@@ -42,11 +42,11 @@ def test_every_instance(
     plain, offsets = instances(bodies)
     ids, keys = plain.copy(), random_numbers.keys(seed, np.arange(len(bodies)))
     masks = masker(ids, offsets, keys)
-    assert np.array_equal(plain[masks.places], masks.ids)
-    untouched = np.setdiff1d(np.arange(len(ids)), masks.places)
+    assert np.array_equal(plain[masks.positions], masks.ids)
+    untouched = np.setdiff1d(np.arange(len(ids)), masks.positions)
     assert np.array_equal(ids[untouched], plain[untouched])
-    assert (np.diff(masks.places) > 0).all()
-    assert masks.counts.sum() == len(masks.places)
+    assert (np.diff(masks.positions) > 0).all()
+    assert masks.counts.sum() == len(masks.positions)
     assert not np.isin(masks.ids, [slow_corpus.CLS, slow_corpus.SEP]).any()
     for row, body in enumerate(bodies):
         length = offsets[row + 1] - offsets[row]
@@ -66,7 +66,8 @@ def test_words_are_whole_and_as_many_as_fit(body: list[int], seed: int) -> None:
     masker = Masker.of(texts.tokenizer(), InstanceSettings(128, 0.1, 0.3, 80, True))
     plain, offsets = instances([body])
     masks = masker(plain.copy(), offsets, random_numbers.keys(seed))
-    found, room = set(masks.places.tolist()), max(1, round(len(plain) * 0.3)) - len(masks.places)
+    found = set(masks.positions.tolist())
+    room = max(1, round(len(plain) * 0.3)) - len(masks.positions)
     words: list[list[int]] = []
     for place, token in enumerate(plain.tolist()):
         if token not in (slow_corpus.CLS, slow_corpus.SEP):

@@ -125,16 +125,16 @@ def test_random_documents_come_from_all_of_the_corpus() -> None:
     assert counts[np.arange(50) != 7].min() > 40
 
 
-def test_coins() -> None:
-    tosses = np.array([0, 1, 63, 64, 65, 1000, 1_000_000])
-    heads = np.array(
-        [random_numbers.coins(random_numbers.keys(n, np.arange(7)), tosses) for n in range(400)]
+def test_binomial() -> None:
+    trials = np.array([0, 1, 63, 64, 65, 1000, 1_000_000])
+    successes = np.array(
+        [random_numbers.binomial(random_numbers.keys(n, np.arange(7)), trials) for n in range(400)]
     )
-    assert (heads >= 0).all()
-    assert (heads <= tosses).all()
-    spread = np.sqrt(tosses[1:] / 4)
-    assert (abs(heads.mean(0)[1:] - tosses[1:] / 2) < 4 * spread / 20).all()
-    assert (abs(heads.std(0)[1:] / spread - 1) < 0.2).all()
+    assert (successes >= 0).all()
+    assert (successes <= trials).all()
+    spread = np.sqrt(trials[1:] / 4)
+    assert (abs(successes.mean(0)[1:] - trials[1:] / 2) < 4 * spread / 20).all()
+    assert (abs(successes.std(0)[1:] / spread - 1) < 0.2).all()
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Rows that fill a packed batch up change neither outputs nor gradients."""
+"""Rows that pad a packed batch change neither outputs nor gradients."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CONFIG = BertConfig(
     hidden_dropout_prob=0.0,
     attention_probs_dropout_prob=0.0,
 )
-LENGTHS = [2, 5, 5, 9, 17]  # 38 tokens: filled up to 40
+LENGTHS = [2, 5, 5, 9, 17]  # 38 tokens: padded to 40
 
 
 def run() -> tuple[list[torch.Tensor], list[torch.Tensor], list[int]]:
@@ -40,7 +40,7 @@ def run() -> tuple[list[torch.Tensor], list[torch.Tensor], list[int]]:
     return found, gradients, rows
 
 
-def test_fill(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pad_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     found, gradients, rows = run()
     monkeypatch.setattr(layouts, "STEPS", ((float("inf"), 1),))
     plain, exact, seen = run()

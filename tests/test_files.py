@@ -133,6 +133,7 @@ def test_one_writer_of_json() -> None:
 
 # Who makes UTF-8 without a word on half characters: what it writes is no text of users.
 STRICT = {
+    "folders.py": "refuses names that cannot be",
     "containers/tables.py": "JSON, in which they stand escaped",
     "batching/features.py": "is hashed, from types and sizes",
     "containers/pickle_machine.py": "refuses them",

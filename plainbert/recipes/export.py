@@ -281,8 +281,4 @@ def report(results: dict[str, Any]) -> None:
 
 def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     """The command: parse, run, report."""
-    settings = parse_args(argv)
-    with command.shown(settings, "export", argv):
-        results = run(settings)
-        report(results)
-        return results
+    return command.carry_out("export", argv, parse_args, run, report)

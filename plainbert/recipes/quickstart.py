@@ -133,11 +133,7 @@ def report(results: Results) -> None:
 
 def main(argv: Sequence[str] | None = None) -> dict[str, float]:
     """The command: parse, run, report."""
-    settings = parse_args(argv)
-    with command.shown(settings, "quickstart", argv):
-        results = run(settings)
-        report(results)
-        return results.scores
+    return command.carry_out("quickstart", argv, parse_args, run, report).scores
 
 
 def messages_folder(settings: Settings) -> Path:

@@ -106,7 +106,7 @@ def fetch(record: Record, cache: str | Path | None = None, weights: bool = True)
         return folder
     hub = _client()
     endpoint = os.environ.get("HF_ENDPOINT", "").rstrip("/") or hub.constants.ENDPOINT
-    place = f"{endpoint}/{record.repository} (revision {record.revision})"
+    place = f"{endpoint}/{record.repository} (revision {record.revision[:12]})"
     if _is_true(os.environ.get("HF_HUB_OFFLINE")):
         raise DownloadError(
             f"{place}: not tried, HF_HUB_OFFLINE is set; unset it to download.\n"

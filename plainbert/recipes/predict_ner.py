@@ -257,8 +257,5 @@ def report(results: Taggings) -> None:
 
 def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     """The command: parse, run, report."""
-    settings = parse_args(argv)
-    with command.shown(settings, NAME, argv):
-        results = run(settings)
-        report(results)
-        return {"predictions": results.taggings, "scores": results.scores}
+    results = command.carry_out(NAME, argv, parse_args, run, report)
+    return {"predictions": results.taggings, "scores": results.scores}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 import torch
 
 import plainbert
-from plainbert import checkpoint
+from plainbert import checkpoint, files
 from plainbert.errors import CheckpointError
 from plainbert.recipes import embedding, predict_classifier, predict_ner, predict_squad
 from tests.helpers import folders
@@ -31,6 +32,11 @@ SCRIPTS: dict[str, tuple[str, Callable[[list[str]], Any], list[str]]] = {
     ),
     "embedding of words": ("embedding", embedding.main, ["--sentences", "the cat"]),
 }
+
+
+def no_links(target: object, link: object, *rest: object, **more: object) -> None:
+    """What ``os.symlink`` does on a disk that has no links."""
+    raise PermissionError(1, "Operation not permitted", str(link))
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
@@ -64,6 +70,12 @@ def test_the_best_model_of_a_run_else_the_last(
     # A copy that holds folders in place of links.
     shutil.copytree(run, tmp_path / "copy")
     assert printed(tmp_path / "copy") == one
+    # A disk without links has files that hold the name.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "symlink", no_links)
+        files.point(run / "best", "step-0000010")
+    assert (run / "best").is_file()
+    assert printed(run) == one
     # The best one was removed by hand.
     shutil.rmtree(run / "step-0000010")
     assert printed(run) == two

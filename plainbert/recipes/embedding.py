@@ -165,10 +165,7 @@ def report(results: Vectors) -> None:
 
 def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     """The command: parse, run, report."""
-    settings = parse_args(argv)
-    with command.shown(settings, "embedding", argv):
-        results = run(settings)
-        report(results)
-        if results.words is not None:
-            return {"texts": results.texts, "words": results.words}
-        return {"texts": results.texts, "vectors": results.vectors}
+    results = command.carry_out("embedding", argv, parse_args, run, report)
+    if results.words is not None:
+        return {"texts": results.texts, "words": results.words}
+    return {"texts": results.texts, "vectors": results.vectors}

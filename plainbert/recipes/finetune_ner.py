@@ -193,8 +193,4 @@ def report(results: Trained) -> None:
 
 def main(argv: Sequence[str] | None = None) -> dict[str, dict[str, float]]:
     """The command: parse, run, report."""
-    settings = parse_args(argv)
-    with command.shown(settings, NAME, argv):
-        results = run(settings)
-        report(results)
-        return results.scores
+    return command.carry_out(NAME, argv, parse_args, run, report).scores

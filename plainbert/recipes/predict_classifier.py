@@ -131,8 +131,4 @@ def report(results: Predictions) -> None:
 
 def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     """The command: parse, run, report."""
-    settings = parse_args(argv)
-    with command.shown(settings, NAME, argv):
-        results = run(settings)
-        report(results)
-        return {"predictions": results.predictions}
+    return {"predictions": command.carry_out(NAME, argv, parse_args, run, report).predictions}

@@ -61,7 +61,7 @@ class Settings(ProcessFlags, OutputFlags, CheckpointFlags, ColumnFlags):
     model_dir: str = option(
         REQUIRED,
         str,
-        "Model: a folder, a name, or the prefix of GluonNLP's files.",
+        "Model: a folder, also of a run, a name, or the prefix of GluonNLP's files.",
         ("load_checkpoint_prefix",),
         "model",
         "DIR",
@@ -160,8 +160,8 @@ def open_tagger(settings: Settings, run: Run) -> Model:
     """Open the model that the flags name.
 
     Args:
-        settings: ``model_dir`` is a folder or name, a run folder (its best model), or the prefix
-            of GluonNLP's files.
+        settings: ``model_dir`` is a folder or name, the folder of a run (its best model, else its
+            last), or the prefix of GluonNLP's files.
         run: says where the model computes, and in which precision.
 
     Raises:
@@ -174,12 +174,7 @@ def open_tagger(settings: Settings, run: Run) -> Model:
     place = files.followed(settings.model_dir)
     labels, dataset = settings.labels, settings.bert_dataset
     source: str | Path = settings.model_dir
-    if place.is_dir() and not (place / "config.json").exists():
-        chosen = [
-            place / name for name in ("best", "last") if files.followed(place / name).is_dir()
-        ]
-        source = chosen[0] if chosen else place
-    elif not place.exists() and (weights := gluonnlp_metadata.last_weights(place)) is not None:
+    if not place.exists() and (weights := gluonnlp_metadata.last_weights(place)) is not None:
         source, metadata = weights, gluonnlp_metadata.metadata_of(weights)
         log.info("the newest weights of %s are %s", place, weights)
         if metadata is not None:
@@ -262,8 +257,5 @@ def report(results: Taggings) -> None:
 
 def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     """The command: parse, run, report."""
-    settings = parse_args(argv)
-    with command.shown(settings, NAME, argv):
-        results = run(settings)
-        report(results)
-        return {"predictions": results.taggings, "scores": results.scores}
+    results = command.carry_out(NAME, argv, parse_args, run, report)
+    return {"predictions": results.taggings, "scores": results.scores}

@@ -220,8 +220,5 @@ def report(results: Answered) -> None:
 
 def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     """The command: parse, run, report."""
-    settings = parse_args(argv)
-    with command.shown(settings, NAME, argv):
-        results = run(settings)
-        report(results)
-        return {"answers": results.answers, "scores": results.scores}
+    results = command.carry_out(NAME, argv, parse_args, run, report)
+    return {"answers": results.answers, "scores": results.scores}

@@ -163,7 +163,7 @@ class Checkpoints:
             saves: how often one will be written.
 
         Raises:
-            UsageError: there is no room, or no symbolic link.
+            UsageError: there is no room.
         """
         if self.ranks.rank or not saves:
             return

@@ -23,7 +23,7 @@ from plainbert.hub import records
 from plainbert.nn import pretraining_heads
 from plainbert.nn.bert import Bert
 from plainbert.text.sentencepiece import SentencePiece
-from tests.helpers.folders import FIXTURES, LABELS, TOKENS, batch, tiny, tokenizer
+from tests.helpers.folders import FIXTURES, LABELS, TOKENS, batch, point, tiny, tokenizer
 from tests.helpers.hub_server import Hub, serve
 
 SCRATCH = {"pretrained": False, "vocab": tokenizer()}
@@ -271,7 +271,7 @@ def test_folder_opens_as_what_it_is(folder):
     assert (opened.head, opened.model.config.id2label) == ("classification", LABELS)
     assert opened.tokenizer.tokenize("The CAT") == ["the", "cat"]
     linked = folder.with_name("best")
-    checkpoint.point_best(folder)
+    point("best", folder)
     assert model_zoo.open_folder(linked).checkpoint.folder == folder.resolve()
 
 

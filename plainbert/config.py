@@ -80,7 +80,8 @@ class BertConfig:
             if not isinstance(value, int | float) or not 0 <= value < math.inf:
                 raise ShapeError(f"{name}={getattr(self, name)!r}: a number from 0 is expected.")
         for name in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
-            if not 0 <= getattr(self, name) < 1:
+            value = getattr(self, name)
+            if not isinstance(value, int | float) or not 0 <= value < 1:
                 raise ShapeError(f"{name}={getattr(self, name)!r}: a share in [0, 1) is expected.")
 
     @property

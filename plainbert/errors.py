@@ -11,13 +11,15 @@ import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
+from plainbert.visible import visible
+
 
 class PlainBertError(Exception):
     """Base of every error that plainbert raises on purpose."""
 
     def __str__(self) -> str:
         # KeyError and OSError would quote or number the text: always print the plain message.
-        return str(self.args[0]) if self.args else ""
+        return visible(str(self.args[0])) if self.args else ""
 
 
 class UsageError(PlainBertError, ValueError):

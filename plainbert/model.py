@@ -15,7 +15,7 @@ from plainbert.errors import UsageError
 from plainbert.infer.devices import pick_device
 from plainbert.infer.precision import Precision, choose_precision
 from plainbert.infer.prepare import prepare
-from plainbert.model_zoo import open_folder
+from plainbert.model_zoo import best_of_run, open_folder
 from plainbert.nn.bert import Bert
 from plainbert.nn.devices import device_of
 from plainbert.nn.headed import Headed
@@ -274,8 +274,8 @@ def load(
     """Open a model for inference.
 
     Args:
-        name_or_folder: a folder or file of any format, or a name such as "all-MiniLM-L6-v2" or
-            "google-bert/bert-base-cased".
+        name_or_folder: a folder or file of any format, the folder of a run (its best model, else
+            its last), or a name such as "all-MiniLM-L6-v2" or "google-bert/bert-base-cased".
         dtype: "float32", "bfloat16", "float16", or "auto": bfloat16 where hardware multiplies it.
         device: such as "cuda:0"; the accelerator if there is one, else the CPU, when not given.
         lower: whether to lower-case, for folders that do not say.
@@ -292,9 +292,8 @@ def load(
     place = pick_device() if device is None else device_of(device)
     if tokenizer is not None and not isinstance(tokenizer, Tokenizer):
         raise UsageError(f"tokenizer is {arguments.short(tokenizer)}; a Tokenizer is expected.")
-    opened = open_folder(
-        name_or_folder, labels=labels, lower=lower, root=root, dataset_name=dataset_name
-    )
+    source = best_of_run(name_or_folder)
+    opened = open_folder(source, labels=labels, lower=lower, root=root, dataset_name=dataset_name)
     precision = dtype if isinstance(dtype, Precision) else choose_precision(dtype, place)
     ready = prepare(opened.model, precision, place)
     return Model(ready, tokenizer or opened.tokenizer, opened.checkpoint, place)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import logging
 import multiprocessing
 import os
@@ -12,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -22,6 +24,11 @@ log = logging.getLogger(__name__)
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 State = TypeVar("State")
+
+GUARD = (
+    "A program that uses several processes keeps what it does under "
+    "'if __name__ == \"__main__\":', as each of them imports it."
+)
 
 
 class WorkerError(PlainBertError, RuntimeError):
@@ -45,8 +52,10 @@ class WorkerProcesses:
         self._states = states
         self._pool: ProcessPoolExecutor | None = None
         self._num_workers = num_workers
-        if num_workers > 1 and not _importable():
-            log.warning("this program was read from a pipe: its work is done in one process.")
+        if num_workers > 1 and getattr(multiprocessing.current_process(), "_inheriting", False):
+            raise WorkerError(f"this is a worker process that has just begun. {GUARD}")
+        if num_workers > 1 and (reason := _not_importable()):
+            log.warning("%s Now its work is done in one process.", reason)
         elif num_workers > 1:
             # Spawned, not forked: the libraries of this process may hold locks and threads.
             context = multiprocessing.get_context("spawn")
@@ -95,14 +104,28 @@ class WorkerProcesses:
         except BrokenProcessPool:
             raise WorkerError(
                 "a worker process ended before its work was done; out of memory is the usual "
-                "reason. Start fewer of them (num_workers)."
+                f"reason: start fewer of them (num_workers). {GUARD}"
             ) from None
 
 
-def _importable() -> bool:
-    """Whether a new process can import this program: it cannot read what ``python -`` has read."""
+def _not_importable() -> str:
+    """Why a new process could not import this program as it must; empty where it can."""
     path = getattr(sys.modules["__main__"], "__file__", None)
-    return path is None or os.path.exists(path)
+    if path is None:
+        return ""
+    if not os.path.exists(path):  # what ``python -`` has read is gone
+        return "this program was read from a pipe."
+    return "" if _is_guarded(path) else f"{path}: {GUARD}"
+
+
+def _is_guarded(path: str) -> bool:
+    """Whether a program asks for its name: else all of it would run again in every worker."""
+    try:
+        tree = ast.parse(Path(path).read_bytes())
+    except (OSError, SyntaxError, ValueError):  # compiled, or packed into an archive
+        return True
+    names = (node for node in ast.walk(tree) if isinstance(node, ast.Name))
+    return any(name.id == "__name__" for name in names)
 
 
 _sent: tuple[Any, ...] = ()  # to this worker process

@@ -18,6 +18,7 @@ PACKAGE = HERE / "plainbert"
 # Lowest first; rooms on one line may not import each other. A room is a folder or module of
 # plainbert/, or a folder of tasks/ and recipes/ that has a line of its own.
 LAYERS = (
+    {"visible"},
     {"errors"},
     {"text_files"},
     {"arguments", "files", "patterns", "ragged", "progress", "processes", "runtimes"},
@@ -46,8 +47,8 @@ DOORS = {"checkpoint", "model_zoo"}
 PUBLIC = {"tasks/task.py": "plainbert.tasks.classification.task"}
 # May not import torch, not even inside a function: their users must not wait two seconds for it.
 TORCH_FREE = (
-    "errors", "text_files", "arguments", "files", "patterns", "folders", "ragged", "progress",
-    "keys", "config", "cli", "text", "hub",
+    "visible", "errors", "text_files", "arguments", "files", "patterns", "folders", "ragged",
+    "progress", "keys", "config", "cli", "text", "hub",
     "containers.protobuf", "containers.rows", "containers.tables", "nn.names", "train.names",
     "train.optimization", "export.names", "formats.names", "checkpoint.names", "compare.names",
     *(f"tasks.classification.{name}" for name in (

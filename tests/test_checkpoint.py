@@ -18,7 +18,7 @@ from plainbert.errors import CheckpointError, UsageError
 from plainbert.files import read_json
 from plainbert.nn.bert import Bert
 from plainbert.nn.heads import Classifier, TokenClassifier
-from tests.helpers.folders import CONFIG, FIXTURES, tiny, tokenizer
+from tests.helpers.folders import CONFIG, FIXTURES, point, tiny, tokenizer
 
 OLD = FIXTURES / "checkpoints"
 HEADS = [
@@ -259,9 +259,9 @@ def test_existing_folder_is_not_overwritten(folder):
 def test_links_are_followed_and_replaced(tmp_path):
     for step in (100, 200):
         path = checkpoint.write(tmp_path / checkpoint.step_name(step), tiny(), tokenizer())
-        checkpoint.point_last(path)
+        point("last", path)
         if step == 100:
-            checkpoint.point_best(path)
+            point("best", path)
     assert os.readlink(tmp_path / "best") == "step-0000100"
     assert os.readlink(tmp_path / "last") == "step-0000200"
     assert checkpoint.read(tmp_path / "last").folder == (tmp_path / "step-0000200").resolve()
@@ -289,7 +289,7 @@ def test_killed_while_writing(tmp_path):
     rng = random.Random(0)
     leftovers = []
     start = time.perf_counter()
-    checkpoint.point_last(checkpoint.write(tmp_path / checkpoint.step_name(1), model, text))
+    point("last", checkpoint.write(tmp_path / checkpoint.step_name(1), model, text))
     once = time.perf_counter() - start
     for number in range(1, 301):
         if number > 20 and leftovers:  # on a busy machine most kills come before the first write
@@ -301,7 +301,7 @@ def test_killed_while_writing(tmp_path):
                 while True:
                     step += 1
                     written = checkpoint.write(tmp_path / checkpoint.step_name(step), model, text)
-                    checkpoint.point_last(written)
+                    point("last", written)
             finally:
                 os._exit(1)
         time.sleep((3 + number / 10) * once * rng.random())

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from plainbert import checkpoint
 from plainbert.errors import CheckpointError, FormatError, PlainBertError
 from plainbert.files import read_json, write_json
-from tests.helpers.folders import tiny, tokenizer
+from tests.helpers.folders import point, tiny, tokenizer
 from tests.test_checkpoint import shard
 
 
@@ -174,7 +174,7 @@ def test_missing_parts(folder, name, message):
 
 
 def test_run_folder_points_to_its_best(folder):
-    checkpoint.point_best(folder)
+    point("best", folder)
     with pytest.raises(CheckpointError, match=r"its model is .*best"):
         checkpoint.read(folder.parent)
 

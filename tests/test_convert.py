@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from tests.helpers.rounding import rounding, terms_of
 
 SCRIPTS = Path(__file__).resolve().parent.parent / "scripts" / "bert"
 GLUONNLP = FIXTURES / "gluonnlp"
+OLD = {"weight": "gamma", "bias": "beta"}  # of LayerNorm, in pytorch-pretrained-BERT
 TARGETS = ("huggingface", "pytorch", "gluonnlp", "tensorflow")
 HEADS = (
     "embedding",
@@ -148,6 +150,58 @@ def test_the_prefix_of_a_tensorflow_checkpoint_is_a_path(tmp_path):
     assert open_any(there / "bert_model.ckpt").head == "classification"
     with pytest.raises(CheckpointError, match="does not exist"):
         open_any(there / "bert_modl.ckpt")
+
+
+@pytest.mark.parametrize("head", ["pretraining", "masked_lm"])
+def test_googles_files_become_what_the_old_script_made_of_them(tmp_path, head):
+    source = checkpoint.write(tmp_path / "source", tiny(head), tokenizer())
+    google = convert(open_any(source), tmp_path / "google", "tensorflow").folder
+
+    def stored(*flags):
+        out = tmp_path / f"out{len(flags)}"
+        result = script(
+            "convert_checkpoint", "--from", google, "--to", out, "--format", "pytorch", *flags
+        )
+        return torch.load(out / "pytorch_model.bin", weights_only=True), result["dropped"]
+
+    bare, dropped = stored()
+    # convert_tf_checkpoint_to_pytorch.py: BertModel(config).state_dict(), gamma and beta in it.
+    body = open_any(source).model.bert.state_dict()
+    assert set(bare) == {
+        re.sub(r"LayerNorm.(weight|bias)", lambda m: f"LayerNorm.{OLD[m[1]]}", name)
+        for name in body
+    }
+    assert torch.equal(
+        bare["encoder.layer.0.output.LayerNorm.gamma"],
+        body["encoder.layer.0.output.LayerNorm.weight"],
+    )
+    assert dropped
+    assert all(name.startswith("cls.") for name in dropped)
+    whole, dropped = stored("--whole")
+    assert {name for name in whole if name.startswith("bert.")} == {f"bert.{name}" for name in bare}
+    assert any(name.startswith("cls.predictions.") for name in whole)
+    assert dropped == ()
+
+
+def test_a_fine_tuned_model_keeps_its_head_in_the_old_form(tmp_path):
+    source = checkpoint.write(tmp_path / "source", tiny(), tokenizer())
+    google = convert(open_any(source), tmp_path / "google", "tensorflow").folder
+    script("convert_checkpoint", "--from", google, "--to", tmp_path / "o", "--format", "pytorch")
+    assert model_zoo.open_folder(tmp_path / "o").head == "classification"
+
+
+@pytest.mark.parametrize(
+    ("name", "format"),
+    [("x.params", "gluonnlp"), ("x.bin", "pytorch"), ("d/bert_model.ckpt", "tensorflow"),
+     ("model.safetensors", "huggingface")],
+)  # fmt: skip
+def test_the_name_of_a_file_is_no_folder_to_write(tmp_path, capsys, name, format):
+    source = checkpoint.write(tmp_path / "source", tiny(), tokenizer())
+    with pytest.raises(SystemExit):
+        script("convert_checkpoint", "--from", source, "--to", tmp_path / name)
+    folder = (tmp_path / name).with_suffix("")
+    assert f"--to {folder} --format {format}." in capsys.readouterr().err
+    assert not (tmp_path / name).exists()
 
 
 def test_a_vocabulary_with_other_tokens_is_no_order(tmp_path):

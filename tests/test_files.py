@@ -129,3 +129,58 @@ def test_one_writer_of_json() -> None:
     }
     assert places == set()
     assert dumps(ast.parse("json.dumps({1: 2}, indent=2)"))
+
+
+# Who makes UTF-8 without a word on half characters: what it writes is no text of users.
+STRICT = {
+    "folders.py": "refuses names that cannot be",
+    "containers/tables.py": "JSON, in which they stand escaped",
+    "batching/features.py": "is hashed, from types and sizes",
+    "containers/pickle_machine.py": "refuses them",
+    "tasks/pretraining/shards.py": "hashes",
+    "containers/npz.py": "is hashed, from a repr",
+    "formats/gluonnlp/params.py": "names of weights",
+    "formats/tensorflow/bundle_writer.py": "names of weights",
+    "formats/tensorflow/slices.py": "names of weights",
+    "tasks/pretraining/shard.py": "a hash",
+    "tasks/pretraining/shard_file.py": "a hash",
+    "tasks/squad/cache.py": "JSON in ASCII, names of our files",
+    "tasks/pretraining/raw_text.py": "JSON in ASCII",
+    "text_files.py": "decoded strictly just before",
+    "checkpoint/tensor_files.py": "names of weights",
+    "runtimes/answer.py": "JSON in ASCII",
+    "runtimes/programs.py": "JSON in ASCII",
+    "recipes/shared/lock.py": "a host and a number",
+    "distributed/world.py": "a number of a job",
+    "distributed/rendezvous.py": "an address, JSON in ASCII",
+    "distributed/lifeline.py": "a secret of ours",
+    "distributed/watch.py": "JSON in ASCII",
+    "distributed/group.py": "JSON in ASCII",
+}
+
+
+def strict_encodings(tree: ast.AST) -> list[str]:
+    """Texts turned to bytes with an error where that cannot be."""
+    found_calls = []
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+            continue
+        arguments = [ast.unparse(argument) for argument in node.args]
+        keywords = {keyword.arg for keyword in node.keywords}
+        text = arguments in ([], ["'utf-8'"]) and keywords <= {"encoding"}
+        if node.func.attr == "encode" and text:
+            found_calls.append(ast.unparse(node))
+    return found_calls
+
+
+def test_half_characters_end_no_writer() -> None:
+    package = HERE / "plainbert"
+    places = {
+        f"{path.relative_to(package)}: {words}"
+        for path in sorted(package.rglob("*.py"))
+        if str(path.relative_to(package)) not in STRICT
+        for words in strict_encodings(ast.parse(path.read_bytes()))
+    }
+    assert places == set()
+    assert strict_encodings(ast.parse("text.encode(); text.encode('utf-8')")) != []
+    assert strict_encodings(ast.parse("text.encode('utf-8', 'replace')")) == []

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+import subprocess
+import sys
+import weakref
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +16,16 @@ import plainbert
 from plainbert import checkpoint
 from plainbert.config import BertConfig
 from plainbert.errors import UsageError
+from plainbert.model import Model
 from plainbert.nn.bert import Bert
 from plainbert.nn.models import MODELS
+from plainbert.tasks.embedding.words import BertEmbedding
+from plainbert.text.sentencepiece import SentencePiece
+from plainbert.text.tokenizer import Tokenizer
+from plainbert.text.vocab import Vocab
 from plainbert.text.wordpiece import WordPiece
 from tests.helpers import small_bert
+from tests.helpers.folders import FIXTURES
 from tests.helpers.rounding import rounding, terms_of
 from tests.helpers.small_bert import SENTENCES
 
@@ -96,3 +107,63 @@ def test_mistakes(
     tags = checkpoint.write(tmp_path / "t", MODELS["token_classification"](config), tokenizer)
     with pytest.raises(UsageError, match="has a token_classification head"):
         plainbert.load(tags).predict("a")
+
+
+def test_a_model_that_is_dropped_is_freed() -> None:
+    """By counting references alone: what waits for the garbage collector fills the memory."""
+    folder = "all-MiniLM-L6-v2"
+    gc.collect()
+    gc.disable()
+    try:
+        for load in (plainbert.load, lambda name: BertEmbedding(params_path=name)):
+            model = load(folder)
+            run = model.encode if isinstance(model, Model) else model.embedding
+            run(["a heron", "fishing"])
+            references = [weakref.ref(part) for part in (model, model.tokenizer)]
+            del run, model
+            assert [reference() for reference in references] == [None, None]
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("kind", ["wordpiece", "added", "sentencepiece"])
+def test_a_tokenizer_that_is_dropped_is_freed(kind: str) -> None:
+    vocab = Vocab.from_tokens(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "[E]"])
+    tokenizers: dict[str, Callable[[], Tokenizer]] = {
+        "wordpiece": lambda: WordPiece(vocab),
+        "added": lambda: WordPiece(vocab, added=({"id": 6, "content": "[E]"},)),
+        "sentencepiece": lambda: SentencePiece(FIXTURES / "text" / "unigram1000.model"),
+    }
+    gc.collect()
+    gc.disable()
+    try:
+        one = tokenizers[kind]()
+        one.tokenize("a heron a")
+        reference = weakref.ref(one)
+        del one
+        assert reference() is None
+    finally:
+        gc.enable()
+
+
+FORK = """
+import os, signal, sys, torch, plainbert
+torch.set_num_threads(2)
+model = plainbert.load("all-MiniLM-L6-v2")
+text = "a heron was fishing " * 60
+before = model.encode(text)
+child = os.fork()
+if not child:
+    signal.alarm(60)
+    same = abs(model.encode(text) - before).max() < 1e-5
+    many = model.encode([text, "a", "b"] * 20)
+    os._exit(0 if same and torch.get_num_threads() == 1 and len(many) == 60 else 1)
+status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+assert torch.get_num_threads() == 2
+sys.exit(abs(status))
+"""
+
+
+def test_a_fork_after_use_computes() -> None:
+    done = subprocess.run([sys.executable, "-c", FORK], timeout=120, check=False)
+    assert done.returncode == 0

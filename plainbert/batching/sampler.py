@@ -7,13 +7,15 @@ that continues at step 1200 sees what it would have seen. Never imports torch.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from plainbert import ragged
 from plainbert.errors import UsageError
+
+Plan = tuple[NDArray[np.int64], int, NDArray[np.int64]]
+Block = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 MEGA = 50  # global batches whose examples are sorted by length together
 BLOCK = 1 << 20  # examples that are shuffled together; a longer epoch takes block after block
@@ -82,8 +84,9 @@ class Sampler:
         # A block has at least two batches, so that none of them is rounded away.
         size = max(BLOCK, 2 * count // self.steps_per_epoch + self._run) if tokens else BLOCK
         self._runs = max(1, size // self._run)
-        self._plan = lru_cache(maxsize=1)(self._lay_out)
-        self._block = lru_cache(maxsize=1)(self._shuffle)
+        # The last ones; a cache around a method would keep the sampler alive.
+        self._planned: tuple[int, Plan] | None = None
+        self._shuffled: tuple[int, int, Block] | None = None
 
     def epoch(self, step: int) -> int:
         """The pass over the data that a step (from 0) belongs to, from 0."""
@@ -115,7 +118,19 @@ class Sampler:
         parts = self.ranks * self.accumulate
         return [ids[micro * self.ranks + rank :: parts] for micro in range(self.accumulate)]
 
-    def _lay_out(self, epoch: int) -> tuple[NDArray[np.int64], int, NDArray[np.int64]]:
+    def _plan(self, epoch: int) -> Plan:
+        """:meth:`_lay_out`, kept."""
+        if self._planned is None or self._planned[0] != epoch:
+            self._planned = (epoch, self._lay_out(epoch))
+        return self._planned[1]
+
+    def _block(self, epoch: int, block: int) -> Block:
+        """:meth:`_shuffle`, kept."""
+        if self._shuffled is None or self._shuffled[:2] != (epoch, block):
+            self._shuffled = (epoch, block, self._shuffle(epoch, block))
+        return self._shuffled[2]
+
+    def _lay_out(self, epoch: int) -> Plan:
         """The order of an epoch's runs, a shift of all ids, and the first batch of each block."""
         count = len(self.lengths)
         if count <= BLOCK:
@@ -142,7 +157,7 @@ class Sampler:
             ids = np.concatenate([ids, np.arange(len(runs) * self._run, count)])
         return (ids + shift) % count
 
-    def _shuffle(self, epoch: int, block: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def _shuffle(self, epoch: int, block: int) -> Block:
         """Ids of a block in the order of an epoch; (n,). And where each batch begins; (b + 1,)."""
         firsts = self._plan(epoch)[2]
         ids = self._ids(epoch, block)

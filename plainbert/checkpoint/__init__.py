@@ -4,8 +4,6 @@ from plainbert.checkpoint.meta_init import MetaInit
 from plainbert.checkpoint.reader import Checkpoint, read
 from plainbert.checkpoint.weights import LoadReport, load
 from plainbert.checkpoint.writer import (
-    point_best,
-    point_last,
     remove_leftovers,
     step_name,
     write,
@@ -14,6 +12,6 @@ from plainbert.checkpoint.writer import (
 )
 
 __all__ = [
-    "MetaInit", "Checkpoint", "LoadReport", "load", "point_best", "point_last", "read",
+    "MetaInit", "Checkpoint", "LoadReport", "load", "read",
     "remove_leftovers", "step_name", "write", "write_folder", "write_into",
 ]  # fmt: skip

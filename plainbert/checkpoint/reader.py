@@ -133,8 +133,7 @@ def read(folder: str | Path) -> Checkpoint:
     sentence = _sentence(outer, about)
     if (activation := read_activation(outer)) is not None:
         # Where version 4 had it, so that it goes with the config.
-        stated = {ACTIVATION_KEYS[0]: {"activation_fn": activation}}
-        config = config.replace(extra={**config.extra, **stated})
+        config = config.replace(extra={**config.extra, ACTIVATION_KEYS[0]: activation})
     weights, index = _weights(folder)
     return Checkpoint(folder, config, about, weights, sentence, index)
 

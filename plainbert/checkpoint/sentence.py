@@ -121,10 +121,12 @@ def read_sentence(folder: Path) -> SentenceSettings:
     )
 
 
-def read_activation(folder: Path) -> str | None:
-    """The function that makes a CrossEncoder's scores of logits, where its own file states one."""
-    name = _read(folder / MODEL, sentence_files.MODEL).get("activation_fn")
-    return None if name is None else str(name)
+def read_activation(folder: Path) -> dict[str, Any] | None:
+    """What a CrossEncoder's own file says of its scores, as its config did; None of others."""
+    model = _read(folder / MODEL, sentence_files.MODEL)
+    if model.get("activation_fn") is not None:
+        return {"activation_fn": model["activation_fn"]}
+    return {} if model.get("model_type") == "CrossEncoder" else None
 
 
 def stated_length(folder: Path) -> int | None:

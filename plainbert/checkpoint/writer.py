@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from plainbert.text.tokenizer import Tokenizer
 
 __all__ = [
-    "point_best", "point_last", "remove_leftovers", "state", "step_name", "write",
+    "remove_leftovers", "state", "step_name", "write",
     "write_folder",
 ]  # fmt: skip
 
@@ -235,13 +235,3 @@ def _described(model: nn.Module, config: BertConfig) -> BertConfig:
 def step_name(step: int) -> str:
     """The name of the folder written after ``step`` optimizer updates."""
     return f"step-{step:07d}"
-
-
-def point_best(folder: str | Path) -> None:
-    """Make the link ``best`` beside a folder point to it, replacing an older one in one step."""
-    files.point(Path(folder).with_name("best"), Path(folder).name)
-
-
-def point_last(folder: str | Path) -> None:
-    """Make the link ``last`` beside a folder point to it, replacing an older one in one step."""
-    files.point(Path(folder).with_name("last"), Path(folder).name)

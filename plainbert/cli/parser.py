@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import itertools
 import re
 import sys
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NoReturn
 
 from plainbert.cli.program import as_started
+from plainbert.visible import visible
 
 REQUIRED: Any = object()  # as a default: the flag must be given
 _UNSET: Any = object()
@@ -72,7 +75,10 @@ class _Refuse(argparse.Action):
         values: object,
         option_string: str | None = None,
     ) -> NoReturn:
-        parser.error(f"{option_string} is not available: {self.reason}")
+        words = values if isinstance(values, list) else []
+        parent = Path(words[0]).parent if words and "/" in words[0] else "FOLDER"
+        reason = self.reason.replace("{folder}", str(parent))
+        parser.error(f"{option_string} is not available: {reason}")
 
 
 class _Join(argparse.Action):
@@ -181,7 +187,7 @@ class Parser(argparse.ArgumentParser):
         actions = [action for action in self._actions if action.default is not argparse.SUPPRESS]
         for action in actions:
             setattr(space, action.dest, _UNSET)
-        space, unknown = self.parse_known_args(args, space)
+        space, unknown = self.parse_known_args(self._two_dashes(args), space)
         if unknown:
             self._unknown(unknown)
         space.given = sorted(
@@ -197,17 +203,48 @@ class Parser(argparse.ArgumentParser):
         ]
         return space
 
+    def _two_dashes(self, args: Sequence[str] | None) -> list[str]:
+        """The words with bert-as-service's ``-max_seq_len 25`` as ``--max_seq_len 25``."""
+        words = sys.argv[1:] if args is None else args
+        known = self._option_string_actions
+        single = (re.match(r"-[a-z]\w+", word) for word in words)
+        return [
+            f"-{word}" if match and f"-{match[0]}" in known else word
+            for word, match in zip(words, single, strict=True)
+        ]
+
     def error(self, message: str) -> NoReturn:
         """Print ``error: ...`` and exit with status 2."""
         message = re.sub(r"^argument (--[^/\s:]+)[^:]*: ", r"\1: ", message)
         message = message.replace("the following arguments are required:", "missing:")
         message = re.sub(r"(--[\w-]+)(/--[\w-]+)+", r"\1", message)
-        print(f"error: {message}\n  {self.prog} --help explains every flag.", file=sys.stderr)
+        text = f"error: {message}\n  {self.prog} --help explains every flag."
+        print(visible(text), file=sys.stderr)
         raise SystemExit(2)
 
     def _unknown(self, words: list[str]) -> NoReturn:
         word = words[0].split("=")[0]
         if not word.startswith("-"):
             self.error(f"{word!r} belongs to no flag; a value with blanks needs quotes.")
-        near = difflib.get_close_matches(word, self._option_string_actions, n=1)
-        self.error(f"no flag is named {word}." + (f" Did you mean {near[0]}?" if near else ""))
+        near = _nearest(word, self._option_string_actions)
+        self.error(f"no flag is named {word}." + (f" Did you mean {near}?" if near else ""))
+
+
+def _nearest(word: str, known: Iterable[str]) -> str | None:
+    """The flag that was mistyped: each of its words is like the one that was typed.
+
+    Example:
+        >>> _nearest("--bath_size", ["--batch_size"]), _nearest("--data_dir", ["--ckpt_dir"])
+        ('--batch_size', None)
+    """
+
+    def parts(flag: str) -> list[str]:
+        return re.split("[-_]", flag.lstrip("-"))
+
+    for flag in difflib.get_close_matches(word, known, n=5, cutoff=0.7):
+        pairs = list(itertools.zip_longest(parts(word), parts(flag), fillvalue=""))
+        if "".join(parts(word)) == "".join(parts(flag)):
+            return flag
+        if all(difflib.SequenceMatcher(None, *pair).ratio() >= 0.6 for pair in pairs):
+            return flag
+    return None

@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 
 from plainbert import files
 from plainbert.errors import PlainBertError
+from plainbert.visible import visible
 
 INTERRUPTED = 130  # what a shell reports for a program ended by Ctrl-C
 BROKEN_PIPE = 141  # ... and for one whose reader went away
@@ -52,7 +53,7 @@ def run(main: Callable[[], Any], status: Callable[[Any], int] | None = None) -> 
         result = main()
         sys.stdout.flush()
     except KeyboardInterrupt:
-        print(f"\ninterrupted. {kept()}".rstrip(), file=sys.stderr)
+        print(visible(f"\ninterrupted. {kept()}".rstrip()), file=sys.stderr)
         raise SystemExit(INTERRUPTED) from None
     except BrokenPipeError:
         if not _reader_is_gone():  # some other pipe broke, for example to a worker process
@@ -65,7 +66,7 @@ def run(main: Callable[[], Any], status: Callable[[Any], int] | None = None) -> 
         if message is None:
             raise
         _log.debug("the error in full:", exc_info=True)
-        print(f"error: {message}", file=sys.stderr)
+        print(visible(f"error: {message}"), file=sys.stderr)
         raise SystemExit(2) from None
     raise SystemExit(0 if status is None else status(result))
 

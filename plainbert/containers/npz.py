@@ -28,6 +28,7 @@ from plainbert import files
 from plainbert.containers import npz_layout
 from plainbert.containers.npz_layout import DEFLATED, STORED, Member
 from plainbert.errors import DataError, FormatError, UsageError
+from plainbert.visible import visible
 
 ALIGN = 64
 PADDING = 0xD935  # the extra field in which Android's zipalign keeps its padding
@@ -186,11 +187,11 @@ class Archive:
         chosen = [self.members[name] for name in (self.members if names is None else names)]
         packed = [member.name for member in chosen if member.method != STORED]
         if packed:
-            warnings.warn(
+            text = (
                 f"{self.path} is packed: {', '.join(packed)} are copied into memory, where arrays "
-                "that are not packed open at once.",
-                stacklevel=3,
+                "that are not packed open at once."
             )
+            warnings.warn(visible(text), stacklevel=3)
         arrays: dict[str, NDArray[Any]] = {}
         with self._open(again=True) as file:
             data = mmap.mmap(file.fileno(), self.size, access=mmap.ACCESS_READ)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from plainbert.distributed.failure import ADVICE, how_it_ended
 from plainbert.processes import cores
+from plainbert.visible import visible
 
 if TYPE_CHECKING:
     from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
@@ -66,7 +67,7 @@ def run(argv: Sequence[str], advice: str = ADVICE) -> int:
         # Another host may run another number of ranks.
         size = config.nproc_per_node if config.max_nodes == 1 else 0
         status, message = summary(error.failures, size, advice)
-        print(message, file=sys.stderr, flush=True)
+        print(visible(message), file=sys.stderr, flush=True)
         return status
     except SignalException as error:
         return 128 + int(error.sigval)
@@ -74,11 +75,11 @@ def run(argv: Sequence[str], advice: str = ADVICE) -> int:
         return INTERRUPTED
     except Exception as error:
         reason = " ".join(str(error).split("\n")[0].split())
-        print(
+        text = (
             f"error: the ranks on {socket.gethostname()} could not be started, or the other hosts "
-            f"were lost: {type(error).__name__}: {reason}",
-            file=sys.stderr,
+            f"were lost: {type(error).__name__}: {reason}"
         )
+        print(visible(text), file=sys.stderr)
         return 1
     finally:
         for number, handler in handlers.items():

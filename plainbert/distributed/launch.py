@@ -25,6 +25,7 @@ from plainbert.distributed.rendezvous import is_loopback, source_address
 from plainbert.distributed.supervise import Running
 from plainbert.distributed.world import FIRST_PORT, LAUNCH, LIFELINE, LOOPBACK, PORTS, RESTARTS
 from plainbert.errors import UsageError
+from plainbert.visible import visible
 
 KEEP_ALIVE = {"time": 5, "intvl": 3, "probes": 3}  # a cut line is noticed after about 14 s
 KILL_AFTER_S = 30
@@ -207,16 +208,15 @@ def run(plan: LaunchPlan) -> int:
             status = running.wait()
         if status == 0 or running.stopped_by or attempt == plan.max_restarts:
             return status
-        print(
-            f"exit status {status}: restart {attempt + 1} of {plan.max_restarts}", file=sys.stderr
-        )
+        text = f"exit status {status}: restart {attempt + 1} of {plan.max_restarts}"
+        print(visible(text), file=sys.stderr)
     raise AssertionError
 
 
 def _start(plan: LaunchPlan, rank_failed: Callable[[], bool] = lambda: False) -> Running:
     lines = commands(plan)
     for words in lines:
-        print(f"+ {shlex.join(words)}", file=sys.stderr, flush=True)
+        print(visible(f"+ {shlex.join(words)}"), file=sys.stderr, flush=True)
     # An mpirun that waits for a host out of reach crashes, with a long dump, when told to end.
     return Running(lines, plan.env, rank_failed, kill_stuck=plan.launcher == "mpirun")
 

@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 
+from plainbert.visible import visible
+
 GRACE_S = 10.0  # for the rest to end after the first failure, and again after SIGTERM
 
 
@@ -62,7 +64,7 @@ class Running:
                     deadline = time.monotonic() + GRACE_S
                 if time.monotonic() > deadline:
                     text = f"ending what still runs {GRACE_S:.0f} s after a failure"
-                    print(text, file=sys.stderr)
+                    print(visible(text), file=sys.stderr)
                     if self._kill_stuck:
                         self._signal(signal.SIGKILL)
                     self._end()

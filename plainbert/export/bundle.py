@@ -63,7 +63,7 @@ def export(
         if not (partial / "config.json").exists():
             source.config.save(partial / "config.json")
         shutil.copyfile(HERE / name / EXAMPLE, partial / EXAMPLE)
-        log.info("checking it with %s", format.info.runtime)
+        log.info("checking it with %s", format.checker)
         for variant in format.variants():
             with variant.open_runner(partial, threads) as runner:
                 outcome = check(source, runner, texts or TEXTS, variant.quantized)

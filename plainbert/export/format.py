@@ -36,6 +36,11 @@ class Format(Protocol):
             MissingDependencyError: a package is not installed.
         """
 
+    @property
+    def checker(self) -> str:
+        """What runs the files to check them, in words."""
+        return self.info.runtime
+
     def write(self, source: Source, folder: Path) -> None:
         """Write the format's own files of a model.
 

@@ -22,6 +22,7 @@ from plainbert.containers.weight_files import INDEX, WEIGHT_FILES
 from plainbert.errors import DownloadError, MissingDependencyError
 from plainbert.hub.answer import OfferedFile, ask
 from plainbert.hub.records import TEXT_FILES, VOCABULARY_FILES, Record
+from plainbert.visible import VisibleFormatter
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +106,7 @@ def fetch(record: Record, cache: str | Path | None = None, weights: bool = True)
         return folder
     hub = _client()
     endpoint = os.environ.get("HF_ENDPOINT", "").rstrip("/") or hub.constants.ENDPOINT
-    place = f"{endpoint}/{record.repository} (revision {record.revision})"
+    place = f"{endpoint}/{record.repository} (revision {record.revision[:12]})"
     if _is_true(os.environ.get("HF_HUB_OFFLINE")):
         raise DownloadError(
             f"{place}: not tried, HF_HUB_OFFLINE is set; unset it to download.\n"
@@ -235,6 +236,10 @@ def _client() -> Any:
         import huggingface_hub.errors
     except ImportError:
         raise MissingDependencyError("huggingface_hub", "", "downloading weights") from None
+    # The client logs what the server tells it to.
+    for handler in logging.getLogger("huggingface_hub").handlers:
+        if not isinstance(handler.formatter, VisibleFormatter):
+            handler.setFormatter(VisibleFormatter())
     return huggingface_hub
 
 

@@ -72,12 +72,7 @@ def run(
         raise UsageError(f"a {model.head} head has no logits per row.")
     classes = {"regression": 1, "next_sentence": 2}.get(model.head, model.config.num_labels)
     rows = np.zeros((len(features), classes), np.float32)
-
-    def keep(batch: Batch, logits: NDArray[np.float32]) -> None:
-        rows[batch.index] = logits
-
-    _run(model, features, keep, precision, tokens_per_batch, bar)
-    return rows
+    return _fill(rows, lambda index: index, model, features, precision, tokens_per_batch, bar)
 
 
 def run_tokens(
@@ -108,23 +103,20 @@ def run_tokens(
         raise UsageError(f"a {model.head} head has no logits per token.")
     classes = 2 if model.head == "question_answering" else model.config.num_labels
     rows = np.zeros((len(features.ids), classes), np.float32)
-
-    def keep(batch: Batch, logits: NDArray[np.float32]) -> None:
-        rows[features.token_indices(batch.index)] = logits
-
-    _run(model, features, keep, precision, tokens_per_batch, bar)
-    return rows
+    where = features.token_indices
+    return _fill(rows, where, model, features, precision, tokens_per_batch, bar)
 
 
-def _run(
+def _fill(
+    rows: NDArray[np.float32],
+    where: Callable[[NDArray[np.int64]], NDArray[np.int64]],
     model: ComputesLogits,
     features: Features,
-    keep: Callable[[Batch, NDArray[np.float32]], None],
     precision: Precision,
     tokens_per_batch: int,
     bar: bool,
-) -> None:
-    """Call a function with every batch and its logits."""
+) -> NDArray[np.float32]:
+    """Write the logits of every batch into ``rows``, at what ``where`` makes of its row numbers."""
     ready = model
     if isinstance(model, Headed):
         own = precision_of(model)
@@ -135,9 +127,10 @@ def _run(
 
     def work(batch: Batch) -> None:
         logits = ready(batch.ids, batch.types if pair else None, batch.layout)
-        keep(batch, logits.float().cpu().numpy())
+        rows[where(batch.index)] = logits.float().cpu().numpy()
 
     threads.run(work, features, model.device, tokens_per_batch, bar, precision)
+    return rows
 
 
 def probabilities(logits: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from plainbert.infer import compiled
 from plainbert.infer.kernels import FrozenLinear, linear
 from plainbert.infer.precision import FLOAT32, Precision
+from plainbert.infer.threads import prepare_fork
 from plainbert.nn.bert import Embeddings, Intermediate, Residual, SelfAttention
 from plainbert.nn.leaves import with_leaves
 
@@ -39,6 +40,7 @@ def prepare(
         a model of the same class, to be called without gradients. Its state dict lacks the
         weights that were replaced: save the original.
     """
+    prepare_fork()
     device = torch.device(device)
     compiled.keep_few()
 

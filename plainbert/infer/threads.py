@@ -61,6 +61,25 @@ class WorkerThreads:
 
 
 _WORKERS = WorkerThreads()
+_fork_is_prepared = False
+
+
+def prepare_fork() -> None:
+    """See to it that children of this process can compute; to be called before anything is.
+
+    The threads of torch's loops do not survive a fork, and the child would wait for them: it gets
+    one thread. Who wants more starts the process with the method "spawn".
+    """
+    global _fork_is_prepared
+    if not _fork_is_prepared and hasattr(os, "register_at_fork"):
+        _fork_is_prepared = True
+        os.register_at_fork(after_in_child=_after_fork)
+
+
+def _after_fork() -> None:
+    global _WORKERS
+    _WORKERS = WorkerThreads()  # another thread may have held its lock
+    torch.set_num_threads(1)
 
 
 def _set_threads(number: int) -> None:
@@ -90,6 +109,7 @@ def run(
         bar: show progress.
         precision: of the model's products; in 16 bits one thread is best for a few tokens.
     """
+    prepare_fork()
 
     def one(index: NDArray[np.int64]) -> int:
         with torch.inference_mode():

@@ -124,11 +124,20 @@ CONFIG: dict[str, Key] = {
 }  # fmt: skip
 
 
-def activation_of(values: Mapping[str, Any]) -> str | None:
-    """The name of the function that makes a CrossEncoder's scores of logits; None for none."""
+def activation_of(values: Mapping[str, Any], classes: int = 1) -> str | None:
+    """The function that makes a CrossEncoder's scores of logits; None for what is not one's.
+
+    Where a CrossEncoder's config names none, it has its default.
+
+    Args:
+        values: the keys of a config.
+        classes: C, of the model.
+    """
+    if not any(key in values for key in ACTIVATION_KEYS):
+        return None
     new, old = (values.get(key) for key in ACTIVATION_KEYS)
-    name = (new or {}).get("activation_fn") or old
-    return None if name is None else str(name)
+    usual = "torch.nn.modules.activation.Sigmoid" if classes == 1 else "torch.nn.Identity"
+    return str((new or {}).get("activation_fn") or old or usual)
 
 
 def without_activation(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -24,5 +24,5 @@ OWN: dict[str, Key] = {
     # Of taggers.
     "tag_scheme": followed(TEXT),
     # How it was trained.
-    **idle("base", "dtype"),
+    **idle("base", "dtype", "step"),
 }

@@ -32,10 +32,13 @@ ARGS: dict[str, Key] = {
     "command": followed(listed(TEXT)),
 }
 
+# JSON has no NaN: null stands for a loss that was none.
+_LOSS = Form("a number or null", lambda value: value is None or MEASURED.fits(value))
+
 STATE: dict[str, Key] = {
     **dict.fromkeys(("step", "best_step", "waiting", "steps", "ranks"), followed(whole(0))),
     "best": followed(MEASURED),
-    "losses": followed(by_name(MEASURED)),
+    "losses": followed(by_name(_LOSS)),
     "scaler": followed(having({"scale": followed(MEASURED), "good": followed(whole(0))})),
     "order": followed(by_name(ANY)),
 }

@@ -150,7 +150,7 @@ MODEL: dict[str, Key] = {
     "vocab": followed(VOCAB),
     "unk_token": followed(TEXT),
     "continuing_subword_prefix": followed(TEXT),
-    "max_input_chars_per_word": followed(whole(1)),
+    "max_input_chars_per_word": followed(whole(1, 2**63)),
     # Of SentencePiece's models, which spm.model beside it says.
     **idle("unk_id", "byte_fallback", "merges", "dropout", "end_of_word_suffix", "fuse_unk",
            "ignore_merges"),

@@ -137,6 +137,7 @@ def convert(
     folder: str | Path,
     target: str,
     order: Vocab | str | Path | None = None,
+    whole: bool = True,
 ) -> Conversion:
     """Write an open model in another format.
 
@@ -147,6 +148,7 @@ def convert(
         order: put the rows of the word vectors into the order of this vocabulary or vocabulary
             file, which must hold the same tokens; "gluonnlp" is the order of GluonNLP's published
             vocabularies.
+        whole: False leaves the heads of pre-training out, for the pytorch format.
 
     Raises:
         UnknownNameError: no such format.
@@ -165,12 +167,18 @@ def convert(
         checkpoint.write(folder, opened.model, tokenizer, config, _about(stored))
         dropped: tuple[str, ...] = ()
     else:
-        dropped = _write(folder, target, opened, config, tokenizer)
+        dropped = _write(folder, target, opened, config, tokenizer, whole)
         if stored.pooling is not None:
             log.warning(
                 "the %s format cannot say how to pool: give embedding.py --pooling_strategy %s",
                 target,
                 stored.pooling,
+            )
+        if stored.sentence.prompt:
+            log.warning(
+                "the %s format cannot say that every text begins with %r: write it there",
+                target,
+                stored.sentence.prompt,
             )
     unused = (*(foreign.unused if foreign else ()), *opened.report.ignored)
     return Conversion(
@@ -193,7 +201,12 @@ def _about(stored: Checkpoint) -> dict[str, Any]:
 
 
 def _write(
-    folder: str | Path, target: str, opened: LoadedModel, config: BertConfig, tokenizer: Tokenizer
+    folder: str | Path,
+    target: str,
+    opened: LoadedModel,
+    config: BertConfig,
+    tokenizer: Tokenizer,
+    whole: bool,
 ) -> tuple[str, ...]:
     """Write one of the foreign formats; returns what it has no place for."""
     pieces = tokenizer.vocab if isinstance(tokenizer, WordPiece) else None
@@ -201,6 +214,8 @@ def _write(
         raise UsageError(f"the {target} format has no place for a SentencePiece vocabulary.")
     prefix = "bert." if opened.head == "embedding" else ""
     tensors = {f"{prefix}{name}": tensor for name, tensor in state(opened.model).items()}
+    left = [] if whole else [name for name in tensors if name.startswith("cls.")]
+    tensors = {name: tensor for name, tensor in tensors.items() if name not in left}
     with files.new_folder(folder) as partial:
         if target == "gluonnlp":
             dropped = reader.write(partial, tensors, config, pieces, lower=tokenizer.lower)
@@ -211,7 +226,7 @@ def _write(
             dropped = module.write(
                 partial, tensors, config, tokenizer.vocab.tokens, tokenizer.lower
             )
-    return dropped
+    return (*left, *dropped)
 
 
 def _reordered(model: nn.Module, tokenizer: Tokenizer, order: Vocab | str | Path) -> WordPiece:

@@ -8,9 +8,12 @@ import re
 from pathlib import Path
 
 from plainbert import arguments, files
+from plainbert.checkpoint.reader import CONFIGS
 from plainbert.errors import CheckpointError, DownloadError, UnknownNameError
 from plainbert.hub import download, gluonnlp_cache, records
 from plainbert.hub.records import Record
+
+RUN_MODELS = ("best", "last")  # links in the folder of a run, in the order of preference
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +58,23 @@ def resolve(
             "Or give the path of a folder.",
         )
     return resolve_record(record, root, weights)
+
+
+def best_of_run(name_or_folder: str | Path) -> str | Path:
+    """The best model of the run in a folder, else its last one; what is no run folder is itself.
+
+    The log says which model stands for the folder.
+    """
+    folder = path_of(arguments.path("the model", name_or_folder))
+    if folder is None or not folder.is_dir() or any((folder / name).exists() for name in CONFIGS):
+        return name_or_folder
+    for name in RUN_MODELS:
+        model = files.followed(folder / name)
+        if any((model / config).is_file() for config in CONFIGS):
+            place, step = folder / name, model.resolve().name
+            log.info("%s is the folder of a run: its model %s (%s) is taken", folder, place, step)
+            return place
+    return name_or_folder
 
 
 def path_of(name_or_folder: str | Path) -> Path | None:

@@ -18,7 +18,34 @@ from plainbert.nn.names import IGNORE, MULTI_LABEL
 from plainbert.nn.pooling import Pooling, normalize, pool
 
 
-class Classifier(Headed):
+class WithClassifier(Headed):
+    """Dropout and a linear map, of the pooled vector or of every token's.
+
+    Args:
+        config: sizes.
+        pooler: whether the pooled vector is mapped.
+        classes: logits of a vector, C.
+
+    Shape:
+        - logits: (B, C), or (..., C) without the pooler.
+    """
+
+    def __init__(self, config: BertConfig, pooler: bool, classes: int) -> None:
+        super().__init__(config, pooler)
+        self.dropout = head_dropout(config)
+        self.classifier = nn.Linear(config.hidden_size, classes)
+        initialize(self.classifier, config)
+
+    def forward(
+        self, ids: Tensor, types: Tensor | None = None, layout: Layout | None = None
+    ) -> Tensor:
+        output = self.encode(ids, types, layout)
+        vectors = output.hidden if output.pooled is None else output.pooled
+        logits: Tensor = self.classifier(self.dropout(vectors))
+        return logits
+
+
+class Classifier(WithClassifier):
     """One of C classes per sequence: dropout and a linear map of the pooled vector.
 
     Shape:
@@ -29,16 +56,7 @@ class Classifier(Headed):
     head = "classification"
 
     def __init__(self, config: BertConfig) -> None:
-        super().__init__(config, pooler=True)
-        self.dropout = head_dropout(config)
-        self.classifier = nn.Linear(config.hidden_size, config.num_labels)
-        initialize(self.classifier, config)
-
-    def forward(
-        self, ids: Tensor, types: Tensor | None = None, layout: Layout | None = None
-    ) -> Tensor:
-        logits: Tensor = self.classifier(self.dropout(self.pooled(ids, types, layout)))
-        return logits
+        super().__init__(config, pooler=True, classes=config.num_labels)
 
     def loss(self, logits: Tensor, labels: Tensor, layout: Layout) -> Loss:
         """Cross entropy.
@@ -102,7 +120,7 @@ class QuestionAnswering(Headed):
         return Loss(loss.total / 2, (labels != IGNORE).any(1).sum())
 
 
-class TokenClassifier(Headed):
+class TokenClassifier(WithClassifier):
     """One of C tags per token.
 
     Shape:
@@ -113,23 +131,14 @@ class TokenClassifier(Headed):
     head = "token_classification"
 
     def __init__(self, config: BertConfig) -> None:
-        super().__init__(config, pooler=False)
-        self.dropout = head_dropout(config)
-        self.classifier = nn.Linear(config.hidden_size, config.num_labels)
-        initialize(self.classifier, config)
-
-    def forward(
-        self, ids: Tensor, types: Tensor | None = None, layout: Layout | None = None
-    ) -> Tensor:
-        logits: Tensor = self.classifier(self.dropout(self.encode(ids, types, layout).hidden))
-        return logits
+        super().__init__(config, pooler=False, classes=config.num_labels)
 
     def loss(self, logits: Tensor, labels: Tensor, layout: Layout) -> Loss:
         """Cross entropy over the labelled tokens."""
         return cross_entropy(logits, labels)
 
 
-class MultipleChoice(Headed):
+class MultipleChoice(WithClassifier):
     """Which of several sequences is right: one score each, compared within the question.
 
     The sequences of one question follow each other in the batch.
@@ -146,17 +155,13 @@ class MultipleChoice(Headed):
     head = "multiple_choice"
 
     def __init__(self, config: BertConfig, num_choices: int = 2) -> None:
-        super().__init__(config, pooler=True)
+        super().__init__(config, pooler=True, classes=1)
         self.num_choices = num_choices
-        self.dropout = head_dropout(config)
-        self.classifier = nn.Linear(config.hidden_size, 1)
-        initialize(self.classifier, config)
 
     def forward(
         self, ids: Tensor, types: Tensor | None = None, layout: Layout | None = None
     ) -> Tensor:
-        scores: Tensor = self.classifier(self.dropout(self.pooled(ids, types, layout)))  # (B, 1)
-        return scores.view(-1, self.num_choices)
+        return super().forward(ids, types, layout).view(-1, self.num_choices)  # from (B, 1)
 
     def loss(self, logits: Tensor, labels: Tensor, layout: Layout) -> Loss:
         """Cross entropy over the choices."""

@@ -190,13 +190,10 @@ def report(results: Report) -> None:
 
 def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     """The command: parse, run, report."""
-    settings = parse_args(argv)
-    with command.shown(settings, "compare_checkpoints", argv):
-        results = run(settings)
-        report(results)
-        from plainbert.compare.report import as_json
+    results = command.carry_out("compare_checkpoints", argv, parse_args, run, report)
+    from plainbert.compare.report import as_json
 
-        return as_json(results)
+    return as_json(results)
 
 
 def status(results: dict[str, Any]) -> int:

@@ -16,18 +16,25 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
 
 from plainbert.cli import values
 from plainbert.cli.parser import REQUIRED
-from plainbert.cli.settings import option
+from plainbert.cli.settings import FlagError, option
 from plainbert.formats.names import FORMATS
 from plainbert.recipes.shared import command, flags
+from plainbert.recipes.shared.older_systems import refusals
 from plainbert.recipes.shared.settings import CheckpointFlags
 
 if TYPE_CHECKING:
     from plainbert.model_zoo.convert import Conversion
 
+# Names of files that users may expect, by the format that has them.
+ENDINGS = {
+    ".params": "gluonnlp", ".vocab": "gluonnlp", ".ckpt": "tensorflow", ".index": "tensorflow",
+    ".bin": "pytorch", ".pt": "pytorch", ".pth": "pytorch", ".safetensors": "huggingface",
+}  # fmt: skip
 FORMAT_HELP = "; ".join(f"{name} ({what})" for name, what in FORMATS.items())
 
 log = logging.getLogger(__name__)
@@ -86,19 +93,40 @@ class Settings(CheckpointFlags):
         "value biases.",
         group="conversion",
     )
+    whole: bool = option(
+        False,
+        None,
+        "With --format pytorch, from Google's pre-trained files: keep the heads of pre-training. "
+        "Without it the encoder alone is written, as by convert_tf_checkpoint_to_pytorch.py.",
+        group="conversion",
+    )
     vocab: str | None = None
     num_heads: int | None = None
     labels: tuple[str, ...] | None = None
 
+    def checked(self) -> Self:
+        settings = super().checked()
+        if self.whole and self.format != "pytorch":
+            raise FlagError("--whole goes with --format pytorch: the other formats keep all heads.")
+        ending = Path(self.target).suffix
+        if ending in ENDINGS:
+            folder = Path(self.target).with_suffix("")
+            raise FlagError(
+                f"--to {self.target}: a folder is written, and {ending} is the ending of a file. "
+                f"Name a folder and its format: --to {folder} --format {ENDINGS[ending]}."
+            )
+        return settings
+
 
 def parse_args(argv: Sequence[str] | None = None) -> Settings:
     """The settings that a command line says."""
-    return flags.parse(Settings, __doc__, argv)
+    return flags.parse(Settings, __doc__, argv, refusals("convert_checkpoint"))
 
 
 def run(settings: Settings) -> Conversion:
     """Write the checkpoint in the other format."""
     from plainbert.model_zoo import convert
+    from plainbert.model_zoo.stored import ForeignCheckpoint
     from plainbert.recipes.shared.start import start
 
     start(settings)
@@ -112,7 +140,13 @@ def run(settings: Settings) -> Conversion:
         lower=settings.do_lower_case,
         dataset_name=settings.bert_dataset,
     )
-    conversion = convert.convert(opened, settings.target, settings.format, settings.vocab_order)
+    # Google's pre-trained files became a bare encoder, without "bert." before the names.
+    stored = opened.checkpoint
+    google = isinstance(stored, ForeignCheckpoint) and stored.foreign.format == "tensorflow"
+    whole = settings.whole or settings.format != "pytorch" or not google
+    conversion = convert.convert(
+        opened, settings.target, settings.format, settings.vocab_order, whole
+    )
     for line in conversion.report():
         log.info("%s", line)
     log.info("next: embedding.py, or any other script, with --model_dir %s", conversion.folder)

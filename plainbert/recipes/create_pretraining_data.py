@@ -34,6 +34,7 @@ from typing import TYPE_CHECKING, Any, Self
 from plainbert.cli.settings import FlagError
 from plainbert.recipes.shared import command, flags
 from plainbert.recipes.shared.flag_tables import helped
+from plainbert.recipes.shared.older_systems import refusals
 from plainbert.recipes.shared.settings import FolderFlags, SamplingVocabularyFlags
 from plainbert.tasks.pretraining.flags import MaskingFlags, ShardsFlags
 
@@ -77,7 +78,7 @@ class Settings(FolderFlags, SamplingVocabularyFlags, MaskingFlags, ShardsFlags):
 
 def parse_args(argv: Sequence[str] | None = None) -> Settings:
     """The settings that a command line says."""
-    return flags.parse(Settings, __doc__, argv)
+    return flags.parse(Settings, __doc__, argv, refusals(NAME))
 
 
 def vocabulary(settings: Settings, paths: Sequence[Path]) -> Tokenizer:

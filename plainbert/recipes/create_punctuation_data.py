@@ -76,8 +76,4 @@ def report(results: PunctuationSummary) -> None:
 
 def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     """The command: parse, run, report."""
-    settings = parse_args(argv)
-    with command.shown(settings, "create_punctuation_data", argv):
-        results = run(settings)
-        report(results)
-        return asdict(results)
+    return asdict(command.carry_out("create_punctuation_data", argv, parse_args, run, report))

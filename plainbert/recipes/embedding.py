@@ -14,6 +14,9 @@ The same with bert-as-service's pooling, from two layers:
     python scripts/bert/embedding.py --file texts.txt --pooling_strategy REDUCE_MEAN \
         --pooling_layer -2 -1 --output vectors.jsonl
 
+What the folder says of its vectors holds unless a flag says otherwise: pooling, length, and the
+prompt before every text (--prompt, --prompt_name).
+
 A line of --file (or of standard input, --file -) is a text; "first ||| second" is a pair. With
 --text_columns, or for a .tsv, .csv or .jsonl file, the texts are in columns. The rows
 of --output are in the order of the input: .npz holds the arrays "text" and "vector", .jsonl one
@@ -33,6 +36,7 @@ from typing import Any, Self
 
 from plainbert import files
 from plainbert.recipes.shared import blocks, command, flags, texts
+from plainbert.recipes.shared.older_systems import refusals
 from plainbert.recipes.shared.settings import (
     DeviceFlags,
     GrowingOutputFlags,
@@ -45,6 +49,7 @@ POOLING = (
     "output", "pooling_strategy", "pooling_layer", "mask_cls_sep", "prompt", "prompt_name",
 )  # fmt: skip
 FORMS = (".npz", ".jsonl")
+SHOWN = 3  # numbers at either end of a printed vector, as in GluonNLP's documentation
 WORD_LENGTH = 25  # tokens of a sentence, as GluonNLP's script has it
 
 log = logging.getLogger(__name__)
@@ -87,7 +92,7 @@ class Vectors:
 
 def parse_args(argv: Sequence[str] | None = None) -> Settings:
     """The settings that a command line says."""
-    return flags.parse(Settings, __doc__, argv)
+    return flags.parse(Settings, __doc__, argv, refusals("embedding"))
 
 
 def run(settings: Settings) -> Vectors:
@@ -179,9 +184,12 @@ def report(results: Vectors) -> None:
     if results.texts is None:
         return
     if results.words is not None:
+        import numpy as np
+
         for line, (_, arrays) in zip(results.texts, results.words, strict=True):
             print(f"Text: {line}")
-            print(f"Tokens embedding: {arrays}")
+            with np.printoptions(threshold=2 * SHOWN, edgeitems=SHOWN):
+                print(f"Tokens embedding: {arrays}")
     elif results.output is None:
         for line, vector in zip(results.texts, results.vectors, strict=True):
             print(files.json_text({"text": line, "vector": vector.tolist()}))
@@ -189,10 +197,7 @@ def report(results: Vectors) -> None:
 
 def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     """The command: parse, run, report."""
-    settings = parse_args(argv)
-    with command.shown(settings, "embedding", argv):
-        results = run(settings)
-        report(results)
-        if results.words is not None:
-            return {"texts": results.texts, "words": results.words}
-        return {"texts": results.texts, "vectors": results.vectors}
+    results = command.carry_out("embedding", argv, parse_args, run, report)
+    if results.words is not None:
+        return {"texts": results.texts, "words": results.words}
+    return {"texts": results.texts, "vectors": results.vectors}

@@ -79,6 +79,10 @@ class Settings(
     dropout: float = 0.0
     max_len: int | None = None
     dev_batch_size: int | None = None
+    file: str | None = helped("file", "Texts to check the export with, and to set int8 by.", None)
+    sentences: tuple[str, ...] | None = helped(
+        "sentences", "The texts to check with and to set int8 by, each in quotes.", None
+    )
     output_dir: str = helped(
         "output_dir", "Folder to write the exported model into.", "./output_dir"
     )
@@ -281,8 +285,4 @@ def report(results: dict[str, Any]) -> None:
 
 def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     """The command: parse, run, report."""
-    settings = parse_args(argv)
-    with command.shown(settings, "export", argv):
-        results = run(settings)
-        report(results)
-        return results
+    return command.carry_out("export", argv, parse_args, run, report)

@@ -29,8 +29,9 @@ from typing import TYPE_CHECKING, Self
 
 from plainbert.cli.settings import FlagError
 from plainbert.recipes.shared import command, flags
+from plainbert.recipes.shared.older_systems import refusals
+from plainbert.recipes.shared.older_training import OlderTrainingFlags
 from plainbert.recipes.shared.results import Trained, report_trained
-from plainbert.recipes.shared.training_settings import FineTuningFlags
 from plainbert.tasks.classification.flags import LabelsFlags
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ FILES = ("train_file", "dev_file", "test_file")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(FineTuningFlags, LabelsFlags):
+class Settings(OlderTrainingFlags, LabelsFlags):
     """The flags, with their documented defaults."""
 
     data_dir: str | None = None
@@ -58,7 +59,7 @@ class Settings(FineTuningFlags, LabelsFlags):
             raise FlagError("nothing to learn: give --task_name, or --train_file and --dev_file.")
         for name in FILES:
             self.exclusive("task_name", name)
-        if not self.only_inference and self.task_name is None and self.train_file is None:
+        if not settings.only_inference and self.task_name is None and self.train_file is None:
             raise FlagError("--train_file is missing; --only_inference evaluates without training.")
         self.needs("regression", *FILES)
         return settings
@@ -66,7 +67,7 @@ class Settings(FineTuningFlags, LabelsFlags):
 
 def parse_args(argv: Sequence[str] | None = None) -> Settings:
     """The settings that a command line says."""
-    return flags.parse(Settings, __doc__, argv, flags.refuse_quantization)
+    return flags.parse(Settings, __doc__, argv, refusals(NAME))
 
 
 def find_task(settings: Settings) -> Task:
@@ -169,8 +170,4 @@ def report(results: Trained) -> None:
 
 def main(argv: Sequence[str] | None = None) -> dict[str, dict[str, float]]:
     """The command: parse, run, report."""
-    settings = parse_args(argv)
-    with command.shown(settings, NAME, argv):
-        results = run(settings)
-        report(results)
-        return results.scores
+    return command.carry_out(NAME, argv, parse_args, run, report).scores

@@ -40,8 +40,9 @@ from plainbert.cli import values
 from plainbert.cli.settings import FlagError, option
 from plainbert.recipes.shared import command, flags
 from plainbert.recipes.shared.flag_tables import WINDOW, helped
+from plainbert.recipes.shared.older_systems import refusals
+from plainbert.recipes.shared.older_training import OlderTrainingFlags
 from plainbert.recipes.shared.results import Trained, report_trained
-from plainbert.recipes.shared.training_settings import FineTuningFlags
 from plainbert.tasks.ner.flags import TagFlags
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(FineTuningFlags, TagFlags):
+class Settings(OlderTrainingFlags, TagFlags):
     """The flags, with their documented defaults."""
 
     cased: bool = option(
@@ -79,9 +80,9 @@ class Settings(FineTuningFlags, TagFlags):
         settings = super().checked()
         self.exclusive("output_dir", "save_checkpoint_prefix")
         self.exclusive("cased", "bert_dataset", "do_lower_case")
-        if not self.only_inference and self.train_file is None:
+        if not settings.only_inference and self.train_file is None:
             raise FlagError("--train-path is missing; --only_inference evaluates without training.")
-        if self.only_inference and self.dev_file is None and self.test_file is None:
+        if settings.only_inference and self.dev_file is None and self.test_file is None:
             raise FlagError("nothing to evaluate: give --dev-path or --test-path.")
         if self.save_checkpoint_prefix is not None:
             settings = dataclasses.replace(
@@ -106,7 +107,7 @@ class Settings(FineTuningFlags, TagFlags):
 
 def parse_args(argv: Sequence[str] | None = None) -> Settings:
     """The settings that a command line says."""
-    return flags.parse(Settings, __doc__, argv)
+    return flags.parse(Settings, __doc__, argv, refusals(NAME))
 
 
 def scheme_of(settings: Settings) -> str:
@@ -192,8 +193,4 @@ def report(results: Trained) -> None:
 
 def main(argv: Sequence[str] | None = None) -> dict[str, dict[str, float]]:
     """The command: parse, run, report."""
-    settings = parse_args(argv)
-    with command.shown(settings, NAME, argv):
-        results = run(settings)
-        report(results)
-        return results.scores
+    return command.carry_out(NAME, argv, parse_args, run, report).scores

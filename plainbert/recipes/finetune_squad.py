@@ -32,8 +32,10 @@ from typing import TYPE_CHECKING, Self
 from plainbert.cli.settings import FlagError, accepted, option
 from plainbert.recipes.shared import command, flags
 from plainbert.recipes.shared.flag_tables import WINDOW, helped
+from plainbert.recipes.shared.older_systems import refusals
+from plainbert.recipes.shared.older_training import OlderTrainingFlags
+from plainbert.recipes.shared.question_files import QuestionFilesFlags
 from plainbert.recipes.shared.results import Trained, report_trained
-from plainbert.recipes.shared.run_squad import QuestionFilesFlags, RunSquadFlags, refuse
 from plainbert.tasks.squad.flags import (
     DEBUG_EVAL,
     DEBUG_TRAIN,
@@ -53,7 +55,7 @@ MODELS = ("model_dir", "model_parameters")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(RunSquadFlags, QuestionFilesFlags, ScoringFlags, SearchFlags):
+class Settings(OlderTrainingFlags, QuestionFilesFlags, ScoringFlags, SearchFlags):
     """The flags, with their documented defaults."""
 
     sentencepiece: str | None = None
@@ -94,7 +96,7 @@ class Settings(RunSquadFlags, QuestionFilesFlags, ScoringFlags, SearchFlags):
     )
 
     def checked(self) -> Self:
-        settings = super().checked().translated()
+        settings = super().checked()
         if self.uncased:
             if self.do_lower_case is False:
                 raise FlagError("--uncased and --do_lower_case false exclude each other: give one.")
@@ -121,7 +123,7 @@ class Settings(RunSquadFlags, QuestionFilesFlags, ScoringFlags, SearchFlags):
 
 def parse_args(argv: Sequence[str] | None = None) -> Settings:
     """The settings that a command line says."""
-    return flags.parse(Settings, __doc__, argv, refuse)
+    return flags.parse(Settings, __doc__, argv, refusals(NAME))
 
 
 def training_set(settings: Settings) -> Squad:
@@ -280,8 +282,4 @@ def report(results: Trained) -> None:
 
 def main(argv: Sequence[str] | None = None) -> dict[str, dict[str, float]]:
     """The command: parse, run, report."""
-    settings = parse_args(argv)
-    with command.shown(settings, NAME, argv):
-        results = run(settings)
-        report(results)
-        return results.scores
+    return command.carry_out(NAME, argv, parse_args, run, report).scores

@@ -23,6 +23,7 @@ from plainbert.cli.settings import FlagError, Flags, no_flag, option
 from plainbert.distributed import launch
 from plainbert.recipes.commands import SUMMARIES
 from plainbert.recipes.shared import flags
+from plainbert.visible import visible
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +120,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not settings.dry_run:
         return run(settings)
     for words in launch.commands(plan(settings)):
-        print(shlex.join(words))
+        print(visible(shlex.join(words)))
     return 0
 
 

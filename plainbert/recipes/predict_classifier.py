@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from plainbert.recipes.shared import blocks, command, flags, texts
+from plainbert.recipes.shared.older_systems import refusals
 from plainbert.recipes.shared.settings import (
     CheckpointFlags,
     GrowingOutputFlags,
@@ -104,7 +105,7 @@ def lines(
 
 def parse_args(argv: Sequence[str] | None = None) -> Settings:
     """The settings that a command line says."""
-    return flags.parse(Settings, __doc__, argv)
+    return flags.parse(Settings, __doc__, argv, refusals(NAME))
 
 
 def run(settings: Settings) -> Predictions:
@@ -198,8 +199,4 @@ def report(results: Predictions) -> None:
 
 def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     """The command: parse, run, report."""
-    settings = parse_args(argv)
-    with command.shown(settings, NAME, argv):
-        results = run(settings)
-        report(results)
-        return {"predictions": results.predictions}
+    return {"predictions": command.carry_out(NAME, argv, parse_args, run, report).predictions}

@@ -37,6 +37,7 @@ from plainbert.cli.parser import REQUIRED
 from plainbert.cli.settings import FlagError, accepted, option
 from plainbert.recipes.shared import command, flags
 from plainbert.recipes.shared.flag_tables import WINDOW, helped
+from plainbert.recipes.shared.older_systems import refusals
 from plainbert.recipes.shared.results import line_of
 from plainbert.recipes.shared.settings import CheckpointFlags, OutputFlags, ProcessFlags
 from plainbert.tasks.ner.flags import ColumnFlags
@@ -60,7 +61,7 @@ class Settings(ProcessFlags, OutputFlags, CheckpointFlags, ColumnFlags):
     model_dir: str = option(
         REQUIRED,
         str,
-        "Model: a folder, a name, or the prefix of GluonNLP's files.",
+        "Model: a folder, also of a run, a name, or the prefix of GluonNLP's files.",
         ("load_checkpoint_prefix",),
         "model",
         "DIR",
@@ -131,7 +132,7 @@ class Taggings:
 
 def parse_args(argv: Sequence[str] | None = None) -> Settings:
     """The settings that a command line says."""
-    return flags.parse(Settings, __doc__, argv)
+    return flags.parse(Settings, __doc__, argv, refusals(NAME))
 
 
 def read(settings: Settings) -> dict[str, list[Any]]:
@@ -159,8 +160,8 @@ def open_tagger(settings: Settings, run: Run) -> Model:
     """Open the model that the flags name.
 
     Args:
-        settings: ``model_dir`` is a folder or name, a run folder (its best model), or the prefix
-            of GluonNLP's files.
+        settings: ``model_dir`` is a folder or name, the folder of a run (its best model, else its
+            last), or the prefix of GluonNLP's files.
         run: says where the model computes, and in which precision.
 
     Raises:
@@ -173,12 +174,7 @@ def open_tagger(settings: Settings, run: Run) -> Model:
     place = files.followed(settings.model_dir)
     labels, dataset = settings.labels, settings.bert_dataset
     source: str | Path = settings.model_dir
-    if place.is_dir() and not (place / "config.json").exists():
-        chosen = [
-            place / name for name in ("best", "last") if files.followed(place / name).is_dir()
-        ]
-        source = chosen[0] if chosen else place
-    elif not place.exists() and (weights := gluonnlp_metadata.last_weights(place)) is not None:
+    if not place.exists() and (weights := gluonnlp_metadata.last_weights(place)) is not None:
         source, metadata = weights, gluonnlp_metadata.metadata_of(weights)
         log.info("the newest weights of %s are %s", place, weights)
         if metadata is not None:
@@ -261,8 +257,5 @@ def report(results: Taggings) -> None:
 
 def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     """The command: parse, run, report."""
-    settings = parse_args(argv)
-    with command.shown(settings, NAME, argv):
-        results = run(settings)
-        report(results)
-        return {"predictions": results.taggings, "scores": results.scores}
+    results = command.carry_out(NAME, argv, parse_args, run, report)
+    return {"predictions": results.taggings, "scores": results.scores}

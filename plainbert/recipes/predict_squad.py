@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from plainbert.recipes.shared import command, flags
 from plainbert.recipes.shared.flag_tables import WINDOW, helped
+from plainbert.recipes.shared.older_systems import refusals
 from plainbert.recipes.shared.results import line_of
 from plainbert.recipes.shared.settings import (
     CheckpointFlags,
@@ -104,7 +105,7 @@ class Answered:
 
 def parse_args(argv: Sequence[str] | None = None) -> Settings:
     """The settings that a command line says."""
-    return flags.parse(Settings, __doc__, argv)
+    return flags.parse(Settings, __doc__, argv, refusals(NAME))
 
 
 def read(settings: Settings) -> Squad:
@@ -219,8 +220,5 @@ def report(results: Answered) -> None:
 
 def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     """The command: parse, run, report."""
-    settings = parse_args(argv)
-    with command.shown(settings, NAME, argv):
-        results = run(settings)
-        report(results)
-        return {"answers": results.answers, "scores": results.scores}
+    results = command.carry_out(NAME, argv, parse_args, run, report)
+    return {"answers": results.answers, "scores": results.scores}

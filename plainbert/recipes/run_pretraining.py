@@ -34,6 +34,7 @@ from typing import Any
 
 from plainbert.cli import program
 from plainbert.recipes.shared import command, flags
+from plainbert.recipes.shared.older_systems import refusals
 from plainbert.recipes.shared.pretraining_settings import PretrainingSettings
 
 NAME = "run_pretraining"
@@ -59,7 +60,7 @@ class Pretrained:
 
 def parse_args(argv: Sequence[str] | None = None, doc: str | None = __doc__) -> Settings:
     """The settings that a command line says."""
-    return flags.parse(Settings, doc, argv)
+    return flags.parse(Settings, doc, argv, refusals("run_pretraining"))
 
 
 def run(settings: Settings) -> Pretrained:

@@ -22,12 +22,7 @@ def find_python(runtime: Runtime, python: str | Path | None = None) -> Path:
         UsageError: there is none; the message has the commands that make one.
     """
     named = python or os.environ.get(runtime.variable)
-    home = Path(__file__).parents[2]
-    paths = (
-        [Path(named).expanduser()]
-        if named
-        else [root / runtime.folder / "bin" / "python" for root in (Path(), home)]
-    )
+    paths = _places(runtime, named)
     for path in paths:
         if path.is_file():
             return path.absolute()  # not resolved: a virtual environment is known by its link
@@ -37,6 +32,20 @@ def find_python(runtime: Runtime, python: str | Path | None = None) -> Path:
         + "\n  ".join(runtime.install)
         + f"\nor name one that has it in the environment: {runtime.variable}=PATH."
     )
+
+
+def is_wanted(runtime: Runtime, python: str | Path | None = None) -> bool:
+    """Whether the user named an interpreter for a runtime, or one lies where it usually does."""
+    named = python or os.environ.get(runtime.variable)
+    return bool(named) or any(path.is_file() for path in _places(runtime, None))
+
+
+def _places(runtime: Runtime, named: str | Path | None) -> list[Path]:
+    """Where the interpreter is looked for."""
+    if named:
+        return [Path(named).expanduser()]
+    roots = (Path(), Path(__file__).parents[2])
+    return [root / runtime.folder / "bin" / "python" for root in roots]
 
 
 def require(runtime: Runtime, python: str | Path | None = None) -> None:

@@ -16,7 +16,7 @@ from plainbert.errors import CheckpointError, FormatError, MissingDependencyErro
 from plainbert.text import casing, sentencepiece_json, sentencepiece_model
 from plainbert.text.sampling import Segmenter
 from plainbert.text.special import special_pattern, tokenizer_config
-from plainbert.text.tokenizer import CACHE_WORDS, RUN, SURROGATE, ChunkCache, Tokenizer
+from plainbert.text.tokenizer import CACHE_WORDS, RUN, SURROGATE, ChunkCache, Tokenizer, weakly
 from plainbert.text.vocab import Vocab
 
 log = logging.getLogger(__name__)
@@ -95,7 +95,7 @@ class SentencePiece(Tokenizer):
         self._sampling = nbest not in (0, 1)
         self._random = random.Random(seed)
         self._segmenter = Segmenter(model, alpha, self._random)
-        self._cache = ChunkCache(self._compute, 0 if self._sampling else cache_words)
+        self._cache = ChunkCache(weakly(self._compute), 0 if self._sampling else cache_words)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (_restore, self._state)

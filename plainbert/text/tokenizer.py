@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import tempfile
+import weakref
 from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
@@ -46,6 +47,18 @@ class Pieces:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+
+def weakly(method: Callable[[str], Sequence[int]]) -> Callable[[str], Sequence[int]]:
+    """A method of an object that may hold the result: no cycle keeps the object alive."""
+    reference = weakref.WeakMethod(method)
+
+    def call(chunk: str) -> Sequence[int]:
+        bound = reference()
+        assert bound is not None, "its object is gone"
+        return bound(chunk)
+
+    return call
 
 
 class ChunkCache(dict[str, tuple[int, ...]]):

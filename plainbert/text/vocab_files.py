@@ -12,6 +12,7 @@ from plainbert.errors import CheckpointError, DataError, FormatError
 from plainbert.keys import schema
 from plainbert.keys.tokenizer_files import ADDED_TOKENS, GLUONNLP, TOKENIZER, VOCAB
 from plainbert.text import sentencepiece_model
+from plainbert.visible import visible
 
 Parts = tuple[list[str], dict[str, str]]
 
@@ -105,11 +106,11 @@ def read_gluonnlp_json(path: Path) -> Parts:
     rows = content.get("token_to_idx") or {token: row for row, token in enumerate(tokens)}
     named: dict[str, Any] = {**content, **(content.get("identifiers_to_tokens") or {})}
     if len(tokens) > len(rows):
-        warnings.warn(
+        text = (
             f"{path}: {len(tokens) - len(rows)} rows repeat a special token, as vocabularies "
-            "written before GluonNLP 0.7 do; the repeated rows are renamed.",
-            stacklevel=2,
+            "written before GluonNLP 0.7 do; the repeated rows are renamed."
         )
+        warnings.warn(visible(text), stacklevel=2)
         tokens = [
             token if rows.get(token) == row else f"[repeated {row}] {token}"
             for row, token in enumerate(tokens)

@@ -14,7 +14,7 @@ from tokenizers import decoders, models, normalizers, pre_tokenizers
 from plainbert import files
 from plainbert.text.long_words import LONG_RUN, SHORT, Spans, words
 from plainbert.text.special import add_special_tokens, special_pattern, tokenizer_config
-from plainbert.text.tokenizer import CACHE_WORDS, SURROGATE, ChunkCache, Tokenizer
+from plainbert.text.tokenizer import CACHE_WORDS, SURROGATE, ChunkCache, Tokenizer, weakly
 from plainbert.text.vocab import Vocab
 
 # Characters that are words of their own whatever stands beside them, so that a run may be cut
@@ -87,7 +87,7 @@ class WordPiece(Tokenizer):
         self._backend = self._make_backend()
         self.across_blanks = any(re.search(r"\s", token["content"]) for token in self.added)
         compute = self._reference if self.added else self._compute
-        self._cache = ChunkCache(compute, cache_words)
+        self._cache = ChunkCache(weakly(compute), cache_words)
 
     def __reduce__(self) -> tuple[Any, ...]:
         settings = (self.lower, self.max_word_chars, self.strip_accents, self.split_cjk)

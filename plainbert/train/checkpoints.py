@@ -163,7 +163,7 @@ class Checkpoints:
             saves: how often one will be written.
 
         Raises:
-            UsageError: there is no room, or no symbolic link.
+            UsageError: there is no room.
         """
         if self.ranks.rank or not saves:
             return
@@ -211,7 +211,8 @@ class Checkpoints:
             return None
         path = self.folder / checkpoint.step_name(int(step))
         fields = files.read_json(path / STATE)
-        schema.check_forms(fields, run_files.STATE, str(path / STATE), ("step", "scaler"))
+        where = f"{path / STATE} is not a training state: it"
+        schema.check_forms(fields, run_files.STATE, where, ("step", "scaler"))
         try:
             progress = RunProgress(**{**fields, "scaler": Scaler.stored(fields["scaler"])})
             # JSON has no NaN: a loss that was none is null there.

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from plainbert.errors import PlainBertError
 from plainbert.infer import compiled
+from plainbert.infer.threads import prepare_fork
 from plainbert.train.memory import keep_freed
 from plainbert.train.module_state import ModuleState
 from plainbert.train.objective import Labels, Objective, divided
@@ -122,6 +123,7 @@ class Stepper:
         self.optimizer, self.scaler = optimizer, scaler
         self.max_grad_norm, self.seed = max_grad_norm, seed
         self.objective = objective or Labels()
+        prepare_fork()
         self.failed = 0  # steps in a row
         if next(self.model.parameters()).device.type == "cpu":
             keep_freed()

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 FLAG = re.compile(r"(?<![\w-])--[a-z][\w-]*")
-SCRIPT = re.compile(r"\b([a-z_]+)\.py\b")
+WORD = re.compile(r"--[a-z][\w-]*|\w+\.py|plainbert \w+")  # flags, and whose they are
 # Calls whose words describe flags: the parsers themselves are asked for those.
-_DECLARE = {"Flag", "option", "helped", "accepted", "refuse"}
+_DECLARE = {"Flag", "option", "helped", "accepted", "refuse", "_number", "_switch"}
 
 Place = tuple[str, str]  # a module and a name at its top
 
@@ -44,11 +44,8 @@ def named(text: str, scripts: Container[str]) -> Iterator[tuple[str, str | None]
     """
     for clause in re.split(r"(?<=[.;:]) |\(", text):
         owner = None
-        for word in (
-            ()
-            if "pip install" in clause
-            else re.finditer(r"--[a-z][\w-]*|\w+\.py|plainbert \w+", clause)
-        ):
+        words = () if "pip install" in clause else WORD.finditer(clause)
+        for word in words:
             name = word[0].removesuffix(".py").removeprefix("plainbert ")
             if FLAG.match(name):
                 yield name, owner

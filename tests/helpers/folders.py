@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from plainbert import files
 from plainbert.config import BertConfig
 from plainbert.nn.bert import Bert
 from plainbert.nn.models import MODELS
@@ -55,3 +56,8 @@ def batch() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     ids = torch.randint(5, len(TOKENS), (4, 9), generator=generator) * mask
     types = torch.randint(0, 2, (4, 9), generator=generator) * mask
     return ids, types, mask
+
+
+def point(name: str, folder: str | Path) -> None:
+    """Make ``best`` or ``last`` beside a checkpoint lead to it."""
+    files.point(Path(folder).with_name(name), Path(folder).name)

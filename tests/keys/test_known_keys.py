@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import json
 from collections.abc import Iterator
@@ -139,3 +140,20 @@ def test_followed_keys_are_read_somewhere() -> None:
     named -= set(config_json.ACTIVATION_KEYS)
     code = "\n".join(texts)
     assert sorted(name for name in named if name not in code) == []
+
+
+def test_every_key_that_we_write_is_known() -> None:
+    """The dicts that go into ``plainbert.json``: ``about={...}``, ``about = {...}``."""
+    written = set()
+    for path in Path(schema.__file__).parents[1].rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            values = []
+            if isinstance(node, ast.Call):
+                values = [word.value for word in node.keywords if word.arg == "about"]
+            elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "about":
+                values = [node.value]
+            for value in values:
+                if isinstance(value, ast.Dict):
+                    written |= {key.value for key in value.keys if isinstance(key, ast.Constant)}
+    assert {"step", "task", "tag_scheme", "doc_stride"} <= written
+    assert written - own_file.OWN.keys() == set()

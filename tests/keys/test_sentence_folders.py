@@ -14,11 +14,15 @@ from sentence_transformers.base.modules import Dense, Normalize, Transformer
 from sentence_transformers.sentence_transformer.modules import Pooling
 
 import plainbert
-from plainbert import checkpoint
+from plainbert import checkpoint, model_zoo
 from plainbert.errors import CheckpointError, UsageError
+from plainbert.export.source import source_of
 from plainbert.files import read_json, write_json
+from plainbert.keys.config_json import activation_of
 from plainbert.model_zoo import convert
-from tests.helpers.folders import CONFIG, TOKENS, tiny
+from plainbert.recipes import finetune_classifier
+from plainbert.recipes.shared.models import open_model
+from tests.helpers.folders import CONFIG, TOKENS, tiny, tokenizer
 from tests.helpers.rounding import rounding, terms_of
 
 TEXTS = ["the cat", "a b c", "ab cba the", "THE Caf\u00e9 cat a"]
@@ -182,7 +186,7 @@ def test_old_layouts(tmp_path: Path, plain: Path, kind: str, config: bool) -> No
 PAIRS = [("the cat", "a b"), ("ab", "cba the"), ("a", "cat")]
 
 
-@pytest.mark.parametrize("function", ["Sigmoid", "Identity", "Tanh"])
+@pytest.mark.parametrize("function", ["Sigmoid", "Identity", "Tanh", "default"])
 @pytest.mark.parametrize("place", ["sentence_transformers", "old", "newest"])
 def test_scores_of_cross_encoders(tmp_path: Path, plain: Path, function: str, place: str) -> None:
     from plainbert.text.reader import read_tokenizer
@@ -193,6 +197,8 @@ def test_scores_of_cross_encoders(tmp_path: Path, plain: Path, function: str, pl
     stated = {"sentence_transformers": {"activation_fn": name, "version": "4.0.1"}}
     if place == "old":
         stated = {"sbert_ce_default_activation_function": name}
+    if function == "default":
+        stated = dict.fromkeys(stated, None if place == "old" else {"version": "4.0.1"})
     write_json(folder / "config.json", {**read_json(folder / "config.json"), **stated})
     theirs = CrossEncoder(str(folder), device="cpu")
     if place == "newest":
@@ -208,8 +214,6 @@ def test_scores_of_cross_encoders(tmp_path: Path, plain: Path, function: str, pl
 
 
 def test_unknown_activation_is_refused(tmp_path: Path) -> None:
-    from tests.helpers.folders import tokenizer
-
     folder = checkpoint.write(tmp_path / "ce", tiny("regression"), tokenizer())
     config = read_json(folder / "config.json")
     config["sentence_transformers"] = {"activation_fn": "torch.nn.modules.activation.Softplus"}
@@ -224,3 +228,29 @@ def test_length_limit_of_the_tokenizer(plain: Path) -> None:
     assert plainbert.load(plain).max_len == SentenceTransformer(str(plain)).max_seq_length == 12
     long = ["a b c the cat a b c the cat a b c the cat"]
     check(plainbert.load(plain).encode(long), theirs_of(plain, long))
+
+
+def test_what_an_export_leaves_out_is_said(
+    tmp_path: Path, plain: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = made(
+        tmp_path / "s", plain, prompts={"query": "the "}, default_prompt_name="query",
+        truncate_dim=5,
+    )  # fmt: skip
+    source_of(model_zoo.open_folder(folder), "s")
+    assert "s puts 'the ' before every text; the export does not" in caplog.text
+    assert "s keeps the first 5 numbers of a vector; the export gives all" in caplog.text
+
+
+def test_what_is_trained_further_has_no_function_on_top(tmp_path: Path) -> None:
+    folder = checkpoint.write(tmp_path / "ce", tiny("regression"), tokenizer())
+    config = read_json(folder / "config.json")
+    config["sentence_transformers"] = {"activation_fn": "torch.nn.modules.activation.Sigmoid"}
+    write_json(folder / "config.json", config)
+    settings = finetune_classifier.parse_args(
+        ["--task_name", "STS-B", "--model_dir", str(folder), "--output_dir", str(tmp_path / "run")]
+    )
+    further = open_model(settings, "regression").model.config
+    assert activation_of(further.extra) is None
+    as_it_is = open_model(settings, "regression", trained=True).model.config
+    assert str(activation_of(as_it_is.extra)).endswith("Sigmoid")

@@ -18,30 +18,12 @@ from plainbert.errors import CheckpointError, UsageError
 from plainbert.runtimes import answer, programs
 from plainbert.runtimes.programs import Remote, execute
 from plainbert.runtimes.runtime import MXNET
-
-# Sums its inputs; "fail" in their names is its end.
-PROGRAM = """
-import numpy as np
-
-def load():
-    print("noise")
-    return run
-
-def run(**arrays):
-    total = 0
-    for name, array in arrays.items():
-        if name == "fail":
-            raise ValueError("no such layer")
-        total = total + array
-    return np.float32(total)
-"""
+from tests.helpers import summing_program
 
 
 @pytest.fixture
 def program(tmp_path: Path) -> Path:
-    path = tmp_path / "program.py"
-    path.write_text(PROGRAM)
-    return path
+    return summing_program.write(tmp_path)
 
 
 def test_arrays_there_and_back(program: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import pkgutil
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,9 +13,10 @@ from typing import Any
 import pytest
 import torch
 
-from plainbert import checkpoint
+from plainbert import checkpoint, recipes
 from plainbert.cli.run import run
 from plainbert.recipes import finetune_classifier, finetune_ner, finetune_squad, run_pretraining
+from plainbert.recipes.shared.training_settings import LoopFlags
 from plainbert.train import disk
 from plainbert.train.step import Stepper
 from tests.helpers import folders, questions
@@ -212,21 +215,6 @@ def test_a_full_disk(
     assert "0.0 MB are free" in said
 
 
-@pytest.mark.usefixtures("no_step")
-@pytest.mark.parametrize("recipe", ["classifier", "ner", "squad", "pretraining"])
-def test_a_disk_without_links(
-    tiny: str, tmp_path: Path, recipe: str, capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
-    main, words = commands(tiny, tmp_path)[recipe]
-
-    def point(*_: object) -> None:
-        raise PermissionError(1, "Operation not permitted")
-
-    monkeypatch.setattr("plainbert.files.point", point)
-    assert "this disk takes none (Operation not permitted)" in refused(main, words, capsys)
-
-
 @pytest.mark.parametrize("optimizer", ["bertadam", "sgd"])
 def test_the_size_of_a_checkpoint_is_known_before(
     tiny: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, optimizer: str
@@ -248,4 +236,13 @@ def test_the_size_of_a_checkpoint_is_known_before(
     real = sum((last / name).stat().st_size for name in parts if (last / name).exists())
     assert size <= real <= size + headers
     assert number == 3  # the last one, one that is kept, and the one that is being written
-    assert sorted(path.name for path in (tmp_path / "run").glob(".*links*")) == []
+
+
+def test_every_recipe_that_trains_is_here(tiny: str, tmp_path: Path) -> None:
+    training = set()
+    for info in pkgutil.iter_modules(recipes.__path__):
+        module = importlib.import_module(f"plainbert.recipes.{info.name}")
+        settings = getattr(module, "Settings", None)
+        if isinstance(settings, type) and issubclass(settings, LoopFlags):
+            training.add(module.main)
+    assert training == {main for main, _ in commands(tiny, tmp_path).values()}

@@ -45,6 +45,18 @@ def test_words_as_gluonnlp_prints_them(
     assert [vector.shape for vector in vectors] == [(16,), (16,)]
 
 
+def test_printed_vectors_are_short_as_documented(
+    main: Callable[..., Any], folder: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = main(["--params_path", folder, "--sentences", "the cab cat a b c the aba"])
+    printed = capsys.readouterr().out
+    [(words, vectors)] = result["words"]
+    assert len(words) == len(vectors) == 8
+    assert printed.count("...") == len(words)  # three numbers at either end
+    assert len(printed.splitlines()) <= 1 + 2 * len(words)
+    assert f"{vectors[0][1]:.6f}" in printed  # its second number, as it is
+
+
 @pytest.mark.parametrize("suffix", [".npz", ".jsonl"])
 def test_sentence_vectors_in_row_order(
     main: Callable[..., Any], folder: str, tmp_path: Path, suffix: str

@@ -309,8 +309,6 @@ def test_real_weights_on_real_questions(tmp_path: Path) -> None:
         (["--sentencepiece", "x", "--model_dir", "y"], "exclude each other"),
         (["--deploy"], "plainbert export"),
         (["--init_checkpoint", "x"], "--model_dir"),
-        (["--fp16"], "--dtype float16"),
-        (["--no_cuda"], "--gpus ''"),
         (["--train_file", "BROKEN", "--model_dir", "TINY"], "is not JSON"),
         (["--train_file", "TWICE", "--dev_file", "TWICE", "--model_dir", "TINY"], "'q'"),
         (["--train_file", "LOST", "--model_dir", "TINY"], "no question that can be trained on"),

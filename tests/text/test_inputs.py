@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 import torch
 
 import plainbert
+import plainbert.model
 from plainbert import checkpoint
 from plainbert.errors import UsageError
 from plainbert.recipes import embedding, predict_classifier, predict_ner, predict_squad
@@ -137,3 +139,15 @@ def test_one_text_from_python_is_not_its_letters(tmp_path: Path) -> None:
             )
         with pytest.raises(UsageError):
             predict_ner.read(predict_ner.Settings(model_dir=str(path), sentences=wrong))
+
+
+def test_no_method_of_the_model_is_forgotten() -> None:
+    methods = inspect.getmembers(plainbert.model.Model, inspect.isfunction)
+    taking = {
+        name
+        for name, method in methods
+        if {"text", "texts", "question", "sentences"} & inspect.signature(method).parameters.keys()
+    }
+    answers = {"answer"}  # by its arguments: "question" and "context"
+    assert taking - answers - {"tokenize"} <= set(NAMES)
+    assert len(taking) > 5

@@ -6,13 +6,14 @@ import dataclasses
 import errno
 import json
 import logging
+import math
 import os
 import shutil
 
 import pytest
 import torch
 
-from plainbert import checkpoint
+from plainbert import checkpoint, files
 from plainbert.batching.batch import Examples
 from plainbert.errors import CheckpointError, FormatError, UsageError
 from plainbert.tasks.classification.decode import predicted
@@ -181,8 +182,19 @@ def test_a_garbled_training_state_is_named(tmp_path):
     with pytest.raises(FormatError, match=r"training\.safetensors cannot be read"):
         train(tmp_path, resume=True, epochs=1)
     (tmp_path / "last" / "training.json").write_text('{"step": 1}')
-    with pytest.raises(FormatError, match="not a training state"):
+    with pytest.raises(FormatError, match=r"training\.json lacks scaler"):
         train(tmp_path, resume=True, epochs=1)
+
+
+def test_a_run_whose_loss_was_no_number_can_be_resumed(tmp_path):
+    train(tmp_path, dev=None, training_steps=3, save_steps=3, log_interval=4)
+    state = tmp_path / "last" / "training.json"
+    values = json.loads(state.read_text())
+    files.write_json(state, {**values, "losses": {"loss": math.nan}})
+    assert json.loads(state.read_text())["losses"] == {"loss": None}
+    _, result = train(tmp_path, resume=True, dev=None, training_steps=4, log_interval=4)
+    assert result.steps == 4
+    assert records(tmp_path)[-1]["loss"] is None
 
 
 def test_a_new_run_among_old_checkpoints_is_refused(tmp_path):

@@ -16,6 +16,7 @@ import numpy as np
 from plainbert import files
 from plainbert.errors import CheckpointError, UsageError
 from plainbert.export.format import Format
+from plainbert.export.mxnet import interpreter
 from plainbert.export.mxnet.heads import INPUTS, build, depth
 from plainbert.export.names import FORMATS, FormatInfo
 from plainbert.export.runner import Floats, Ids, Runner
@@ -46,13 +47,24 @@ class MXNetFormat(Format):
     fused: bool = False
     python: str | None = None
 
+    @property
+    def checker(self) -> str:
+        """MXNet, or without it our own reading of its operators."""
+        if find.is_wanted(MXNET, self.python):
+            return self.info.runtime
+        return (
+            "plainbert's own reading of its operators: there is no Python with MXNet "
+            f"({MXNET.variable}=PATH names one), so MXNet itself has not run it"
+        )
+
     def require(self) -> None:
-        """Make sure that MXNet is there.
+        """Make sure that a Python with MXNet has it, where there is one or one is named.
 
         Raises:
-            UsageError: no Python has it.
+            UsageError: that Python is not there, or lacks it.
         """
-        find.require(MXNET, self.python)
+        if find.is_wanted(MXNET, self.python):
+            find.require(MXNET, self.python)
 
     def write(self, source: Source, folder: Path) -> None:
         """Write the files of a model.
@@ -79,7 +91,7 @@ class MXNetFormat(Format):
         ).save(folder / "config.json")
 
     def open_runner(self, folder: Path, threads: int = 0) -> Runner:
-        """Start MXNet with an exported folder.
+        """Start MXNet with an exported folder; without MXNet, our own interpreter.
 
         Args:
             folder: with one graph and its weights.
@@ -88,7 +100,7 @@ class MXNetFormat(Format):
         Raises:
             CheckpointError: the folder does not hold one graph with its weights, or MXNet refuses
                 it.
-            UsageError: there is no Python with MXNet.
+            UsageError: the Python that was named for MXNet is not there.
         """
         symbols = sorted(folder.glob(f"*{SYMBOL}"))
         if len(symbols) != 1:
@@ -100,6 +112,8 @@ class MXNetFormat(Format):
                 f"{weights} does not exist; it holds the weights of {symbol.name}."
             )
         positions = _positions(symbol)
+        if not find.is_wanted(MXNET, self.python):
+            return MXNetRunner(Interpreted(symbol, weights), positions)
         environment = {"OMP_NUM_THREADS": str(threads)} if threads else None
         interpreter = find_python(MXNET, self.python)
         words = (str(symbol.absolute()), str(weights.absolute()))
@@ -107,15 +121,36 @@ class MXNetFormat(Format):
         return MXNetRunner(remote, positions)
 
 
+class Interpreted:
+    """An exported graph and its weights, computed by our own reading of MXNet's operators.
+
+    Args:
+        symbol: the graph.
+        weights: its ``.params``.
+    """
+
+    def __init__(self, symbol: Path, weights: Path) -> None:
+        self._graph = files.read_json(symbol)
+        arrays = params.read(weights)
+        self._arrays = {name.partition(":")[2]: np.asarray(a) for name, a in arrays.items()}
+
+    def ask(self, inputs: dict[str, Any]) -> Any:
+        """The output of the graph; float32."""
+        return interpreter.run(self._graph, {**self._arrays, **inputs}).astype(np.float32)
+
+    def close(self) -> None:
+        """Nothing runs."""
+
+
 class MXNetRunner(Runner):
     """An exported graph on MXNet.
 
     Args:
-        remote: the program that runs it.
+        remote: the program that runs it, or our interpreter.
         positions: tokens of an input at most.
     """
 
-    def __init__(self, remote: Remote, positions: int) -> None:
+    def __init__(self, remote: Remote | Interpreted, positions: int) -> None:
         self._remote, self._positions = remote, positions
 
     def run(self, ids: Ids, types: Ids, mask: Ids) -> Floats:

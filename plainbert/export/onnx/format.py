@@ -63,7 +63,7 @@ class ONNXFormat(Format):
         if self.int8 and not self.calibration:
             raise UsageError(
                 "int8 needs texts like those the model is for, to see which values occur: give "
-                "export.py some with --file or --sentences, 100 or more (labels are not needed)."
+                "some with --file or --sentences, 100 or more (labels are not needed)."
             )
         graph.require()
         _onnxruntime()

@@ -152,9 +152,7 @@ class _BertInRows(Bert):
         attention_mask: Tensor | None = None,
         *,
         layout: Layout | None = None,
-        every_layer: bool = False,
-        depth: int | None = None,
-        pool: bool = True,
+        **options: Any,
     ) -> Output:
         assert isinstance(layout, Padded)
         assert token_type_ids is not None
@@ -162,9 +160,7 @@ class _BertInRows(Bert):
             input_ids.flatten(),
             token_type_ids.flatten(),
             layout=_Rows(layout.mask),
-            every_layer=every_layer,
-            depth=depth,
-            pool=pool,
+            **options,
         )
         shape = input_ids.shape
         if layers is not None:

@@ -3,11 +3,41 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 from plainbert.cli.settings import Flags
 from plainbert.recipes.shared.console import end_console, log_to_console, printing_any_text
 from plainbert.recipes.shared.settings import ProcessFlags
+
+Settings = TypeVar("Settings", bound=Flags)
+Results = TypeVar("Results")
+
+
+def carry_out(
+    recipe: str,
+    argv: Sequence[str] | None,
+    parse_args: Callable[[Sequence[str] | None], Settings],
+    run: Callable[[Settings], Results],
+    report: Callable[[Results], None],
+) -> Results:
+    """What most commands do: parse, run, report.
+
+    Args:
+        recipe: its name.
+        argv: the words of the command line; ``sys.argv[1:]`` when None.
+        parse_args: from those words to the recipe's settings.
+        run: from the settings to the results.
+        report: prints the results.
+
+    Raises:
+        SystemExit: the flags are wrong, or the ranks that this process started have ended.
+    """
+    settings = parse_args(argv)
+    with shown(settings, recipe, argv):
+        results = run(settings)
+        report(results)
+    return results
 
 
 @contextlib.contextmanager

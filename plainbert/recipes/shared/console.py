@@ -11,6 +11,9 @@ import logging
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, TextIO, cast
+
+from plainbert.visible import VisibleFormatter, visible
 
 
 class _Console(logging.Handler):
@@ -38,23 +41,40 @@ class LogFile(logging.FileHandler):
         return
 
 
+class _Shown:
+    """A stream for eyes: what is printed to it is escaped, see :mod:`plainbert.visible`."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write a text, control characters escaped."""
+        return self._stream.write(visible(text))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
 @contextlib.contextmanager
 def printing_any_text() -> Iterator[None]:
-    """In the block standard output takes every text: what it cannot hold stands escaped.
+    """In the block standard output takes every text: control characters stand escaped.
+
+    So does what the output cannot hold.
 
     Half a character comes from texts that others cut, or from bytes of a command line that are no
     UTF-8; it must not end a command when all is done but the printing.
     """
     stream = sys.stdout
     before = getattr(stream, "errors", None)
-    if not isinstance(stream, io.TextIOWrapper) or before is None:
-        yield
-        return
-    stream.reconfigure(errors="backslashreplace")
+    changed = stream if isinstance(stream, io.TextIOWrapper) and before is not None else None
+    if changed is not None:
+        changed.reconfigure(errors="backslashreplace")
     try:
-        yield
+        with contextlib.redirect_stdout(cast(TextIO, _Shown(stream))):
+            yield
     finally:
-        stream.reconfigure(errors=before)
+        if changed is not None:
+            changed.reconfigure(errors=before)
 
 
 def log_to_console() -> None:
@@ -79,7 +99,7 @@ def end_log_file() -> None:
 
 def _replace(handler: logging.Handler, form: str) -> None:
     _remove(type(handler))
-    handler.setFormatter(logging.Formatter(form))
+    handler.setFormatter(VisibleFormatter(form))
     logging.getLogger("plainbert").addHandler(handler)
 
 

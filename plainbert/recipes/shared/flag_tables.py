@@ -91,8 +91,8 @@ _DATA = (
     Flag("max_eval_samples", values.positive_int, "Evaluate only the first N examples of a split.",
          group="data", metavar="N"),
     Flag("max_len", values.positive_int, "Longest input in tokens, [CLS] and [SEP] counted; the "
-         "rest is cut, and how often is reported.", ("max_seq_length", "seq_len", "seq_length"),
-         "data", "TOKENS"),
+         "rest is cut, and how often is reported.",
+         ("max_seq_length", "max_seq_len", "seq_len", "seq_length"), "data", "TOKENS"),
     Flag("num_workers", values.whole_number, "Processes that tokenise; 0 does it in this one.",
          ("num_data_workers", "num_dataset_workers"), "data", "N"),
 )  # fmt: skip

@@ -25,6 +25,7 @@ from plainbert.cli.parser import Parser
 from plainbert.cli.program import command
 from plainbert.cli.settings import FlagError, Flags, declared
 from plainbert.recipes.shared.flag_tables import SHARED
+from plainbert.recipes.shared.older_systems import TPU
 from plainbert.recipes.shared.settings import DeviceFlags
 
 Kind = TypeVar("Kind", bound=Flags)
@@ -32,7 +33,7 @@ Kind = TypeVar("Kind", bound=Flags)
 # In which order help lists them.
 HEADINGS = (
     "data", "conversion", "export", "evaluation", "model", "masking", "training", "answers",
-    "vectors", "output", "device", "several processes", "run_squad.py", "other",
+    "vectors", "output", "device", "several processes", "older systems", "other",
 )  # fmt: skip
 
 
@@ -49,9 +50,8 @@ def parser(kind: type[Flags], doc: str | None) -> Parser:
     ):
         target.add(flag, default)
     if issubclass(kind, DeviceFlags):
-        target.refuse(
-            "--use_tpu", "--tpu_name", reason="TPUs are not supported; leave it out for GPU or CPU."
-        )
+        for spellings, reason in TPU.items():
+            target.refuse(*spellings, reason=reason)
     return target
 
 
@@ -86,28 +86,3 @@ def parse(
         return kind(**values, **parsed, **fields, typed=typed, notes=notes).checked()
     except FlagError as error:
         target.error(str(error))
-
-
-def refuse_quantization(target: Parser, predict: str = "predict_classifier") -> None:
-    """Let GluonNLP v0.9's flags for exported and int8 models exit, naming what to use.
-
-    Args:
-        target: the command's parser.
-        predict: the command that predicts.
-    """
-    target.refuse(
-        "--deploy",
-        "--model_prefix",
-        reason=f"a trained folder predicts with {command(predict)} --model_dir FOLDER, and is "
-        f"exported with {command('export')} --format onnx.",
-    )
-    target.refuse(
-        "--only_calibration",
-        "--num_calib_batches",
-        "--quantized_dtype",
-        "--calib_mode",
-        "--custom_pass_lib",
-        "--custom_passes",
-        reason="int8 calibration and graph passes belonged to MXNet. --dtype bfloat16 is the fast "
-        f"way here; {command('export')} --format onnx gives a model that ONNX tools quantise.",
-    )

@@ -189,7 +189,9 @@ class LabelledFlags(TaskFlags, CommonFlags):
     """Labelled rows to score a model on."""
 
     data_dir: str | None = None
-    dev_file: str | None = None
+    dev_file: str | None = helped(
+        "dev_file", "Rows, tagged sentences or questions to score an exported model on.", None
+    )
     text_columns: tuple[str, ...] | None = None
     max_eval_samples: int | None = None
     num_workers: int = 0

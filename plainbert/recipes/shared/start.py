@@ -176,8 +176,21 @@ def _begin(
     )
     if ready.dtype is torch.float16 and ready.device.type == "cpu":
         log.warning("--dtype float16 is slow on a CPU; bfloat16 or float32 is meant for it.")
+    name = settings.dtype if isinstance(settings, DeviceFlags) else ""
+    if hint := without_bfloat16(name, ready.precision, ready.device):
+        log.info("%s", hint)
     for note in settings.notes:
         log.info("%s", note)
+
+
+def without_bfloat16(name: str, chosen: Precision, device: torch.device) -> str:
+    """What to type on a GPU that cannot multiply bfloat16, where ``--dtype auto`` is float32."""
+    if name != "auto" or device.type != "cuda" or chosen.is_16_bit:
+        return ""
+    return (
+        "--dtype auto computes in float32 on this GPU, which does not multiply bfloat16; --dtype "
+        "float16 is faster on it."
+    )
 
 
 def _device(settings: DeviceFlags, group: Group | None) -> torch.device:

@@ -45,7 +45,7 @@ def activated(logits: Array, config: BertConfig) -> Array:
     Raises:
         CheckpointError: the function is none that we have.
     """
-    name = activation_of(config.extra)
+    name = activation_of(config.extra, logits.shape[1])
     if name is None:
         return logits
     kind = name.rpartition(".")[2]

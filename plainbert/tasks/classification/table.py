@@ -31,7 +31,7 @@ class TableTask(Task):
         train_file: TSV (never quoted), CSV (RFC 4180) or JSON Lines, by suffix; .gz and .xz too.
         dev_file: evaluated; with the columns of the training file.
         test_file: predicted; with the columns of the training file, but for the label, which may be
-            absent.
+            absent, or hidden by the same stand-in (-1, null, nothing) in every row.
         text_columns: one to three columns, by name ("sentence1,sentence2") or counted from 0
             ("0,1"); see :mod:`plainbert.tasks.classification.columns`.
         label_column: by name or number.

@@ -79,8 +79,9 @@ class BertEmbedding:
         self.batch_size = batch_size
         self.dataset_name = dataset_name
         if params_path is not None:
+            source = model_zoo.best_of_run(params_path)
             opened = model_zoo.open_folder(
-                params_path, lower=lower, root=root, dataset_name=dataset_name
+                source, lower=lower, root=root, dataset_name=dataset_name
             )
             plain, own = opened.model, opened.tokenizer
         else:

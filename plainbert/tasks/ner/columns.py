@@ -172,8 +172,9 @@ def columns_of(
     ):
         if tagged:
             raise DataError(
-                f"the last of its {width} columns holds no tags, but _ or remarks. Say with "
-                "--tag_column which one does, from 0; in CoNLL-U 3 is the part of speech.",
+                f"the last of its {width} columns holds no tags, but _ or remarks. Tell "
+                "finetune_ner.py or predict_ner.py with --tag_column which one does, from 0; in "
+                "CoNLL-U 3 is the part of speech.",
                 path,
             )
         tag = None
@@ -194,7 +195,10 @@ def notes(columns: Columns, lines: Sequence[NumberedLine]) -> Iterator[str]:
     for place in sorted(others):
         held = Counter(row[place] for row in rows if len(row) == columns.width)
         if marks_entities(held):
-            yield f"column {place} marks entities, too: --tag_column {place} would take it"
+            yield (
+                f"column {place} marks entities, too: finetune_ner.py --tag_column {place} would "
+                "take it"
+            )
 
 
 def _names(

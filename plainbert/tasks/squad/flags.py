@@ -1,7 +1,6 @@
 """Flags of the commands that learn and answer questions.
 
-GluonNLP's are documented under our names; those of pytorch-pretrained-BERT's (and Google's)
-``run_squad.py`` that can mean the same here are taken, too. Free of torch.
+GluonNLP's are documented under our names. Free of torch.
 """
 
 from __future__ import annotations
@@ -9,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from plainbert.cli import values
-from plainbert.cli.settings import FlagError, Flags, accepted, option
+from plainbert.cli.settings import FlagError, Flags, option
 from plainbert.tasks.squad.scores import SCORINGS
 
 DEBUG_TRAIN, DEBUG_EVAL = 1000, 3  # questions with --debug, as documented
@@ -127,38 +126,3 @@ class QuestionFlags(Flags):
         self.needs("question", "context", "context_file")
         for name in ("context", "context_file"):
             self.needs(name, "question")
-
-
-@dataclass(frozen=True, kw_only=True)
-class OldFlags(Flags):
-    """Of ``run_squad.py``: its batch is that of a whole step, ours of one forward pass."""
-
-    train_batch_size: int | None = option(
-        None,
-        values.positive_int,
-        "As --batch_size times --accumulate.",
-        group="run_squad.py",
-        metavar="N",
-    )
-    gradient_accumulation_steps: int | None = option(
-        None,
-        values.positive_int,
-        "As --accumulate; divides --train_batch_size.",
-        group="run_squad.py",
-        metavar="N",
-    )
-    num_train_epochs: float | None = option(
-        None, values.positive, "As --epochs.", group="run_squad.py", metavar="N"
-    )
-    warmup_proportion: float | None = option(
-        None, values.share, "As --warmup_ratio.", group="run_squad.py", metavar="X"
-    )
-    do_train: bool = option(False, None, "Train.", group="run_squad.py")
-    do_predict: bool = option(
-        False, None, "Without --do_train: as --only_inference.", group="run_squad.py"
-    )
-    predict_batch_size: int | None = accepted(
-        values.positive_int,
-        "evaluation packs batches by tokens, and the scores are the same for any size.",
-        "run_squad.py",
-    )

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from plainbert.errors import CheckpointError, UsageError
+from plainbert.export.mxnet import interpreter
 from plainbert.export.mxnet.heads import INPUTS, build
 from plainbert.export.names import TASKS
 from plainbert.formats.gluonnlp import params, reader
@@ -22,7 +23,7 @@ from plainbert.model_zoo.convert import convert, open_any
 from plainbert.nn.bert import Bert
 from plainbert.nn.names import NUMBERS
 from plainbert.nn.pooling import Pooling
-from tests.helpers import folders, symbol_numpy
+from tests.helpers import folders
 from tests.helpers import mxnet_sources as sources
 
 NEAR = 1e-9  # float64 on both sides
@@ -37,7 +38,7 @@ def computed(graph: Path | str, weights: Path, batch: sources.Batch) -> Tensor:
     }
     ids, types, mask = (each.numpy() for each in batch)
     given |= dict(zip(INPUTS, (ids, types, mask.sum(1)), strict=True))
-    found = torch.from_numpy(symbol_numpy.run(text, given))
+    found = torch.from_numpy(interpreter.run(json.loads(text), given))
     return sources.without_padding(found, batch)
 
 

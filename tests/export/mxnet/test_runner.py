@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import logging
 import sys
 from pathlib import Path
 
@@ -9,35 +11,19 @@ import numpy as np
 import pytest
 
 from plainbert.errors import CheckpointError, UsageError
-from plainbert.export.mxnet import format
+from plainbert.export import bundle
+from plainbert.export.mxnet import format, heads, interpreter
 from plainbert.export.mxnet.format import MXNetFormat, MXNetRunner
+from plainbert.export.names import TASKS
 from plainbert.runtimes.programs import Remote
 from plainbert.runtimes.runtime import MXNET
 from tests.helpers import mxnet_sources as sources
-
-# Sums its inputs; "fail" in their names is its end.
-PROGRAM = """
-import numpy as np
-
-def load():
-    print("noise")
-    return run
-
-def run(**arrays):
-    total = 0
-    for name, array in arrays.items():
-        if name == "fail":
-            raise ValueError("no such layer")
-        total = total + array
-    return np.float32(total)
-"""
+from tests.helpers import summing_program
 
 
 @pytest.fixture
 def program(tmp_path: Path) -> Path:
-    path = tmp_path / "program.py"
-    path.write_text(PROGRAM)
-    return path
+    return summing_program.write(tmp_path)
 
 
 def test_a_python_without_mxnet(tmp_path: Path) -> None:
@@ -46,6 +32,50 @@ def test_a_python_without_mxnet(tmp_path: Path) -> None:
         MXNetFormat(python=sys.executable).open_runner(folder)
     with pytest.raises(UsageError, match="there is no nowhere(.|\n)*PLAINBERT_MXNET=PATH"):
         MXNetFormat(python="nowhere").open_runner(folder)
+
+
+@pytest.fixture
+def no_mxnet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine where nobody made a Python with MXNet."""
+    monkeypatch.delenv(MXNET.variable, raising=False)
+    monkeypatch.setattr(format, "MXNET", dataclasses.replace(MXNET, folder="nowhere"))
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.usefixtures("no_mxnet")
+def test_without_mxnet_the_graph_is_checked_all_the_same(
+    task: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    source = sources.tiny(task)
+    written = bundle.export(source, tmp_path / "out", MXNetFormat())
+
+    assert written.check["difference"] < 1e-5
+    assert (tmp_path / "out" / f"{source.task}-symbol.json").is_file()
+    assert "checking it with plainbert's own reading of its operators" in caplog.text
+    assert "MXNet itself has not run it" in caplog.text
+
+
+@pytest.mark.usefixtures("no_mxnet")
+def test_that_check_finds_a_wrong_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong(*args: object, **options: object) -> tuple[str, dict[str, object]]:
+        text, arrays = heads.build(*args, **options)  # type: ignore[arg-type]
+        return text.replace('"gelu"', '"relu"').replace('"tanh"', '"relu"'), arrays
+
+    monkeypatch.setattr(format, "build", wrong)
+    with pytest.raises(CheckpointError, match="differ"):
+        bundle.export(sources.tiny("classification"), tmp_path / "out", MXNetFormat())
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.usefixtures("no_mxnet")
+def test_operators_that_are_not_read(tmp_path: Path) -> None:
+    graph = {"nodes": [{"op": "null", "name": "x"}, {"op": "Foo", "name": "y", "inputs": []}],
+             "heads": [[1, 0, 0]]}  # fmt: skip
+    with pytest.raises(CheckpointError, match="operator Foo of MXNet is not read"):
+        interpreter.run(graph, {"x": np.zeros(2)})
+    with pytest.raises(CheckpointError, match="needs 'x'"):
+        interpreter.run(graph, {})
 
 
 def test_what_is_no_export(tmp_path: Path) -> None:

@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
-from plainbert.cli import values
+from plainbert.cli import parser, values
 from plainbert.cli.parser import Flag, Parser
+from plainbert.cli.program import as_started
 from plainbert.recipes.shared import flags
 from plainbert.recipes.shared.flag_tables import SHARED
+from plainbert.recipes.shared.older_systems import QUANTIZATION
 from plainbert.recipes.shared.settings import DeviceFlags, StrategyFlags
 from plainbert.tasks.classification.flags import TaskFlags
 from plainbert.tasks.embedding.flags import VectorFlags
@@ -24,6 +26,13 @@ NAMED = {
     "grad_compression": "bf16", "export": "onnx",
 }  # fmt: skip
 
+
+def refuse_quantization(parser: Parser) -> None:
+    for spellings, reason in QUANTIZATION.items():
+        reason = as_started(reason.replace("{predict}", "predict_classifier"))
+        parser.refuse(*spellings, reason=reason)
+
+
 Parse = Callable[..., Any]
 
 
@@ -32,7 +41,7 @@ def parse() -> Parse:
     """Parse words with a parser that has every shared flag of a script that is one process."""
 
     def run(*argv: str) -> Any:
-        return flags.parse(everything(), DOC, argv, flags.refuse_quantization)
+        return flags.parse(everything(), DOC, argv, refuse_quantization)
 
     return run
 
@@ -186,7 +195,7 @@ def test_flags_without_effect_leave_a_note(parse: Parse) -> None:
         (["--deploy"], ["--deploy", "predict_classifier", "export --format onnx"]),
         (["--model_prefix", "x"], ["--model_prefix", "export"]),
         (["--calib-mode", "naive"], ["--calib-mode", "export --format onnx"]),
-        (["--custom_passes", "a", "b"], ["--custom_passes", "bfloat16"]),
+        (["--custom_passes", "a", "b"], ["--custom_passes", "--int8"]),
     ],
     ids=" ".join,
 )
@@ -222,7 +231,7 @@ def test_required_and_dependent_flags(capsys: pytest.CaptureFixture[str]) -> Non
 def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
     kind = everything(StrategyFlags, epochs=3, model_dir=dataclasses.MISSING)
     with pytest.raises(SystemExit) as caught:
-        flags.parse(kind, DOC, ["--help"], flags.refuse_quantization)
+        flags.parse(kind, DOC, ["--help"], refuse_quantization)
     assert caught.value.code == 0
     text = capsys.readouterr().out
 
@@ -236,3 +245,34 @@ def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
     assert "None" not in text
     for heading in ("model", "data", "training", "output", "vectors", "device"):
         assert re.search(rf"^{heading}:$", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("word", "known", "nearest"),
+    [
+        ("--bath_size", "--batch_size", True), ("--batchsize", "--batch_size", True),
+        ("--learning_rat", "--learning_rate", True), ("--batch-size", "--batch_size", True),
+        ("--train_batch_size", "--test_batch_size", False), ("--data_dir", "--ckpt_dir", False),
+        ("--gradient_accumulation_steps", "--training_steps", False),
+        ("--init_checkpoint", "--async_checkpoints", False), ("--max_step", "--max_len", False),
+    ],
+)  # fmt: skip
+def test_a_guess_is_a_misspelling_and_no_other_flag(word: str, known: str, nearest: bool) -> None:
+    assert parser._nearest(word, [known]) == (known if nearest else None)
+
+
+def test_one_dash_is_enough_for_known_flags(parse: Parse) -> None:
+    args = parse("-max_seq_len", "25", "-pooling_layer", "-4", "-3", "-pooling_strategy=NONE")
+    assert (args.max_len, args.pooling_layer, args.pooling_strategy) == (25, (-4, -3), "NONE")
+
+
+def test_a_refusal_names_the_folder(capsys: pytest.CaptureFixture[str]) -> None:
+    target = Parser(None)
+    target.refuse("--init_checkpoint", reason="--model_dir {folder} takes it.")
+    for words, folder in (
+        (["--init_checkpoint=/m/base/bert_model.ckpt"], "/m/base"),
+        (["--init_checkpoint", "m/x.bin"], "m"), (["--init_checkpoint"], "FOLDER"),
+    ):  # fmt: skip
+        with pytest.raises(SystemExit):
+            target.parse_args(words)
+        assert f"--model_dir {folder} takes it." in capsys.readouterr().err

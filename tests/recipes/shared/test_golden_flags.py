@@ -20,11 +20,33 @@ from plainbert.recipes.shared import flags
 from tests.helpers.scripts import HERE, SCRIPTS, parse_args_of, parser_of
 
 GOLDEN = HERE / "tests" / "golden" / "flags"
-OLD = [
-    line.split("\t")
-    for line in (GOLDEN / "gluonnlp.tsv").read_text("utf-8").splitlines()
-    if line and not line.startswith("#")
-]
+
+
+def rows_of(name: str) -> list[list[str]]:
+    """The rows of a table in the folder, without its remarks."""
+    lines = (GOLDEN / name).read_text("utf-8").splitlines()
+    return [line.split("\t") for line in lines if line and not line.startswith("#")]
+
+
+OLD, OLDER = rows_of("gluonnlp.tsv"), rows_of("older_systems.tsv")
+# What a command line needs beside the flag under test.
+BASE = {
+    "finetune_classifier": ["--task_name", "MRPC"], "embedding": ["--sentences", "a"],
+    "finetune_squad": [], "export": [],
+    "create_pretraining_data": ["--input_file", "a", "--output_dir", "b", "--dataset_name",
+                                "wiki_cn_cased"],
+    "finetune_ner": ["--train-path", "a"],
+    "predict_ner": ["--model_dir", "m", "--test-path", "a"],
+    "predict_classifier": ["--model_dir", "m", "--sentences", "a"],
+    "predict_squad": ["--model_dir", "m", "--question", "a", "--context", "b"],
+    "convert_checkpoint": ["--from", "a", "--to", "b"],
+    "run_pretraining": ["--data", "a"], "run_pretraining_hvd": ["--data", "a"],
+}  # fmt: skip
+# Flags of the base that a flag under test stands for.
+REPLACED = {
+    "--file": ("--sentences",), "--vocab_file": ("--dataset_name",),
+    "--predict_file": ("--question", "--context"),
+}  # fmt: skip
 
 
 def table(parser: argparse.ArgumentParser) -> str:
@@ -61,10 +83,11 @@ def test_flags_are_frozen(path: Path, update_golden: bool) -> None:
 
 
 def test_every_golden_file_has_its_script() -> None:
-    names = {path.stem for path in GOLDEN.glob("*.tsv")} - {"gluonnlp"}
+    names = {path.stem for path in GOLDEN.glob("*.tsv")} - {"gluonnlp", "older_systems"}
 
     assert names == {path.stem for path in SCRIPTS}
     assert len(OLD) > 50
+    assert len(OLDER) > 200
 
 
 @pytest.mark.parametrize(
@@ -74,34 +97,45 @@ def test_gluonnlp_flags(
     script: str, words: str, outcome: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Each works, changes nothing and says so, or exits naming what replaced it."""
+    becomes(script, words, outcome, capsys)
+
+
+@pytest.mark.parametrize(
+    ("system", "script", "words", "outcome"), OLDER, ids=[f"{row[1]} {row[2]}" for row in OLDER]
+)
+def test_flags_of_older_systems(
+    system: str, script: str, words: str, outcome: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each works, changes nothing and says so, or exits naming what replaced it."""
+    becomes(script, words, outcome, capsys)
+
+
+def becomes(script: str, words: str, outcome: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Check what a command makes of some words."""
     (path,) = (each for each in SCRIPTS if each.stem == script)
     parse = parse_args_of(path)
-    base = {
-        "finetune_classifier": ["--task_name", "MRPC"], "embedding": ["--sentences", "a"],
-        "finetune_squad": [], "export": [],
-        "create_pretraining_data": ["--input_file", "a", "--output_dir", "b", "--dataset_name",
-                                    "wiki_cn_cased"],
-        "finetune_ner": ["--train-path", "a"],
-        "predict_ner": ["--model_dir", "m", "--test-path", "a"],
-        "run_pretraining": ["--data", "a"], "run_pretraining_hvd": ["--data", "a"],
-    }  # fmt: skip
+    typed = [word.replace("''", "") for word in words.split()]
+    flag = typed[0].partition("=")[0]
+    pairs = zip(BASE[script][::2], BASE[script][1::2], strict=True)
+    base = [word for pair in pairs for word in pair if pair[0] not in REPLACED.get(flag, ())]
     # The flag under test comes last, so that it wins over the same flag in the base.
-    argv = [*base[script], *(word.replace("''", "") for word in words.split())]
-    if "--file" in argv:
-        argv = argv[2:]
+    argv = [*base, *typed]
     if outcome.startswith("refused: "):
         with pytest.raises(SystemExit) as caught:
             parse(argv)
         assert caught.value.code == 2
-        assert outcome.removeprefix("refused: ") in capsys.readouterr().err
+        error = capsys.readouterr().err
+        assert outcome.removeprefix("refused: ") in error
+        assert "Did you mean" not in error
         return
     args = parse(argv)
     if outcome == "no effect":
-        assert any(words.split()[0] in note for note in args.notes)
+        assert any(flag in note for note in args.notes)
         return
     name, _, value = outcome.partition("=")
     assert repr(getattr(args, name)) == value
-    assert name in args.typed
+    if words.lstrip("-").partition("=")[0].partition(" ")[0].replace("-", "_") == name:
+        assert name in args.typed
 
 
 def help_of(path: Path) -> str:

@@ -13,10 +13,11 @@ import torch
 
 import plainbert
 from plainbert.errors import DeviceError, UsageError
+from plainbert.infer.precision import PRECISIONS
 from plainbert.recipes.shared import flags
 from plainbert.recipes.shared.console import log_to_console
 from plainbert.recipes.shared.settings import CommonFlags, DeviceFlags, RunFlags
-from plainbert.recipes.shared.start import Run, start
+from plainbert.recipes.shared.start import Run, start, without_bfloat16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,3 +175,15 @@ def test_a_full_disk_does_not_fill_the_console(
     err = capsys.readouterr().err
     assert "step 1" in err
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype", "device", "told"),
+    [("auto", "float32", "cuda", True), ("auto", "bfloat16", "cuda", False),
+     ("auto", "float32", "cpu", False), ("float32", "float32", "cuda", False)],
+)  # fmt: skip
+def test_a_gpu_without_bfloat16_is_told_what_to_type(
+    name: str, dtype: str, device: str, told: bool
+) -> None:
+    hint = without_bfloat16(name, PRECISIONS[dtype], torch.device(device))
+    assert ("--dtype float16" in hint) == told

@@ -61,7 +61,9 @@ def test_germeval(tmp_path: Path) -> None:
         "'#\\thttp://example.org/a [2011-01-02]'"
     )
     assert "the first column counts the words and is left out" in data.notes
-    assert "column 2 marks entities, too: --tag_column 2 would take it" in data.notes
+    assert (
+        "column 2 marks entities, too: finetune_ner.py --tag_column 2 would take it" in data.notes
+    )
 
 
 def test_conll_u(tmp_path: Path) -> None:

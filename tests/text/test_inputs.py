@@ -31,7 +31,7 @@ WRONG: list[tuple[Any, str]] = [
     (1.5, "is 1.5"),
     (True, "is True"),
     (TABLE, "a DataFrame, which is a table"),
-    ({"a", "b"}, "a set, which has no order"),
+    ({"a"}, "a set, which has no order"),
     ({"a": 1}.keys(), "has no order"),
     ([b"a"], r"hold b'a'"),
     (["a", None], r"\[1\] is a NoneType"),

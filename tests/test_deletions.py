@@ -47,7 +47,6 @@ ALLOWED = {
     ("plainbert/folders.py", "finish", "rmdir"): "the empty folder that a set came from",
     ("plainbert/folders.py", "finish", "unlink"): "older files of a set that is replaced",
     ("plainbert/hub/download.py", "_check", "unlink"): "a download that came damaged",
-    ("plainbert/train/disk.py", "check", "remove"): f"{OWN}, with our mark",
     ("plainbert/train/earlier.py", "put_back", "remove"): "a run's that has no checkpoint",
     ("plainbert/train/earlier.py", "put_back", "rmdir"): "empty",
     ("plainbert/train/earlier.py", "remove", "remove"): "a run that another has replaced",

@@ -16,6 +16,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from plainbert.cli import values
@@ -115,7 +116,10 @@ def run(settings: Settings) -> Conversion:
     conversion = convert.convert(opened, settings.target, settings.format, settings.vocab_order)
     for line in conversion.report():
         log.info("%s", line)
-    log.info("next: embedding.py, or any other script, with --model_dir %s", conversion.folder)
+    log.info(
+        "next: embedding.py, or any other script, with --model_dir %s",
+        quote(str(conversion.folder)),
+    )
     return conversion
 
 

@@ -5,14 +5,11 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from plainbert import files
 from plainbert.errors import UsageError
-
-_PROBE = f".links{files.PARTIAL}"  # a name that nobody else has
 
 
 def check(folder: Path, size: int, number: int) -> None:
-    """Refuse a disk that is too full for a run's checkpoints, or cannot hold its links.
+    """Refuse a disk that is too full for a run's checkpoints.
 
     Args:
         folder: of the run.
@@ -30,15 +27,6 @@ def check(folder: Path, size: int, number: int) -> None:
             f"checkpoint(s) of {_megabytes(size)}, and {_megabytes(free)} are free. Free some, "
             "name another folder with --output_dir, or keep fewer with --keep_checkpoints."
         )
-    try:
-        files.point(there / _PROBE, ".")
-    except OSError as error:
-        raise UsageError(
-            f"{folder}: 'best' and 'last' are symbolic links to checkpoints, and this disk takes "
-            f"none ({error.strerror}). Name a folder on another disk with --output_dir."
-        ) from None
-    finally:
-        files.remove(there / _PROBE)
 
 
 def _megabytes(size: int) -> str:

@@ -212,21 +212,6 @@ def test_a_full_disk(
     assert "0.0 MB are free" in said
 
 
-@pytest.mark.usefixtures("no_step")
-@pytest.mark.parametrize("recipe", ["classifier", "ner", "squad", "pretraining"])
-def test_a_disk_without_links(
-    tiny: str, tmp_path: Path, recipe: str, capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
-    main, words = commands(tiny, tmp_path)[recipe]
-
-    def point(*_: object) -> None:
-        raise PermissionError(1, "Operation not permitted")
-
-    monkeypatch.setattr("plainbert.files.point", point)
-    assert "this disk takes none (Operation not permitted)" in refused(main, words, capsys)
-
-
 @pytest.mark.parametrize("optimizer", ["bertadam", "sgd"])
 def test_the_size_of_a_checkpoint_is_known_before(
     tiny: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, optimizer: str

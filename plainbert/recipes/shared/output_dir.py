@@ -151,6 +151,11 @@ def launch_of(folder: Path) -> str | None:
 
 
 def _check_folder(folder: Path) -> None:
+    if folder.is_symlink() and not folder.exists():
+        raise UsageError(
+            f"--output_dir {folder} is a link to {os.readlink(folder)}, which does not exist. Make "
+            "that folder, or name another."
+        )
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"--output_dir {folder} is a file; the name of a folder is expected.")
 

@@ -68,7 +68,7 @@ class Flag:
         return list(dict.fromkeys(both))
 
 
-def _path(text: str) -> str:
+def path(text: str) -> str:
     """A path; the shell leaves ``~`` as it is where it does not begin a word (``--flag=~/x``)."""
     return os.path.expanduser(text)
 
@@ -164,7 +164,7 @@ class Parser(argparse.ArgumentParser):
         kind: dict[str, Any] = {"action": "store_true", "default": False}
         if flag.type is not None:
             kind = {
-                "type": _path if flag.type is str and flag.is_path else flag.type,
+                "type": path if flag.type is str and flag.is_path else flag.type,
                 "default": None if required else default,
                 "nargs": flag.nargs,
                 "metavar": flag.metavar or flag.name.upper(),

@@ -400,7 +400,7 @@ def test_a_disk_without_links(
 
 def test_a_link_to_nothing_as_the_run_folder(given: Path, tmp_path: Path) -> None:
     (tmp_path / "run").symlink_to("disk/run")
-    with pytest.raises(UsageError, match="run is a link to disk/run, which does not exist"):
+    with pytest.raises(UsageError, match="run leads to disk/run, which does not exist"):
         main(words(given, tmp_path / "run"))
     (tmp_path / "disk" / "run").mkdir(parents=True)
     main(words(given, tmp_path / "run"))

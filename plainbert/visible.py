@@ -7,7 +7,6 @@ them exact.
 
 from __future__ import annotations
 
-import logging
 import re
 
 # All control characters but the tab and the line feed.
@@ -20,10 +19,3 @@ def visible(text: str) -> str:
     Tabs and line feeds stay. Escaped text stays as it is, so nothing is escaped twice.
     """
     return _CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
-
-
-class VisibleFormatter(logging.Formatter):
-    """Lines of a log, control characters escaped."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return visible(super().format(record))

@@ -167,4 +167,6 @@ def test_no_message_names_a_script_by_its_path() -> None:
             and re.search(r"scripts/(bert|export|launch)", node.value)
             and node not in texts
         ]
-    assert [place for place in places if "cli/program.py" not in place] == []
+    # older_systems: its table goes through as_started as a whole.
+    own = ("cli/program.py", "shared/older_systems.py")
+    assert [place for place in places if not place.split(":")[0].endswith(own)] == []

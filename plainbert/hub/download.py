@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from plainbert import files
+from plainbert.cli.log_lines import VisibleFormatter
 from plainbert.cli.program import command
 from plainbert.containers.weight_files import INDEX, WEIGHT_FILES
 from plainbert.errors import DownloadError, MissingDependencyError
 from plainbert.hub.answer import OfferedFile, ask
 from plainbert.hub.records import TEXT_FILES, VOCABULARY_FILES, Record
-from plainbert.visible import VisibleFormatter
 
 log = logging.getLogger(__name__)
 

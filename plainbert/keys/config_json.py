@@ -27,12 +27,13 @@ from plainbert.keys.schema import (
 )
 
 _ENCODERS = "plainbert's models are encoders, in which every word sees all others."
+_DECODER = f"a decoder that sees only the words before. {_ENCODERS}"
 _NO_SUCH = "plainbert has no such models."
 
 # CrossEncoder keeps what it makes scores of logits with here, since version 4.
 ACTIVATION = having({"activation_fn": followed(TEXT)})
 ACTIVATION_KEYS = ("sentence_transformers", "sbert_ce_default_activation_function")  # new, old
-_LABEL = either(TEXT, number(-1e15, 1e15), FLAG)
+_LABEL = either(Form("text", lambda value: isinstance(value, str)), number(-1e15, 1e15), FLAG)
 LABELS = Form(
     "the names of the classes, a list or {id: name} with the ids 0 to n-1",
     lambda value: (
@@ -69,8 +70,8 @@ CONFIG: dict[str, Key] = {
     "position_embedding_type": refused(
         TEXT, ("absolute",), "positions relative to each other; only 'absolute' is supported."
     ),
-    "is_decoder": refused(FLAG, (False,), f"a decoder, blind to what follows. {_ENCODERS}"),
-    "add_cross_attention": refused(FLAG, (False,), f"a decoder. {_ENCODERS}"),
+    "is_decoder": refused(FLAG, (False,), _DECODER),
+    "add_cross_attention": refused(FLAG, (False,), _DECODER),
     "is_encoder_decoder": refused(FLAG, (False,), f"two models in one. {_ENCODERS}"),
     "tie_encoder_decoder": refused(FLAG, (False,), f"two models in one. {_ENCODERS}"),
     "is_causal": refused(FLAG, (False,), f"words see only those before. {_ENCODERS}"),

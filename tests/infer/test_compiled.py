@@ -66,7 +66,6 @@ def grown(setup: str, **variables: str) -> float:
     return float(done.stdout)
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc counts its blocks")
 @pytest.mark.parametrize("setup", SETUPS.values(), ids=SETUPS)
 def test_new_shapes_take_no_new_memory(setup: str) -> None:
     assert grown(setup) < 15

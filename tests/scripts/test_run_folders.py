@@ -446,7 +446,13 @@ def test_a_limit_on_the_size_of_files(name: str, size: int, given: Path, tmp_pat
     script = HERE / "scripts" / "bert" / f"{name}.py"
     line = [sys.executable, "-c", LIMITED, str(script), str(size), *lines[name]]
     done = subprocess.run(
-        line, cwd=HERE, env=environment(), capture_output=True, text=True, timeout=100, check=False
+        line,
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
     )
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr

@@ -182,7 +182,9 @@ def test_a_garbled_training_state_is_named(tmp_path):
     with pytest.raises(FormatError, match=r"training\.safetensors cannot be read"):
         train(tmp_path, resume=True, epochs=1)
     (tmp_path / "last" / "training.json").write_text('{"step": 1}')
-    with pytest.raises(FormatError, match=r"training\.json lacks scaler"):
+    with pytest.raises(
+        FormatError, match=r"training\.json is not a training state: it lacks scaler"
+    ):
         train(tmp_path, resume=True, epochs=1)
 
 

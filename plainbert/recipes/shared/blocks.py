@@ -160,7 +160,7 @@ class BlockWork:
 
     def __init__(self, output: str | Path, key: Mapping[str, Any], anew: bool = False) -> None:
         self.output, self._anew = Path(output), anew
-        self._key = json.loads(json.dumps({**key, "rows": ROWS, "characters": CHARACTERS}))
+        self._key = json.loads(files.json_text({**key, "rows": ROWS, "characters": CHARACTERS}))
         self._rows, self._digest = 0, ""
 
     def __enter__(self) -> BlockWork:
@@ -203,8 +203,8 @@ class BlockWork:
         done = self.done
         with tqdm(total=reader.total, unit="row", disable=None) as meter:
             for block in reader:
-                read = json.dumps(block).encode()
-                self._digest = hashlib.sha256(self._digest.encode() + read).hexdigest()
+                read = files.json_text(block).encode("utf-8", "surrogatepass")
+                self._digest = hashlib.sha256(bytes.fromhex(self._digest) + read).hexdigest()
                 self._rows += len(block)
                 if self._rows > done:
                     yield block

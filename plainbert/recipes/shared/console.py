@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO, cast
 
-from plainbert.visible import VisibleFormatter, visible
+from plainbert.cli.log_lines import VisibleFormatter
+from plainbert.visible import visible
 
 
 class _Console(logging.Handler):

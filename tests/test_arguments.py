@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -82,7 +83,9 @@ def calls(models: dict[str, Model], paths: dict[str, Path], value: Any) -> Itera
         yield f"get_model({option})", lambda k=keywords: get_model("bert_1_8_2", **k)
 
 
-@pytest.mark.parametrize("value", WRONG, ids=lambda value: repr(value)[:30])
+@pytest.mark.parametrize(
+    "value", WRONG, ids=lambda value: re.sub(r" at 0x\w+", "", repr(value))[:30]
+)
 def test_no_argument_ends_in_an_error_of_pythons(
     models: dict[str, Model], paths: dict[str, Path], value: Any
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -22,7 +23,7 @@ def command(name: str) -> str:
         ``python scripts/bert/predict_ner.py`` with the folder as the user typed it, after a script
         of a checkout; ``python -m plainbert predict_ner`` or ``plainbert predict_ner`` elsewhere.
     """
-    return " ".join(command_words(name))
+    return shlex.join(command_words(name))
 
 
 def command_words(name: str) -> list[str]:

@@ -81,6 +81,12 @@ def explain(error: BaseException) -> str | None:
     if (full := next((item for item in chain if _disk_full(item)), None)) is not None:
         name = f" ({full.filename})" if isinstance(full, OSError) and full.filename else ""
         return f"the disk is full{name}. Free some space, then start again. {kept()}".rstrip()
+    if (large := next((item for item in chain if _too_large(item)), None)) is not None:
+        name = f" ({large.filename})" if isinstance(large, OSError) and large.filename else ""
+        return (
+            f"a file would become larger than the disk, or a limit (ulimit -f), allows{name}. "
+            f"Raise the limit or write to another disk. {kept()}"
+        ).rstrip()
     if any(_out_of_memory(item) for item in chain):
         return f"out of memory. {_smaller()} {kept()}".rstrip()
     if isinstance(error, PlainBertError):
@@ -136,6 +142,12 @@ def _disk_full(error: BaseException) -> bool:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return True
     return any(words in str(error) for words in ("No space left on device", "Disk quota exceeded"))
+
+
+def _too_large(error: BaseException) -> bool:
+    if isinstance(error, OSError) and error.errno == errno.EFBIG:
+        return True
+    return "File too large" in str(error)
 
 
 def _out_of_memory(error: BaseException) -> bool:

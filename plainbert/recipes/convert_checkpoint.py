@@ -17,6 +17,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any, Self
 
 from plainbert.cli import values
@@ -149,7 +150,10 @@ def run(settings: Settings) -> Conversion:
     )
     for line in conversion.report():
         log.info("%s", line)
-    log.info("next: embedding.py, or any other script, with --model_dir %s", conversion.folder)
+    log.info(
+        "next: embedding.py, or any other script, with --model_dir %s",
+        quote(str(conversion.folder)),
+    )
     return conversion
 
 

@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -267,9 +268,10 @@ def run(settings: Settings) -> dict[str, Any]:
         return evaluate_export.score(settings, exported, manifest, format, settings.threads or 0)
     folder = settings.output_dir
     manifest = export(settings)
-    log.info('next: python %s/predict.py "a text"', folder)
+    log.info('next: python %s "a text"', shlex.quote(f"{folder}/predict.py"))
     if manifest.task != "embedding":  # vectors alone have no score
-        log.info("      %s --evaluate %s --dev_file FILE", program.command("export"), folder)
+        place = shlex.quote(str(folder))
+        log.info("      %s --evaluate %s --dev_file FILE", program.command("export"), place)
     return {"folder": folder, **manifest.check}
 
 

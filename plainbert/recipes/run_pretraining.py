@@ -27,6 +27,7 @@ scripts/bert/finetune_classifier.py with --model_dir CKPT_DIR/last.
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -141,8 +142,8 @@ def report(results: Pretrained) -> None:
     if results.model is not None:
         print(f"model: {results.model}")
         print(
-            f"next: {program.command('finetune_classifier')} --model_dir {results.model} "
-            "--train_file ..."
+            f"next: {program.command('finetune_classifier')} --model_dir "
+            f"{shlex.quote(str(results.model))} --train_file ..."
         )
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -393,3 +396,58 @@ def test_a_disk_without_links(
     main(words(given, run, "--overwrite"))
     assert not best.is_symlink()
     assert not [path for path in run.iterdir() if path.name.endswith(".tmp")]
+
+
+def test_a_link_to_nothing_as_the_run_folder(given: Path, tmp_path: Path) -> None:
+    (tmp_path / "run").symlink_to("disk/run")
+    with pytest.raises(UsageError, match="run leads to disk/run, which does not exist"):
+        main(words(given, tmp_path / "run"))
+    (tmp_path / "disk" / "run").mkdir(parents=True)
+    main(words(given, tmp_path / "run"))
+    assert (tmp_path / "disk" / "run" / "best").exists()
+
+
+def test_the_home_folder_and_blanks(
+    given: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What the shell leaves alone, and the printed command as a shell reads it."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    line = words(given, tmp_path)[:-2]
+    main([*line, "--output_dir=~/my run"])
+    assert (tmp_path / "my run" / "best").exists()
+    (printed,) = [row for row in capsys.readouterr().out.splitlines() if row.startswith("next: ")]
+    typed = shlex.split(printed.removeprefix("next: "))
+    assert typed[typed.index("--model_dir") + 1] == str(tmp_path / "my run" / "best")
+
+
+LIMITED = """
+import resource, sys
+from pathlib import Path
+from plainbert.cli.run import run
+from tests.helpers import scripts
+main = scripts.load(Path(sys.argv[1])).main
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
+run(lambda: main(sys.argv[3:]))
+"""
+
+
+@pytest.mark.parametrize("size", [5000, 20_000])
+@pytest.mark.parametrize("name", ["finetune_classifier", "embedding"])
+def test_a_limit_on_the_size_of_files(name: str, size: int, given: Path, tmp_path: Path) -> None:
+    text = tmp_path / "text.txt"
+    text.write_text("a b the cat\n" * 500)
+    lines = {
+        "finetune_classifier": words(given, tmp_path / "out"),
+        "embedding": [
+            "--model_dir", str(given / "model"), "--file", str(text),
+            "--output", str(tmp_path / "x.jsonl"),
+        ],
+    }  # fmt: skip
+    script = HERE / "scripts" / "bert" / f"{name}.py"
+    line = [sys.executable, "-c", LIMITED, str(script), str(size), *lines[name]]
+    done = subprocess.run(
+        line, cwd=HERE, env=environment(), capture_output=True, text=True, timeout=100, check=False
+    )
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    assert re.search(r"error: a file would become larger than .* \(ulimit -f\)", done.stderr)

@@ -155,8 +155,8 @@ _OUTPUT = (
          group="output", metavar="FILE"),
     Flag("output_dir", str, "Folder of the run: checkpoints, logs, scores, predictions.",
          ("ckpt_dir",), "output", "DIR"),
-    Flag("resume", None, "Go on where an interrupted run stopped: from the last checkpoint in "
-         "--output_dir, or behind the rows that were worked out for --output.", group="output"),
+    Flag("resume", None, "Go on where an interrupted run stopped: from its last checkpoint, or "
+         "behind the last rows that it worked out.", group="output"),
     Flag("overwrite", None, "Start anew in an --output_dir that holds a run of the same script, "
          "which is kept until the new one has saved a checkpoint.",
          group="output"),

@@ -151,6 +151,9 @@ def launch_of(folder: Path) -> str | None:
 
 
 def _check_folder(folder: Path) -> None:
+    if folder.is_symlink() and not folder.exists():
+        target = os.readlink(folder)
+        raise UsageError(f"--output_dir {folder} leads to {target}, which does not exist: make it.")
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"--output_dir {folder} is a file; the name of a folder is expected.")
 
@@ -163,11 +166,8 @@ def _put_back(folder: Path) -> None:
         return  # the end came just before the earlier run was removed
     earlier.put_back(folder)
     run.note_folder(None)  # what it holds is not of this run
-    log.warning(
-        "%s: the new run ended before its first checkpoint; the run that it was to overwrite is "
-        "back, as it was.",
-        folder,
-    )
+    ended = "the new run ended before a checkpoint; the run that it was to overwrite is back"
+    log.warning("%s: %s, as it was.", folder, ended)
 
 
 def _check_new(folder: Path, settings: FolderFlags, lock: Lock) -> None:

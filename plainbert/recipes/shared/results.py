@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,4 +50,4 @@ def report_trained(results: Trained, script: str, words: str) -> None:
         print(f"export: {results.export}")
     if results.model is not None:
         print(f"model: {results.model}")
-        print(f"next: {command(script)} --model_dir {results.model} {words}")
+        print(f"next: {command(script)} --model_dir {shlex.quote(str(results.model))} {words}")

@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from shlex import quote
 from typing import IO, Any
 
 import numpy as np
@@ -154,8 +155,8 @@ def next_command(folder: Path, summary: CorpusSummary) -> str:
     held, every = summary.shards > 1, shard_set.SHARD_NAMES
     trained, evaluated = ("part-*[!0].npz", "part-*0.npz") if held else (every, every)
     return (
-        f"{command('run_pretraining')} --data '{folder}/{trained}' "
-        f"--data_eval '{folder}/{evaluated}' --vocab {folder}"
+        f"{command('run_pretraining')} --data {quote(f'{folder}/{trained}')} "
+        f"--data_eval {quote(f'{folder}/{evaluated}')} --vocab {quote(str(folder))}"
     )
 
 

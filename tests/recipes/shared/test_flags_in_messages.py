@@ -120,7 +120,7 @@ def test_the_check_sees_faults(tmp_path: Path) -> None:
         "recipes/a.py": "from plainbert.data import read\n\ndef run():\n    read()\n",
         "data.py": (
             "from plainbert import other\n"
-            "def read():\n    raise ValueError(f'{1}: give --resume there, or --lr.')\n"
+            "def read():\n    raise ValueError(f'{1}: give --epochs there, or --lr.')\n"
             "def never():\n    '''--seed x'''\n    print('use --seed 1')\n"
             "def write():\n    other.Reader()\n"
         ),
@@ -133,9 +133,9 @@ def test_the_check_sees_faults(tmp_path: Path) -> None:
     places = reached(modules, "plainbert.recipes.a")
     found = [message for name, top in places for message in modules[name].messages(top)]
 
-    assert [message.text for message in found] == ["{}: give --resume there, or --lr."]
+    assert [message.text for message in found] == ["{}: give --epochs there, or --lr."]
     assert list(lacking(found[0].text, "embedding")) == [
-        "--resume of embedding",
+        "--epochs of embedding",
         "--lr of embedding",
     ]
     assert list(lacking("finetune_ner.py takes --lr; not --lr", "embedding")) == [

@@ -176,7 +176,7 @@ def test_the_table_shows_every_kind() -> None:
         ["deploy", "refused", "use export.", "--deploy"],
         ["epochs", "positive_int", "3", "--epochs --num_epochs --num-epochs --epoch"],
         ["gpu", "whole_number or nothing", "None", "--gpu"],
-        ["model_dir", "str", "required", "--model_dir --model-dir"],
+        ["model_dir", "path", "required", "--model_dir --model-dir"],
         ["pad", "no effect (switch)", "False", "--pad"],
         ["sentences", "str ...", "None", "--sentences"],
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import io
 import os
 import re
 import signal
@@ -177,6 +178,11 @@ def _work(
         handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o666)
         os.dup2(handle, 1)
         os.dup2(handle, 2)
+        # Those of pytest go elsewhere.
+        sys.stdout, sys.stderr = (
+            io.TextIOWrapper(io.FileIO(number, "w", closefd=False), "utf-8", write_through=True)
+            for number in (1, 2)
+        )
         sys.argv = [f"{getattr(main, '__module__', 'main').split('.')[-1]}.py", *argv]
         around(lambda: run(lambda: main(argv)))
         status = 0

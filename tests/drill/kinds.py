@@ -20,6 +20,7 @@ from tests.drill.judge import Bench, Fault, shortened
 from tests.helpers import kills
 
 PATIENCE = 4.0  # seconds
+MESSAGES = 4096  # bytes: what a command prints goes to a file here, which must have room
 Work = Callable[[], object]
 
 
@@ -67,13 +68,12 @@ def full(bench: Bench, draw: random.Random) -> str:
             if disk is not None:
                 return _on_small_disk(bench, older, disk, draw.randint(0, sum(sizes) + 8192))
     place = bench.prepare(older)
-    limit = draw.randint(0, max(sizes))
+    limit = draw.randint(MESSAGES, max(2 * MESSAGES, *sizes))
 
     def around(work: Work) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
         work()
 
-    # What it prints has no room either, where that is a file.
     ended = bench.start(place, *bench.first_words(older), around=around).end()
     return f"short files: {_after_full(bench, older, place, ended)}"
 

@@ -51,7 +51,12 @@ def removes_first(argv: list[str]) -> None:
 
 def leaves_rests(argv: list[str]) -> None:
     text, path = _places(argv)
-    files.write_text(path, text)
+    rest = path.with_name(".work")
+    rest.mkdir(exist_ok=True)
+    files.write_text(rest / "text", text)
+    (rest / "text").replace(path)
+    if not any(rest.iterdir()):
+        rest.rmdir()
 
 
 def other_next_time(argv: list[str]) -> None:

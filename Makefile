@@ -8,6 +8,8 @@
 #   make test-openvino   exported ONNX files in OpenVINO too, in .venv
 #                     both with ARGS="--record tests/results/SUITE.json" keep what came of them
 #   make test-hosts   runs over two emulated hosts; root, and Open MPI, which it installs on Debian
+#   make drill        kills, full disks, two at once, hostile files: counts what comes of it
+#                     make drill ARGS="--trials 20 --seed 7 --only kill"
 #   make lint         ruff and mypy
 #   make bench        the measurements of benchmarks/, each against its peer
 #   make clean        remove the virtual environments
@@ -27,7 +29,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: quickstart test test-mxnet test-tensorflow test-openvino test-hosts lint bench clean
+.PHONY: quickstart test test-mxnet test-tensorflow test-openvino test-hosts drill lint bench clean
 .DELETE_ON_ERROR:
 
 quickstart: $(VENV)/.quickstart
@@ -57,6 +59,9 @@ test-hosts: $(VENV)/.dev
 	  echo "error: mpirun (Open MPI) and ip (iproute2) are needed, and could not be installed." >&2; \
 	  exit 2; }
 	PLAINBERT_HOSTS=1 $(BIN)/python -m pytest -m hosts $(ARGS)
+
+drill: $(VENV)/.dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.drill $(ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -49,7 +49,7 @@ def before_each_change(
     while True:
         number += 1
         prepare()
-        if _ended(_forked(partial(_counted, action, counts, number))):
+        if _ended(_forked(partial(counted, action, counts, number))):
             return number - 1
         check(number)
 
@@ -113,23 +113,39 @@ def below(root: Path) -> Callable[[Path], bool]:
     return lambda path: root in path.parents
 
 
-def _counted(action: Callable[[], object], counts: Callable[[Path], bool], last: int) -> None:
-    """Run an action until just before a change."""
+def counted(
+    action: Callable[[], object],
+    counts: Callable[[Path], bool],
+    last: int | None,
+    by: signal.Signals = signal.SIGKILL,
+    report: Callable[[int], object] = lambda count: None,
+) -> None:
+    """Run an action until just before a change; for the rest of the life of this process.
+
+    Args:
+        action: what changes files.
+        counts: whether a change of this path counts.
+        last: number of the change; None: none, the action goes on to its end.
+        by: what ends this process, or stops it.
+        report: called at the end of the action, with how many changes there were.
+    """
     count, sync = 0, os.fsync
     synced: dict[int, int] = {}  # bytes by the number of the file
 
     def step(paths: list[Path], tear: bool = False) -> None:
         nonlocal count
-        count += any(map(counts, paths))
+        if not any(map(counts, paths)):
+            return
+        count += 1
         if count == last:
-            if tear and paths[0].is_file():
+            if tear and by == signal.SIGKILL and paths[0].is_file():
                 now = paths[0].stat()
                 before = min(now.st_size, synced.get(now.st_ino, 0))
                 os.truncate(paths[0], before + (now.st_size - before) // 2)
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), by)
 
     def hook(event: str, values: tuple[Any, ...]) -> None:
-        if event in CHANGES and count < last:
+        if event in CHANGES and (last is None or count < last):
             step(_changed(event, values))
 
     def fsync(file: Any) -> None:
@@ -141,7 +157,10 @@ def _counted(action: Callable[[], object], counts: Callable[[Path], bool], last:
 
     sys.addaudithook(hook)
     os.fsync = fsync
-    action()
+    try:
+        action()
+    finally:
+        report(count)
 
 
 def _changed(event: str, values: tuple[Any, ...]) -> list[Path]:

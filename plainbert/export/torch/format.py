@@ -14,6 +14,7 @@ either kind that comes from someone you would not run a program of.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -83,7 +84,10 @@ class TorchFormat(Format):
             _compile(program, folder / COMPILED)
         else:
             program.example_inputs = None  # they would be pickled
-            torch.export.save(program, folder / PORTABLE)
+            # By way of memory: on a full disk, torch's own writer of files aborts the process.
+            archive = io.BytesIO()
+            torch.export.save(program, archive)
+            (folder / PORTABLE).write_bytes(archive.getbuffer())
 
     def open_runner(self, folder: Path, threads: int = 0) -> Runner:
         """Open an exported folder in this process.

@@ -23,7 +23,7 @@ from plainbert.errors import DataError, FormatError, UsageError
 PARTIAL = ".plainbert.tmp"
 NESTED = 50  # values within values in a JSON file; ours and others' have 8 at most
 
-_SURROGATE = re.compile("[\ud800-\udfff]")
+SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @contextlib.contextmanager
@@ -82,8 +82,8 @@ def json_text(value: Any, indent: int | None = None) -> str:
         text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
     except ValueError:
         text = json.dumps(_finite(value), indent=indent, ensure_ascii=False, allow_nan=False)
-    if not text.isascii() and _SURROGATE.search(text):
-        text = _SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+    if not text.isascii() and SURROGATE.search(text):
+        text = SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
     return text
 
 

@@ -29,7 +29,7 @@ from plainbert.tasks.ner.decode import Tagging
 from plainbert.tasks.ner.tags import TagSet
 from plainbert.tasks.squad.decode import Answer
 from plainbert.tasks.squad.predict import Texts, ask_with, paired
-from plainbert.text.inputs import MOST_TEXTS, text_of, texts_of
+from plainbert.text.inputs import MOST_TEXTS, texts_of
 from plainbert.text.tokenizer import Tokenizer
 
 Text = str | tuple[str, ...]  # a text, or a pair
@@ -82,7 +82,7 @@ class Model:
 
     def tokenize(self, text: str) -> list[str]:
         """Sub-words of a text, without [CLS] and [SEP]."""
-        return self.tokenizer.tokenize(text_of(text))
+        return self.tokenizer.tokenize(arguments.text("text", text))
 
     def pooling(
         self,

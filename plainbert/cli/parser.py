@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import difflib
 import itertools
-import os
 import re
 import sys
 import textwrap
@@ -24,7 +23,6 @@ from plainbert.visible import visible
 
 REQUIRED: Any = object()  # as a default: the flag must be given
 _UNSET: Any = object()
-_PATHS = {"DIR", "FILE", "FOLDER", "GLOB", "OUTPUT", "PATH", "TRACE"}  # words of metavars
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,22 +53,11 @@ class Flag:
     note: str = ""
 
     @property
-    def is_path(self) -> bool:
-        """Whether help shows the value as a path."""
-        words = (self.metavar or self.name).upper().split("_")
-        return not _PATHS.isdisjoint(words)
-
-    @property
     def options(self) -> list[str]:
         """Every spelling, with underscores and with dashes, the name first."""
         words = (self.name, *self.spellings)
         both = [form for word in words for form in (f"--{word}", f"--{word.replace('_', '-')}")]
         return list(dict.fromkeys(both))
-
-
-def path(text: str) -> str:
-    """A path; the shell leaves ``~`` as it is where it does not begin a word (``--flag=~/x``)."""
-    return os.path.expanduser(text)
 
 
 class _Refuse(argparse.Action):
@@ -164,7 +151,7 @@ class Parser(argparse.ArgumentParser):
         kind: dict[str, Any] = {"action": "store_true", "default": False}
         if flag.type is not None:
             kind = {
-                "type": path if flag.type is str and flag.is_path else flag.type,
+                "type": flag.type,
                 "default": None if required else default,
                 "nargs": flag.nargs,
                 "metavar": flag.metavar or flag.name.upper(),

@@ -7,6 +7,7 @@ what is accepted; argparse puts the name of the flag in front.
 from __future__ import annotations
 
 import math
+import os
 from argparse import ArgumentTypeError
 from collections.abc import Callable, Iterable
 
@@ -21,6 +22,11 @@ def _whole(text: str, least: int, meaning: str) -> int:
     if value < least:
         raise ArgumentTypeError(f"{text!r} is not {meaning}.")
     return value
+
+
+def path(text: str) -> str:
+    """A path; the shell leaves ``~`` as it is where it does not begin a word (``--flag=~/x``)."""
+    return os.path.expanduser(text)
 
 
 def positive_int(text: str) -> int:

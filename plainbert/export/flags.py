@@ -47,14 +47,14 @@ class ExportFlags(Flags):
     )
     runtime_python: str | None = option(
         None,
-        str,
+        values.path,
         "Python that has MXNet or TensorFlow; else .mx or .tf in the working directory.",
         group="export",
         metavar="PATH",
     )
     evaluate: str | None = option(
         None,
-        str,
+        values.path,
         "Score this exported folder, in place of exporting.",
         ("exported_model",),
         "evaluation",

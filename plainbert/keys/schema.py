@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import re
 import reprlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +21,6 @@ IDLE = "idle"  # it changes no result
 REFUSED = "refused"  # another value than the usual ones computes what we do not have
 NOTED = "noted"  # another value than the usual ones is told in a line, and not followed
 
-_HALF = re.compile("[\ud800-\udfff]")
 _short = reprlib.Repr()
 _short.maxlevel, _short.maxstring, _short.maxother = 3, 80, 80
 
@@ -71,7 +69,7 @@ def short(value: Any) -> str:
 
 def is_text(value: Any) -> bool:
     """Whether a value is text that can be written as UTF-8: without halves of characters."""
-    return isinstance(value, str) and (value.isascii() or not _HALF.search(value))
+    return isinstance(value, str) and (value.isascii() or not files.SURROGATE.search(value))
 
 
 ANY = Form("a value", lambda value: True)

@@ -63,7 +63,7 @@ class Settings(ThreadsFlags, OutputFlags, TextsFlags, CheckpointFlags):
     )
     reference_python: str | None = option(
         None,
-        str,
+        values.path,
         "Python that has the engine; else $PLAINBERT_MXNET or $PLAINBERT_TENSORFLOW, then "
         ".mx/bin/python or .tf/bin/python.",
         metavar="FILE",
@@ -88,7 +88,7 @@ class Settings(ThreadsFlags, OutputFlags, TextsFlags, CheckpointFlags):
         metavar="DTYPE",
     )
     plot: str | None = option(
-        None, str, "Picture to draw: .png, .svg or .pdf.", group="output", metavar="FILE"
+        None, values.path, "Picture to draw: .png, .svg or .pdf.", group="output", metavar="FILE"
     )
     vocab: str | None = None
     num_heads: int | None = None

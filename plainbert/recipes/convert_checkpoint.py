@@ -47,7 +47,7 @@ class Settings(CheckpointFlags):
 
     source: str = option(
         REQUIRED,
-        str,
+        values.path,
         "Folder, file or published name to read.",
         ("source",),
         "conversion",
@@ -56,7 +56,7 @@ class Settings(CheckpointFlags):
     )
     target: str = option(
         REQUIRED,
-        str,
+        values.path,
         "Folder to write; must not exist.",
         ("target",),
         "conversion",
@@ -80,7 +80,7 @@ class Settings(CheckpointFlags):
     )
     vocab_order: str | None = option(
         None,
-        str,
+        values.path,
         "Put the rows of the word vectors into the order of this vocabulary file, which holds the "
         "same tokens; or 'gluonnlp' for the order of GluonNLP's own ([UNK] 0, [PAD] 1, [CLS] 2 "
         "...).",

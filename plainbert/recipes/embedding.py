@@ -52,6 +52,8 @@ FORMS = (".npz", ".jsonl")
 SHOWN = 3  # numbers at either end of a printed vector, as in GluonNLP's documentation
 WORD_LENGTH = 25  # tokens of a sentence, as GluonNLP's script has it
 
+Encode = Callable[..., Any]
+
 log = logging.getLogger(__name__)
 
 
@@ -103,7 +105,6 @@ def run(settings: Settings) -> Vectors:
         return Vectors(None, None, None, settings.output)
     reader = blocks.BlockReader(settings, settings.output)
 
-    from plainbert.infer.finite import NotFiniteError
     from plainbert.model import load
     from plainbert.recipes.shared.models import name_of
     from plainbert.recipes.shared.start import start
@@ -139,7 +140,7 @@ def run(settings: Settings) -> Vectors:
         lower=settings.do_lower_case,
         tokenizer=tokenizer,
     )
-    encode: Callable[..., Any] = model.encode
+    encode: Encode = model.encode
     if settings.pooling_strategy == "NONE":
         encode = model.encode_tokens
     work = functools.partial(
@@ -167,16 +168,30 @@ def run(settings: Settings) -> Vectors:
         "weights": blocks.identity(model.checkpoint.folder),
     }
     with blocks.BlockWork(settings.output, key, settings.overwrite) as done:
-        for block in done.pending(reader):
-            with blocks.numbered(done.done, NotFiniteError):
-                vectors = work(block)
-            lines = [texts.join(row) for row in block]
-            parts = result_files.parts_of(lines, vectors, done.output.suffix)
-            done.add(parts, width=result_files.width_of(vectors))
-        rows_done = done.done
-        done.finish(result_files.publish)
-        log.info("%d vectors in %s", rows_done, settings.output)
+        _write_blocks(done, reader, work)
     return Vectors(None, None, None, settings.output)
+
+
+def _write_blocks(done: blocks.BlockWork, reader: blocks.BlockReader, work: Encode) -> None:
+    """Make the vectors that are not made yet, and the file of all.
+
+    Args:
+        done: the work on the file.
+        reader: the texts.
+        work: texts in, vectors out.
+    """
+    from plainbert.infer.finite import NotFiniteError
+    from plainbert.tasks.embedding import result_files
+
+    for block in done.pending(reader):
+        with blocks.numbered(done.done, NotFiniteError):
+            vectors = work(block)
+        lines = [texts.join(row) for row in block]
+        parts = result_files.parts_of(lines, vectors, done.output.suffix)
+        done.add(parts, width=result_files.width_of(vectors))
+    rows = done.done
+    done.finish(result_files.publish)
+    log.info("%d vectors in %s", rows, done.output)
 
 
 def report(results: Vectors) -> None:

@@ -67,7 +67,7 @@ class Settings(OlderTrainingFlags, TagFlags):
         const=True,
     )
     save_checkpoint_prefix: str | None = option(
-        None, str, "GluonNLP's name of --output_dir.", group="output", metavar="DIR"
+        None, values.path, "GluonNLP's name of --output_dir.", group="output", metavar="DIR"
     )
     max_len: int = helped("max_len", WINDOW, 180)
     metric: str | None = None

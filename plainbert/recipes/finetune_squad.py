@@ -29,6 +29,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
+from plainbert.cli import values
 from plainbert.cli.settings import FlagError, accepted, option
 from plainbert.recipes.shared import command, flags
 from plainbert.recipes.shared.flag_tables import WINDOW, helped
@@ -76,7 +77,7 @@ class Settings(OlderTrainingFlags, QuestionFilesFlags, ScoringFlags, SearchFlags
     )
     cache_dir: str | None = option(
         None,
-        str,
+        values.path,
         "Where the windows of the questions are kept; OUTPUT_DIR/cache when not given.",
         group="data",
         metavar="DIR",

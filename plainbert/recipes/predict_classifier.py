@@ -22,7 +22,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -37,6 +37,7 @@ from plainbert.recipes.shared.settings import (
 )
 
 if TYPE_CHECKING:
+    from plainbert.distributed.group import Group
     from plainbert.tasks.classification.decode import Prediction
 
 NAME = "predict_classifier"
@@ -111,7 +112,6 @@ def parse_args(argv: Sequence[str] | None = None) -> Settings:
 def run(settings: Settings) -> Predictions:
     """Predict every row, and write the table where ``--output`` says."""
     from plainbert import files
-    from plainbert.infer.finite import NotFiniteError
     from plainbert.model import load
     from plainbert.recipes.shared.ranks import deal, from_first, join
     from plainbert.recipes.shared.start import start
@@ -168,25 +168,43 @@ def run(settings: Settings) -> Predictions:
             "numbers": str(ready.precision),
             "weights": blocks.identity(model.checkpoint.folder),
         }
-        with contextlib.ExitStack() as stack:
-            work: blocks.BlockWork | None = None
-            pending: Iterator[list[tuple[str, ...]]] = iter(())
-            if reader is not None:  # rank 0
-                begun = blocks.BlockWork(settings.output, key, settings.overwrite)
-                work = stack.enter_context(begun)
-                pending = work.pending(reader)
-            while (block := from_first(group, lambda: next(pending, None))) is not None:
-                rows = [tuple(row) for row in block]
-                with blocks.numbered(0 if work is None else work.done, NotFiniteError):
-                    predictions = predict_all(rows)
-                if work is not None:
-                    text = lines(rows, predictions, work.output.suffix, header=not work.done)
-                    work.add({"lines": text.encode("utf-8", "backslashreplace")})
-            if work is not None:
-                count = work.done
-                work.finish(lambda growing, path: growing.publish("lines", path))
-                log.info("%d predictions in %s", count, settings.output)
+        work = (
+            None if reader is None else blocks.BlockWork(settings.output, key, settings.overwrite)
+        )
+        with work or contextlib.nullcontext():
+            _write_blocks(group, work, reader, predict_all)
     return Predictions(None, None, settings.output, group.rank)
+
+
+def _write_blocks(
+    group: Group,
+    work: blocks.BlockWork | None,
+    reader: blocks.BlockReader | None,
+    predict: Callable[[list[tuple[str, ...]]], list[Prediction]],
+) -> None:
+    """Predict the blocks that are not done yet, and write the file of all.
+
+    Args:
+        group: the ranks, which share each block.
+        work: the work on the file, on rank 0; None elsewhere, as the reader.
+        reader: the rows.
+        predict: rows in, predictions out, on all ranks together.
+    """
+    from plainbert.infer.finite import NotFiniteError
+    from plainbert.recipes.shared.ranks import from_first
+
+    pending = iter(()) if work is None or reader is None else work.pending(reader)
+    while (block := from_first(group, lambda: next(pending, None))) is not None:
+        rows = [tuple(row) for row in block]
+        with blocks.numbered(0 if work is None else work.done, NotFiniteError):
+            predictions = predict(rows)
+        if work is not None:
+            text = lines(rows, predictions, work.output.suffix, header=not work.done)
+            work.add({"lines": text.encode("utf-8", "backslashreplace")})
+    if work is not None:
+        count = work.done
+        work.finish(lambda growing, path: growing.publish("lines", path))
+        log.info("%d predictions in %s", count, work.output)
 
 
 def report(results: Predictions) -> None:

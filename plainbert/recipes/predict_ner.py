@@ -33,6 +33,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from plainbert import files
+from plainbert.cli import values
 from plainbert.cli.parser import REQUIRED
 from plainbert.cli.settings import FlagError, accepted, option
 from plainbert.recipes.shared import command, flags
@@ -60,7 +61,7 @@ class Settings(ProcessFlags, OutputFlags, CheckpointFlags, ColumnFlags):
 
     model_dir: str = option(
         REQUIRED,
-        str,
+        values.path,
         "Model: a folder, also of a run, a name, or the prefix of GluonNLP's files.",
         ("load_checkpoint_prefix",),
         "model",
@@ -68,7 +69,7 @@ class Settings(ProcessFlags, OutputFlags, CheckpointFlags, ColumnFlags):
     )
     test_file: str | None = option(
         None,
-        str,
+        values.path,
         "Words of sentences, tagged or not: CoNLL columns, or for .tsv a sentence a line.",
         ("test_path",),
         "data",

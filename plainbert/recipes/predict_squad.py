@@ -114,9 +114,10 @@ def read(settings: Settings) -> Squad:
     Raises:
         DataError: the file cannot be used.
     """
+    from plainbert import arguments
     from plainbert.tasks.squad import files as squad_files
     from plainbert.tasks.squad.data import Question, Squad
-    from plainbert.text.inputs import text_of, typed_texts
+    from plainbert.text.inputs import typed_texts
     from plainbert.text_files import read_lines
 
     if settings.file is not None:
@@ -124,7 +125,7 @@ def read(settings: Settings) -> Squad:
     context = settings.context
     if settings.context_file is not None:
         context = "\n".join(line for _, line in read_lines(settings.context_file))
-    text_of(context, "context")
+    arguments.text("context", context)
     assert context is not None
     assert settings.question is not None
     questions = enumerate(typed_texts(settings.question, "question"))

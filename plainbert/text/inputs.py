@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
+from plainbert import arguments
 from plainbert.arguments import short
 from plainbert.errors import UsageError
 
 _EXPECTED = "a text, a pair as a tuple, or a list of these is expected."
-
 
 MOST_TEXTS = 3  # that belong together in one row
 
@@ -63,18 +63,7 @@ def typed_texts(texts: Any, name: str) -> list[str]:
         UsageError: something else.
     """
     rows = texts_of(list(texts) if isinstance(texts, tuple) else texts, name)
-    return [text_of(row, name) for row in rows]
-
-
-def text_of(text: Any, name: str = "text") -> str:
-    """One text.
-
-    Raises:
-        UsageError: it is none.
-    """
-    if not isinstance(text, str):
-        raise UsageError(f"{name} is {short(text)} ({type(text).__name__}); a text is expected.")
-    return text
+    return [arguments.text(name, row) for row in rows]
 
 
 def _check_kind(texts: Any, name: str) -> None:

@@ -13,10 +13,11 @@ from tokenizers import pre_tokenizers
 
 from plainbert import files
 from plainbert.errors import CheckpointError, FormatError, MissingDependencyError, UsageError
+from plainbert.files import SURROGATE
 from plainbert.text import casing, sentencepiece_json, sentencepiece_model
 from plainbert.text.sampling import Segmenter
 from plainbert.text.special import special_pattern, tokenizer_config
-from plainbert.text.tokenizer import CACHE_WORDS, RUN, SURROGATE, ChunkCache, Tokenizer, weakly
+from plainbert.text.tokenizer import CACHE_WORDS, RUN, ChunkCache, Tokenizer, weakly
 from plainbert.text.vocab import Vocab
 
 log = logging.getLogger(__name__)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import tokenizers
 
+from plainbert.files import SURROGATE
 from plainbert.text.marks import whole_ends
 from plainbert.text.vocab import Vocab
 
@@ -24,7 +25,6 @@ LONGEST_CACHED = 48  # characters; longer runs between blanks hardly ever return
 _BLANKS = "\t\n\r\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 BLANK = re.compile(f"[{_BLANKS}]+")
 RUN = re.compile(f"[^ {_BLANKS}]+")
-SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,10 @@ import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers
 
 from plainbert import files
+from plainbert.files import SURROGATE
 from plainbert.text.long_words import LONG_RUN, SHORT, Spans, words
 from plainbert.text.special import add_special_tokens, special_pattern, tokenizer_config
-from plainbert.text.tokenizer import CACHE_WORDS, SURROGATE, ChunkCache, Tokenizer, weakly
+from plainbert.text.tokenizer import CACHE_WORDS, ChunkCache, Tokenizer, weakly
 from plainbert.text.vocab import Vocab
 
 # Characters that are words of their own whatever stands beside them, so that a run may be cut

@@ -8,6 +8,7 @@ from typing import Any
 from plainbert.cli import values
 from plainbert.cli.parser import REQUIRED, Flag
 from plainbert.cli.settings import option
+from plainbert.cli.values import path
 
 WINDOW = (
     "Longest window in tokens, [CLS] and [SEP] counted; longer texts are read in windows that "
@@ -46,21 +47,21 @@ def _metrics() -> Iterable[str]:
 
 
 _MODEL = (
-    Flag("model_dir", str, "Model: a published name, or a folder or file of plainbert, Hugging "
+    Flag("model_dir", path, "Model: a published name, or a folder or file of plainbert, Hugging "
          "Face, GluonNLP (.params) or Google (TensorFlow).", group="model", metavar="DIR"),
     Flag("bert_model", str, "Size of the published model, bert_LAYERS_UNITS_HEADS, or its name.",
          ("model", "model_name"), "model", "NAME"),
     Flag("bert_dataset", str, "What the published model was trained on; picks weights and "
          "vocabulary.", ("dataset_name",), "model", "NAME"),
-    Flag("pretrained_bert_parameters", str, "Weights of a pre-trained body: a .params file or a "
+    Flag("pretrained_bert_parameters", path, "Weights of a pre-trained body: a .params file or a "
          "model folder.",
          group="model", metavar="PATH"),
-    Flag("model_parameters", str, "Weights of the whole fine-tuned model: a .params file "
+    Flag("model_parameters", path, "Weights of the whole fine-tuned model: a .params file "
          "or a model folder.",
          ("params_path",), "model", "PATH"),
-    Flag("sentencepiece", str, "SentencePiece .model file to use as the vocabulary.", group="model",
+    Flag("sentencepiece", path, "SentencePiece .model file, as the vocabulary.", group="model",
          metavar="FILE"),
-    Flag("vocab", str, "Vocabulary file, where none lies beside the weights.", ("vocab_file",),
+    Flag("vocab", path, "Vocabulary file, where none lies beside the weights.", ("vocab_file",),
          "model", "FILE"),
     Flag("num_heads", values.positive_int, "Attention heads, for weights that do not say; units / "
          "64 when not given.", group="model", metavar="N"),
@@ -71,17 +72,17 @@ _MODEL = (
 )  # fmt: skip
 
 _DATA = (
-    Flag("data_dir", str, "Folder that holds the task's files; else $GLUE_DIR/TASK, then "
+    Flag("data_dir", path, "Folder that holds the task's files; else $GLUE_DIR/TASK, then "
          "./glue_data/TASK.", group="data", metavar="DIR"),
-    Flag("train_file", str, "Training rows: .tsv, .csv or .jsonl, with a header.", group="data",
+    Flag("train_file", path, "Training rows: .tsv, .csv or .jsonl, with a header.", group="data",
          metavar="FILE"),
-    Flag("dev_file", str, "Rows to evaluate on; the best epoch is chosen by them.", group="data",
+    Flag("dev_file", path, "Rows to evaluate on; the best epoch is chosen by them.", group="data",
          metavar="FILE"),
-    Flag("test_file", str, "Rows to score at the end, with the best model.", group="data",
+    Flag("test_file", path, "Rows to score at the end, with the best model.", group="data",
          metavar="FILE"),
-    Flag("predict_file", str, "Rows without labels to predict at the end.", group="data",
+    Flag("predict_file", path, "Rows without labels to predict at the end.", group="data",
          metavar="FILE"),
-    Flag("file", str, "Input, one text (or row) a line; - is standard input.", group="data"),
+    Flag("file", path, "Input, one text (or row) a line; - is standard input.", group="data"),
     Flag("sentences", str, "Input texts, each in quotes.", group="data", nargs="+",
          metavar="TEXT"),
     Flag("text_columns", values.names, "Columns that hold the text (two for a pair), by name or "
@@ -151,9 +152,9 @@ _TRAINING = (
 )  # fmt: skip
 
 _OUTPUT = (
-    Flag("output", str, "File to write the results to; its suffix chooses the form.",
+    Flag("output", path, "File to write the results to; its suffix chooses the form.",
          group="output", metavar="FILE"),
-    Flag("output_dir", str, "Folder of the run: checkpoints, logs, scores, predictions.",
+    Flag("output_dir", path, "Folder of the run: checkpoints, logs, scores, predictions.",
          ("ckpt_dir",), "output", "DIR"),
     Flag("resume", None, "Go on where an interrupted run stopped: from its last checkpoint, or "
          "behind the last rows that it worked out.", group="output"),

@@ -44,11 +44,11 @@ class TagFlags(ColumnFlags):
     """Sentences to learn from and to be scored on, and their tags."""
 
     train_file: str | None = option(
-        None, str, f"Training sentences: {FORMS}", ("train_path",), "data", "FILE"
+        None, values.path, f"Training sentences: {FORMS}", ("train_path",), "data", "FILE"
     )
     dev_file: str | None = option(
         None,
-        str,
+        values.path,
         "Sentences to evaluate on; the best epoch is chosen by them.",
         ("dev_path",),
         "data",
@@ -56,7 +56,7 @@ class TagFlags(ColumnFlags):
     )
     test_file: str | None = option(
         None,
-        str,
+        values.path,
         "Sentences to tag at the end with the best model; scored if they have tags.",
         ("test_path",),
         "data",

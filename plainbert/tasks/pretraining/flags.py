@@ -244,7 +244,7 @@ class PretrainingFlags(Flags):
     )
     profile: str | None = option(
         None,
-        str,
+        values.path,
         "Write a trace of steps 10 to 14 to this file (open it in ui.perfetto.dev) and stop.",
         group="output",
         metavar="FILE",

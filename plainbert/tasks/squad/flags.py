@@ -92,7 +92,7 @@ class QuestionFlags(Flags):
 
     file: str | None = option(
         None,
-        str,
+        values.path,
         "Questions in SQuAD's form (.json, also .gz and .xz), with or without right answers; - is "
         "standard input.",
         ("predict_file",),
@@ -112,7 +112,11 @@ class QuestionFlags(Flags):
         None, str, "The text that holds the answers, of any length.", group="data", metavar="TEXT"
     )
     context_file: str | None = option(
-        None, str, "The same from a file; - is standard input.", group="data", metavar="FILE"
+        None,
+        values.path,
+        "The same from a file; - is standard input.",
+        group="data",
+        metavar="FILE",
     )
 
     def check_questions(self) -> None:

@@ -15,7 +15,7 @@ from plainbert.nn.bert import Bert
 from plainbert.tasks.squad.data import Question
 from plainbert.tasks.squad.decode import Answer, Search, decode
 from plainbert.tasks.squad.windows import Limits, prepare
-from plainbert.text.inputs import text_of, texts_of
+from plainbert.text.inputs import texts_of
 from plainbert.text.tokenizer import Tokenizer
 
 Texts = str | list[str]  # one, or several
@@ -40,7 +40,7 @@ def paired(question: Texts, context: Texts) -> list[Question]:
     queries, contexts = texts_of(question, "question"), texts_of(context, "context")
     for name, rows in (("question", queries), ("context", contexts)):
         for row in rows:
-            text_of(row, name)
+            arguments.text(name, row)
     if isinstance(context, str):
         contexts *= len(queries)
     if len(contexts) != len(queries):

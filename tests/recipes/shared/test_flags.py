@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -83,7 +84,7 @@ def test_every_spelling_sets_the_one_attribute(flag: Flag) -> None:
         values.share: ("0.5", 0.5), values.positive: ("2", 2.0), values.number: ("2", 2.0),
         values.not_negative: ("2", 2.0), values.probability: ("1", 1.0),
         values.positive_int: ("2", 2), values.whole_number: ("2", 2), values.any_int: ("-2", -2),
-        str: ("text", "text"),
+        str: ("text", "text"), values.path: ("~/x", str(Path.home() / "x")),
     }  # fmt: skip
     for option in flag.options:
         parser = Parser(None)

@@ -65,6 +65,14 @@ def median(values: Iterable[float]) -> float:
     return statistics.median(values)
 
 
+def resident_mb() -> float:
+    """Memory of this process now, in 1e6 bytes."""
+    line = next(
+        line for line in Path("/proc/self/status").read_text().splitlines() if "VmRSS" in line
+    )
+    return round(int(line.split()[1]) * 1024 / 1e6, 1)
+
+
 def save(name: str | Path, result: dict[str, Any]) -> Path:
     """Write the result with the machine as JSON, and print where.
 

@@ -18,7 +18,6 @@ import json
 import sys
 import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 from time import process_time
 from typing import Any
 
@@ -146,7 +145,7 @@ def work(args: argparse.Namespace) -> None:
             digest.update(parameter.detach().numpy().tobytes())
         answer = {
             "cpu_seconds": round(seconds, 2),
-            "resident_mb": resident_mb(),
+            "resident_mb": measure.resident_mb(),
             "weights": digest.hexdigest()[:16],
         }
         print(json.dumps(answer), flush=True)
@@ -165,14 +164,6 @@ class SmallVocabulary:
         rows = self.source.rows(index, epoch)
         size = self.size
         return replace(rows, ids=rows.ids % size, masked_ids=rows.masked_ids % size)
-
-
-def resident_mb() -> float:
-    """Memory of this process now, in 1e6 bytes."""
-    line = next(
-        line for line in Path("/proc/self/status").read_text().splitlines() if "VmRSS" in line
-    )
-    return round(int(line.split()[1]) * 1024 / 1e6, 1)
 
 
 if __name__ == "__main__":

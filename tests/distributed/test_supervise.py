@@ -95,9 +95,10 @@ def test_what_a_failed_command_left_is_ended(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_is_passed_on(tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job's may ignore it
     running = run([LONG])
     os.kill(os.getpid(), signal.SIGINT)
 
     assert running.wait() == 130
     assert running.stopped_by == signal.SIGINT
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.signal(signal.SIGINT, before) is signal.default_int_handler

@@ -14,8 +14,9 @@ The same with bert-as-service's pooling, from two layers:
     python scripts/bert/embedding.py --file texts.txt --pooling_strategy REDUCE_MEAN \
         --pooling_layer -2 -1 --output vectors.jsonl
 
-What the folder says of its vectors holds unless a flag says otherwise: pooling, length, and the
-prompt before every text (--prompt, --prompt_name).
+What the folder says of its vectors holds unless a flag says otherwise: pooling, length 1 or not
+(--normalize; false with --pooling_strategy REDUCE_MEAN is bert-as-service's way), and the prompt
+before every text (--prompt, --prompt_name).
 
 A line of --file (or of standard input, --file -) is a text; "first ||| second" is a pair. With
 --text_columns, or for a .tsv, .csv or .jsonl file, the texts are in columns. The rows
@@ -46,7 +47,8 @@ from plainbert.recipes.shared.settings import (
 from plainbert.tasks.embedding.flags import VectorFlags
 
 POOLING = (
-    "output", "pooling_strategy", "pooling_layer", "mask_cls_sep", "prompt", "prompt_name",
+    "output", "pooling_strategy", "pooling_layer", "mask_cls_sep", "normalize", "prompt",
+    "prompt_name",
 )  # fmt: skip
 FORMS = (".npz", ".jsonl")
 SHOWN = 3  # numbers at either end of a printed vector, as in GluonNLP's documentation
@@ -64,6 +66,7 @@ class Settings(DeviceFlags, GrowingOutputFlags, VectorFlags, TextsFlags, Trained
     sentencepiece: str | None = None
     max_len: int | None = None
     pooling_strategy: str | None = None
+    normalize: bool | None = None
     batch_size: int = 256
 
     def checked(self) -> Self:
@@ -148,6 +151,7 @@ def run(settings: Settings) -> Vectors:
         pooling_strategy=settings.pooling_strategy,
         pooling_layer=settings.pooling_layer,
         mask_cls_sep=settings.mask_cls_sep,
+        normalize=settings.normalize,
         max_len=settings.max_len,
         prompt=settings.prompt,
         prompt_name=settings.prompt_name,
@@ -162,6 +166,7 @@ def run(settings: Settings) -> Vectors:
         return Vectors(lines, None, vectors, settings.output)
     key = {
         "pooling": [settings.pooling_strategy, settings.pooling_layer, settings.mask_cls_sep],
+        "length of vectors": settings.normalize,
         "tokens": [settings.max_len, settings.sentencepiece, settings.do_lower_case],
         "prompt": [settings.prompt, settings.prompt_name],
         "numbers": str(ready.precision),

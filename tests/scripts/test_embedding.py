@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import json
+import re
+import shlex
 import sys
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -95,6 +99,68 @@ def test_sentence_vectors_in_row_order(
     np.testing.assert_allclose(vectors, right, rtol=0, atol=1e-6)
 
 
+@pytest.fixture(scope="module")
+def sentence_folder(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Its vectors have length 1."""
+    path, about = tmp_path_factory.mktemp("s") / "model", {"pooling": "mean", "normalize": True}
+    model = folders.tiny("embedding")
+    return str(checkpoint.write(path, model, folders.tokenizer(), about=about))
+
+
+@pytest.mark.parametrize(
+    ("words", "keywords", "unit"),
+    [
+        ([], {}, True),
+        (["--pooling_strategy", "mean"], {}, True),
+        (["--pooling_strategy", "REDUCE_MEAN", "--normalize", "auto"], {}, True),
+        (["--pooling_strategy", "cls"], {"pooling_strategy": "cls"}, True),
+        (["--normalize", "false"], {"normalize": False}, False),
+        (["--normalize=false", "--pooling-strategy", "REDUCE_MEAN"], {"normalize": False}, False),
+        (["--normalize", "--pooling_layer", "-2"], {"pooling_layer": -2}, True),
+    ],
+)
+def test_vectors_are_those_of_encode(
+    main: Callable[..., Any],
+    sentence_folder: str,
+    tmp_path: Path,
+    words: list[str],
+    keywords: dict[str, Any],
+    unit: bool,
+) -> None:
+    output = tmp_path / "x.npz"
+    main(["--model_dir", sentence_folder, "--sentences", *TEXTS, "--output", str(output), *words])
+    vectors = np.load(output)["vector"]
+    rows = ["the cat", ("a cab", "the cat"), "cat b a"]
+    assert np.array_equal(vectors, plainbert.load(sentence_folder).encode(rows, **keywords))
+    lengths = np.linalg.norm(vectors, axis=1)
+    assert np.allclose(lengths, 1, atol=1e-6) == unit
+
+
+def test_readmes_two_ways_to_a_vector_agree(main: Callable[..., Any], tmp_path: Path) -> None:
+    """The command with a pooling by name, and the Python lines, on the same texts."""
+    readme = (SCRIPT.parents[2] / "README.rst").read_text("utf-8")
+    joined = re.sub(r"\\\n\s*", " ", readme)
+    [command] = re.findall(
+        r"embedding(?:\.py)? (.*all-MiniLM-L6-v2.* --pooling_strategy.*)", joined
+    )
+    blocks = re.findall(r"code-block:: python\n\n((?: {4}.*\n|\n)+)", readme)
+    [python] = [block for block in blocks if "vectors = model.encode(" in block]
+    names: dict[str, Any] = {}
+    exec(textwrap.dedent(python), names)
+    texts = next(
+        ast.literal_eval(node.args[0])
+        for node in ast.walk(ast.parse(textwrap.dedent(python)))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "model.encode"
+    )
+    rows, output = tmp_path / "rows.tsv", tmp_path / "v.npz"
+    rows.write_text("\n".join(["text", *texts]) + "\n", "utf-8")
+    words = shlex.split(command)
+    words[words.index("--file") + 1] = str(rows)
+    words[words.index("--output") + 1] = str(output)
+    main(words)
+    np.testing.assert_allclose(np.load(output)["vector"], names["vectors"], rtol=0, atol=1e-6)
+
+
 def test_standard_input_and_every_token(
     main: Callable[..., Any], folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -124,6 +190,7 @@ def test_standard_input_and_every_token(
         (["--sentences", "a", "--pooling_strategy", "MEEN"], "no pooling is named 'MEEN'"),
         (["--sentences", "a", "--oov_way", "mean"], "no way is named 'mean'"),
         (["--sentences", "a", "--file", "x"], "exclude each other"),
+        (["--sentences", "a", "--normalize", "perhaps"], "none of true, false and auto"),
     ],
 )
 def test_wrong_flags(

@@ -131,7 +131,7 @@ class Model:
         parts = (self.body, self.tokenizer, rows, pooling)
         limit = self._limit(max_len)
         vectors = embedding.encode(*parts, max_len=limit, num_workers=num_workers, bar=bar)
-        vectors = vectors[:, : embedding.kept_numbers(self.checkpoint, pooling)]
+        vectors = vectors[:, : embedding.kept_numbers(self.checkpoint.sentence, pooling)]
         return vectors[0] if _is_one(texts) else vectors
 
     def encode_tokens(

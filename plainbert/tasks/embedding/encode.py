@@ -18,6 +18,7 @@ from plainbert import arguments
 from plainbert.batching.batch import TOKENS_PER_BATCH, Batch
 from plainbert.batching.features import Features, tokenized
 from plainbert.checkpoint import Checkpoint
+from plainbert.checkpoint.sentence import SentenceSettings
 from plainbert.errors import UsageError
 from plainbert.infer import finite, threads
 from plainbert.infer.precision import FLOAT32
@@ -224,17 +225,17 @@ def pooling_of(
     return Pooling(kind, numbers, mask_cls_sep, normalize)
 
 
-def kept_numbers(checkpoint: Checkpoint, pooling: Pooling) -> int | None:
+def kept_numbers(sentence: SentenceSettings, pooling: Pooling) -> int | None:
     """How many numbers of a sentence's vector the folder keeps, the first ones; None for all.
 
     Vectors that are joined end to end are kept whole: their first numbers would be those of the
     first part alone.
 
     Args:
-        checkpoint: the model's folder.
+        sentence: what the folder says of its vectors.
         pooling: the folder's own, or another.
     """
-    return None if pooling.is_joined else checkpoint.sentence.truncate_dim
+    return None if pooling.is_joined else sentence.truncate_dim
 
 
 def prompted(

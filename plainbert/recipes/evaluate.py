@@ -165,7 +165,9 @@ def _rows(settings: Settings, stored: Checkpoint) -> LabelledSet:
     from plainbert.nn.names import MULTI_LABEL
     from plainbert.tasks.classification import columns
     from plainbert.tasks.classification.labelled import LabelScoring
+    from plainbert.tasks.classification.scores import require
 
+    require()
     several = stored.head == "classification" and stored.config.problem_type == MULTI_LABEL
     labels = settings.labels or stored.config.id2label or ()
     if stored.head == "regression":
@@ -190,8 +192,10 @@ def _rows(settings: Settings, stored: Checkpoint) -> LabelledSet:
 def _sentences(settings: Settings, stored: Checkpoint) -> LabelledSet:
     from plainbert.evaluation import check_tags
     from plainbert.tasks.ner import evaluate as tagging
+    from plainbert.tasks.ner.scores import require
     from plainbert.tasks.ner.tags import TagSet
 
+    require()
     data = tagging.read(settings.file, settings.max_eval_samples, columns=settings.columns)
     tagging.describe(data)
     gold = [sentence.tags or () for sentence in data.sentences]

@@ -109,6 +109,7 @@ def report(predictions: Flags, labels: Flags, names: Sequence[str]) -> Report:
         labels: the right ones; (N, C).
         names: of the labels, by id.
     """
+    require()
     from sklearn.metrics import precision_recall_fscore_support
 
     columns = precision_recall_fscore_support(labels, predictions, average=None, zero_division=0)

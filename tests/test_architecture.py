@@ -42,7 +42,7 @@ RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 
 # Used as if they were modules: their __init__ may re-export. All others hold only a docstring, so
 # that importing one light module of a package never loads the heavy ones.
-DOORS = {"checkpoint", "model_zoo"}
+DOORS = {"checkpoint", "model", "model_zoo"}
 # Names that users have from here; the code is one layer up.
 PUBLIC = {"tasks/task.py": "plainbert.tasks.classification.task"}
 # May not import torch, not even inside a function: their users must not wait two seconds for it.

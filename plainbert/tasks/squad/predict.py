@@ -15,10 +15,8 @@ from plainbert.nn.bert import Bert
 from plainbert.tasks.squad.data import Question
 from plainbert.tasks.squad.decode import Answer, Search, decode
 from plainbert.tasks.squad.windows import Limits, prepare
-from plainbert.text.inputs import texts_of
+from plainbert.text.inputs import Texts, texts_of
 from plainbert.text.tokenizer import Tokenizer
-
-Texts = str | list[str]  # one, or several
 
 # What a folder says about how its model was trained, by our names.
 LIMITS = tuple(field.name for field in fields(Limits))
@@ -31,7 +29,7 @@ def paired(question: Texts, context: Texts) -> list[Question]:
     """Questions with their contexts, numbered from 0.
 
     Args:
-        question: one, or a list.
+        question: one, or several.
         context: the text of each question, or one for all.
 
     Raises:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from plainbert import errors
+    from plainbert.finetuning.finetune import finetune
     from plainbert.model import Model, load
     from plainbert.model_zoo import get_model, list_models
     from plainbert.tasks.classification.decode import Prediction
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
-    "Answer", "Model", "Prediction", "Tagging", "__version__", "errors", "get_model",
-    "list_models", "load",
+    "Answer", "Model", "Prediction", "Tagging", "__version__", "errors", "finetune",
+    "get_model", "list_models", "load",
 ]  # fmt: skip
 
 _HOME = {
@@ -32,6 +33,7 @@ _HOME = {
     "Model": "plainbert.model",
     "Prediction": "plainbert.tasks.classification.decode",
     "Tagging": "plainbert.tasks.ner.decode",
+    "finetune": "plainbert.finetuning.finetune",
     "get_model": "plainbert.model_zoo",
     "list_models": "plainbert.model_zoo",
     "load": "plainbert.model",

@@ -36,7 +36,7 @@ LAYERS = (
     {"export", "serve", "compare"},
     {"recipes.shared"},
     {"recipes"},
-    {"__main__"},
+    {"finetuning", "__main__"},
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 

@@ -10,8 +10,8 @@ import plainbert
 from plainbert.errors import DeviceError, PlainBertError, UsageError
 from tests.test_architecture import python
 
-NAMES = ["Answer", "Model", "Prediction", "Tagging", "__version__", "errors", "get_model",
-         "list_models", "load"]  # fmt: skip
+NAMES = ["Answer", "Model", "Prediction", "Tagging", "__version__", "errors", "finetune",
+         "get_model", "list_models", "load"]  # fmt: skip
 
 
 def test_dir_shows_what_is_public_and_nothing_else() -> None:

@@ -14,6 +14,7 @@ from plainbert.infer.precision import Precision, choose_precision
 from plainbert.infer.prepare import prepare
 from plainbert.model.model import Model
 from plainbert.model_zoo import best_of_run, open_folder
+from plainbert.model_zoo.find import path_of
 from plainbert.nn.devices import device_of
 from plainbert.text.tokenizer import Tokenizer
 
@@ -54,4 +55,5 @@ def load(
     opened = open_folder(source, labels=labels, lower=lower, root=root, dataset_name=dataset_name)
     precision = dtype if isinstance(dtype, Precision) else choose_precision(dtype, place)
     ready = prepare(opened.model, precision, place)
-    return Model(ready, tokenizer or opened.tokenizer, opened.checkpoint, place)
+    name = str(source) if path_of(source) is None else None  # of published weights
+    return Model(ready, tokenizer or opened.tokenizer, opened.checkpoint, place, name=name)

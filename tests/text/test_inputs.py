@@ -119,6 +119,9 @@ def entries(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Callable[[Any
         "encode": models["embedding"].encode,
         "encode_tokens": models["embedding"].encode_tokens,
         "features": models["embedding"].features,
+        "search": lambda texts: models["embedding"].search("the cat", texts),
+        "query": lambda texts: models["embedding"].search(texts, ["the cat"]),
+        "similarity": lambda texts: models["embedding"].similarity(texts, "the cat"),
         "predict": models["classification"].predict,
         "tag": models["token_classification"].tag,
         "question": lambda texts: models["question_answering"].answer(texts, "the cat"),
@@ -130,8 +133,9 @@ def entries(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Callable[[Any
     }
 
 
-NAMES = ("encode", "encode_tokens", "features", "predict", "tag", "question", "context", "words",
-         "data_loader", "predict_classifier", "embedding")  # fmt: skip
+NAMES = ("encode", "encode_tokens", "features", "search", "query", "similarity", "predict", "tag",
+         "question", "context", "words", "data_loader", "predict_classifier",
+         "embedding")  # fmt: skip
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -7,6 +7,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 from plainbert import arguments
+from plainbert.batching.batch import TOKENS_PER_BATCH
 from plainbert.batching.features import check_positions
 from plainbert.cli.program import command
 from plainbert.errors import UnknownNameError, UsageError
@@ -21,7 +22,7 @@ from plainbert.text.tokenizer import Tokenizer
 # What a folder says about how its model was trained, by our names.
 LIMITS = tuple(field.name for field in fields(Limits))
 SEARCH = tuple(field.name for field in fields(Search))
-RUN = ("num_workers", "bar")
+RUN = ("num_workers", "tokens_per_batch", "bar")
 THRESHOLD = "null_score_diff_threshold"
 
 
@@ -68,7 +69,8 @@ def ask_with(
         most: tokens of a window at most, where neither the options nor the folder say.
         options: "max_len", "doc_stride", "max_query_length" (tokens, see :class:`Limits`),
             "n_best", "max_answer_length", "null", "null_threshold" (see :class:`Search`), and
-            "num_workers" and "bar" (see :func:`ask`); None is as good as not given.
+            "num_workers", "tokens_per_batch" and "bar" (see :func:`ask`); None is as good as not
+            given.
 
     Raises:
         UsageError: the model has no span head, or there is no such option.
@@ -122,6 +124,7 @@ def ask(
     search: Search,
     *,
     num_workers: int = 0,
+    tokens_per_batch: int = TOKENS_PER_BATCH,
     bar: bool = False,
 ) -> list[Answer]:
     """Answer questions, in their order.
@@ -133,6 +136,7 @@ def ask(
         limits: how contexts are cut into windows.
         search: how answers are looked for.
         num_workers: processes that tokenise; 0 does it in this one.
+        tokens_per_batch: tokens that go through the model together.
         bar: show progress.
 
     Raises:
@@ -149,7 +153,7 @@ def ask(
         return []
     windows = prepare(tokenizer, questions, limits, num_workers=num_workers, bar=bar)
     windows.report("questions")
-    logits = run_tokens(model, windows.features, bar=bar)
+    logits = run_tokens(model, windows.features, tokens_per_batch=tokens_per_batch, bar=bar)
     return decode(logits, windows, questions, search)
 
 

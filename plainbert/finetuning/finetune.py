@@ -20,9 +20,8 @@ import torch
 from plainbert import arguments
 from plainbert.cli import run as cli_run
 from plainbert.errors import UnknownNameError, UsageError
-from plainbert.finetuning import rows
+from plainbert.finetuning import data_files
 from plainbert.finetuning.options import settings_of
-from plainbert.finetuning.tables import table_of
 from plainbert.model import Model, load
 from plainbert.model_zoo import stored_of
 from plainbert.nn.devices import device_of
@@ -42,7 +41,6 @@ class Recipe:
     Attributes:
         module: of the recipe.
         test_file: its name of the file to predict.
-        suffix: of files that it reads.
         epochs: where nothing else is asked for, and there are not few rows.
         rate: learning rate of a small model.
         large_rate: learning rate of a large one.
@@ -50,17 +48,16 @@ class Recipe:
 
     module: str
     test_file: str
-    suffix: str
     epochs: int
     rate: float
     large_rate: float
 
 
 TASKS = {
-    "classification": Recipe("finetune_classifier", "test_file", ".jsonl", 3, 1e-4, 3e-5),
-    "regression": Recipe("finetune_classifier", "test_file", ".jsonl", 3, 1e-4, 3e-5),
-    "ner": Recipe("finetune_ner", "test_file", ".conll", 3, 2e-4, 3e-5),
-    "squad": Recipe("finetune_squad", "predict_file", ".json", 2, 2e-4, 3e-5),
+    "classification": Recipe("finetune_classifier", "test_file", 3, 1e-4, 3e-5),
+    "regression": Recipe("finetune_classifier", "test_file", 3, 1e-4, 3e-5),
+    "ner": Recipe("finetune_ner", "test_file", 3, 2e-4, 3e-5),
+    "squad": Recipe("finetune_squad", "predict_file", 2, 2e-4, 3e-5),
 }
 _MODELS = ("model_dir", "model_parameters", "pretrained_bert_parameters", "bert_model")
 
@@ -172,7 +169,7 @@ def _fields(
         if isinstance(part, str | os.PathLike):
             path, more = str(part), _columns(task, text, label)
         else:
-            path, more = _file(task, part, name, split, text, label, folder)
+            path, more = data_files.write(task, part, name, split, text, label, folder)
         if split != "train" and any(fields.get(key) != value for key, value in more.items()):
             raise UsageError(f"{name} has other columns ({more}) than data ({fields}).")
         fields |= {names[split]: path, **more}
@@ -193,21 +190,6 @@ def _columns(task: str, text: Any, label: Any) -> dict[str, Any]:
     return ({"text_columns": texts} if texts else {}) | (
         {} if label is None else {"label_column": str(label)}
     )
-
-
-def _file(
-    task: str, data: Any, name: str, split: str, text: Any, label: Any, folder: Path
-) -> tuple[str, dict[str, Any]]:
-    """A file with the rows of a table, and the flags that name its columns."""
-    table, more = table_of(data, name), {}
-    if task == "ner":
-        content = rows.tagged(table, text, label)
-    elif task == "squad":
-        content = rows.asked(table)
-    else:
-        content, texts, column = rows.classified(table, text, label, split != "test")
-        more = {"text_columns": texts, "label_column": column}
-    return str(rows.written(folder, split, content, TASKS[task].suffix)), more
 
 
 def _labelled(data: Any, labels: Any) -> list[tuple[Any, ...]]:

@@ -7,11 +7,12 @@ from typing import Any, TypedDict, Unpack, overload
 
 import torch
 
-from plainbert import arguments
+from plainbert import arguments, evaluation
 from plainbert.errors import UsageError
 from plainbert.model.base import whether
 from plainbert.model.portable import Portable
 from plainbert.model.results import Results
+from plainbert.tables.rows import scored
 from plainbert.tasks.classification import predict as classification
 from plainbert.tasks.classification.decode import Prediction
 from plainbert.tasks.ner import predict as tagging
@@ -215,3 +216,43 @@ class Predicts(Portable):
         if count is not None:
             answers = [dataclasses.replace(one, nbest=one.nbest[:count]) for one in answers]
         return answers[0] if isinstance(question, str) else Results(answers)
+
+    def evaluate(
+        self,
+        data: Any,
+        text: Any = None,
+        label: Any = None,
+        *,
+        max_len: int | None = None,
+        bar: bool = False,
+        show_progress_bar: bool | None = None,
+    ) -> dict[str, Any]:
+        """Scores on labelled rows, as the command ``evaluate`` computes them.
+
+        Args:
+            data: a file, a list of dicts, a list of (text, label) tuples, a dict or a pair of
+                lists, a DataFrame or a Dataset; of words and tags for a tagger; of questions,
+                contexts and answers for a model that answers.
+            text: column of the text, or two columns of a pair; "text" or another usual name when
+                not given. For a tagger the column of the words.
+            label: column of the label, "label" when not given. For a tagger that of the tags.
+            max_len: tokens kept per text; the folder's limit when not given.
+            bar: show progress.
+            show_progress_bar: show progress; another word for ``bar``.
+
+        Returns:
+            metric to score; of a classifier or tagger also "by_label", with precision, recall, f1
+            and support of every label, and "rows", their number.
+
+        Raises:
+            UsageError: the model has no head that could be scored, or the data cannot be used.
+            DataError: a row has a label that the model does not know.
+        """
+        rows, gold = scored(self.head, data, text, label)
+        if gold is not None:
+            gold = [one if isinstance(one, tuple) else str(one) for one in gold]
+        result = evaluation.evaluate(
+            self, rows, gold, max_len=max_len, bar=bar or bool(show_progress_bar)
+        )
+        tables = {"by_label": result.by_label} if result.by_label else {}
+        return {**result.scores, **tables, "rows": result.rows}

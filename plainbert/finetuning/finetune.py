@@ -23,9 +23,10 @@ from plainbert.errors import UnknownNameError, UsageError
 from plainbert.finetuning import data_files
 from plainbert.finetuning.options import settings_of
 from plainbert.model import Model, load
-from plainbert.model_zoo import stored_of
+from plainbert.model_zoo import best_of_run, stored_of
 from plainbert.nn.devices import device_of
 from plainbert.recipes.shared import console
+from plainbert.recipes.shared.models import name_of
 from plainbert.train.run_folder import ARGS_FILE
 
 MODEL = "all-MiniLM-L6-v2"
@@ -208,7 +209,7 @@ def _with_defaults(
 ) -> Any:
     """The settings with defaults that learn from little data."""
     recipe, typed = TASKS[task], settings.typed
-    width = stored_of(settings.weights).config.hidden_size if settings.weights else SMALL + 1
+    width = stored_of(best_of_run(name_of(settings))).config.hidden_size
     own: dict[str, Any] = {
         "optimizer": "adamw",
         "lr": recipe.rate if width <= SMALL else recipe.large_rate,

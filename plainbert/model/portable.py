@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import torch
+from safetensors import torch as safetensors
 
 from plainbert import arguments, checkpoint, folders
 from plainbert.checkpoint import Checkpoint
@@ -108,8 +109,8 @@ class Portable(Base):
         return {
             "head": self.head,
             "config": model.config,
-            # Clones: a tensor of a file that is mapped would bring the whole file.
-            "tensors": {name: tensor.clone() for name, tensor in state(model).items()},
+            # Bytes: tensors would go between processes as a file descriptor each.
+            "tensors": safetensors.save({k: v.contiguous() for k, v in state(model).items()}),
             "tokenizer": self.tokenizer,
             "name": self.name,
             "folder": str(self.checkpoint.folder),
@@ -121,7 +122,8 @@ class Portable(Base):
         }
 
     def __setstate__(self, parts: dict[str, Any]) -> None:
-        config, tensors, about = parts["config"], parts["tensors"], parts["about"]
+        config, about = parts["config"], parts["about"]
+        tensors = safetensors.load(parts["tensors"])
         pooler = any(name.endswith("pooler.dense.weight") for name in tensors)
         model = unfilled(config, parts["head"], pooler, about)
         checkpoint.load(model, tensors, False, (), parts["name"])

@@ -101,7 +101,7 @@ class Encodes(Portable):
                 own when not given.
             pooling_layer: layers counted from the end; several are joined end to end.
             mask_cls_sep: leave [CLS] and [SEP] out, of attention and of pooling.
-            normalize: scale vectors to length 1.
+            normalize: whether vectors get length 1; as the folder says when not given.
             max_len: tokens kept per text; the folder's limit when not given.
             num_workers: processes that tokenise; 0 does it in this one.
             bar: show progress.
@@ -130,21 +130,20 @@ class Encodes(Portable):
             normalize = True
         rows = texts_of(texts, most=MOST_TEXTS, grouped=whether("pairs", pairs))
         limit = self._limit(max_len)
+        pooling = self.pooling(pooling_strategy, pooling_layer, mask_cls_sep, normalize)
         vectors = embedding.encode(
             self.body,
             self.tokenizer,
             embedding.prompted(rows, self.checkpoint, prompt, prompt_name),
-            self.pooling(pooling_strategy, pooling_layer, mask_cls_sep, normalize),
+            pooling,
             max_len=limit,
             tokens_per_batch=self._tokens(batch_size, limit),
             num_workers=num_workers,
             bar=bar or bool(show_progress_bar),
         )
-        kept = truncate_dim
-        if kept is not None:
-            arguments.whole("truncate_dim", kept)
-        elif pooling_strategy is None:
-            kept = self.checkpoint.sentence.truncate_dim
+        kept = embedding.kept_numbers(self.checkpoint.sentence, pooling)
+        if truncate_dim is not None:
+            kept = arguments.whole("truncate_dim", truncate_dim)
         vectors = vectors[:, :kept]
         if truncate_dim is not None and normalize:  # a part of a vector of length 1 is shorter
             vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
@@ -160,6 +159,7 @@ class Encodes(Portable):
         pooling_strategy: str = "NONE",
         pooling_layer: Sequence[int] | int = (-1,),
         mask_cls_sep: bool = False,
+        normalize: bool | None = None,
         max_len: int | None = None,
         bar: bool = False,
         prompt: str | None = None,
@@ -173,6 +173,7 @@ class Encodes(Portable):
             pooling_strategy: NONE, the only one that is none.
             pooling_layer: layers counted from the end; several are joined end to end.
             mask_cls_sep: hide [CLS] and [SEP] from attention; their vectors are zero.
+            normalize: whether every token's vector gets length 1; None does not.
             max_len: tokens kept per text.
             bar: show progress.
             prompt: text put before each; the folder's default prompt when not given.
@@ -182,7 +183,9 @@ class Encodes(Portable):
         Returns:
             for each text (L, D'), float32.
         """
-        pooling = self.pooling(pooling_strategy, pooling_layer, mask_cls_sep)
+        pooling = self.pooling(
+            pooling_strategy, pooling_layer, mask_cls_sep, whether("normalize", normalize or False)
+        )
         texts = texts_of(texts, most=MOST_TEXTS, grouped=pairs)
         rows = embedding.prompted(texts, self.checkpoint, prompt, prompt_name)
         parts = (self.body, self.tokenizer, rows, pooling)

@@ -10,6 +10,7 @@
 #   make test-hosts   runs over two emulated hosts; root, and Open MPI, which it installs on Debian
 #   make drill        kills, full disks, two at once, hostile files: counts what comes of it
 #                     make drill ARGS="--trials 20 --seed 7 --only kill"
+#   make docs         the pages of docs/ as HTML, in build/docs; a warning is an error
 #   make lint         ruff and mypy
 #   make bench        the measurements of benchmarks/, each against its peer
 #   make clean        remove the virtual environments
@@ -29,7 +30,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: quickstart test test-mxnet test-tensorflow test-openvino test-hosts drill lint bench clean
+.PHONY: quickstart test test-mxnet test-tensorflow test-openvino test-hosts drill docs lint bench clean
 .DELETE_ON_ERROR:
 
 quickstart: $(VENV)/.quickstart
@@ -62,6 +63,10 @@ test-hosts: $(VENV)/.dev
 
 drill: $(VENV)/.dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.drill $(ARGS)
+
+docs: $(VENV)/.dev
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs build/docs $(ARGS)
+	@echo "Written: build/docs/index.html"
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

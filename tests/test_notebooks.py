@@ -24,9 +24,13 @@ def printed(notebook: Any) -> list[str]:
             for output in cell.outputs
             if output.get("name") != "stderr"
         )
-        for cell in notebook.cells
-        if cell.cell_type == "code"
+        for cell in code(notebook)
     ]
+
+
+def code(notebook: Any) -> list[Any]:
+    """The cells of code."""
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.ipynb")), ids=lambda path: path.stem)
@@ -43,7 +47,12 @@ def test_a_notebook_runs_and_prints_what_it_shows(path: Path, monkeypatch) -> No
     ).execute()
 
     assert any(printed(stored)), "a notebook is committed with its outputs"
-    for shown, seen in zip(printed(stored), printed(fresh), strict=True):
+    # What training has made, down to which rows are wrong, is another processor's too.
+    varies = ["varies" in cell.metadata.get("tags", []) for cell in code(fresh)]
+    for shown, seen, may in zip(printed(stored), printed(fresh), varies, strict=True):
+        assert bool(shown.strip()) == bool(seen.strip())
+        if may:
+            continue
         # Words are the same everywhere; the last digits are the processor's affair.
         words = [NUMBER.sub("0", text).split() for text in (shown, seen)]
         assert words[0] == words[1]

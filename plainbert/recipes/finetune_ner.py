@@ -148,8 +148,8 @@ def run(settings: Settings) -> Trained:
         if path is not None
     }
     with session(settings, NAME) as job:
-        for sentences in (*([train] if train else ()), *sets.values()):
-            evaluate.describe(sentences)
+        for number, sentences in enumerate((*([train] if train else ()), *sets.values())):
+            evaluate.describe(sentences, example=number == 0)
         opened = job.open("token_classification", tags.labels if tags else None)
         model, max_len = opened.headed, job.max_len(opened.headed)
         if tags is None:

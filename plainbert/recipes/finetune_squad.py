@@ -85,7 +85,7 @@ class Settings(OlderTrainingFlags, QuestionFilesFlags, ScoringFlags, SearchFlags
     debug: bool = option(
         False,
         None,
-        f"A quick look: train on {DEBUG_TRAIN} questions, predict {DEBUG_EVAL}; without files, "
+        f"A quick look: train on {DEBUG_TRAIN} rows, predict {DEBUG_EVAL}; without files, "
         "both of the dev set.",
         group="training",
     )

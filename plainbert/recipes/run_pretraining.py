@@ -37,6 +37,7 @@ from plainbert.cli import program
 from plainbert.recipes.shared import command, flags
 from plainbert.recipes.shared.older_systems import refusals
 from plainbert.recipes.shared.pretraining_settings import PretrainingSettings
+from plainbert.visible import near
 
 NAME = "run_pretraining"
 Settings = PretrainingSettings
@@ -140,10 +141,10 @@ def report(results: Pretrained) -> None:
     if results.trace is not None:
         print(f"trace: {results.trace}")
     if results.model is not None:
-        print(f"model: {results.model}")
+        print(f"model: {near(results.model)}")
         print(
             f"next: {program.command('finetune_classifier')} --model_dir "
-            f"{shlex.quote(str(results.model))} --train_file ..."
+            f"{shlex.quote(near(results.model))} --train_file ..."
         )
 
 

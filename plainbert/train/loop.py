@@ -25,6 +25,7 @@ from plainbert.train.schedules import schedule
 from plainbert.train.settings import Settings
 from plainbert.train.step import Scaler, Stepper
 from plainbert.train.training_set import TrainingSet
+from plainbert.visible import near
 
 log = logging.getLogger(__name__)
 
@@ -185,17 +186,21 @@ class _Run:
             first=settings.first_step,
             formatter=formatter,
             enabled=ranks.rank == 0,
+            tokens_per_step=float(self.train.lengths.sum()) / self.sampler.steps_per_epoch,
         )
         log.info(
-            "%d examples, %d %s per step (%d per forward pass, %d forward passes, %d ranks), "
-            "%d steps",
+            "training: %d rows, %d%s a step, %d steps",
             len(self.train.lengths),
             self.sampler.global_size,
-            "tokens" if settings.use_avg_len else "examples",
-            settings.batch_size,
-            self.sampler.accumulate,
-            ranks.size,
+            " tokens" if settings.use_avg_len else "",
             self.total - settings.first_step,
+        )
+        log.debug(
+            "a step is %d forward pass(es) of at most %d %s on each of %d rank(s)",
+            self.sampler.accumulate,
+            settings.batch_size,
+            "tokens" if settings.use_avg_len else "rows",
+            ranks.size,
         )
 
     def go(self) -> Result:
@@ -210,8 +215,6 @@ class _Run:
             self.monitor.count(result, progress.step)
             if self.monitor.due(progress.step):
                 self.monitor.write_line(progress.step, progress.means(), lr, result.norm)
-            if not result.applied and not progress.scaler.active:
-                log.warning("step %d is left out: its gradients are not finite.", progress.step)
             if progress.is_untrained(self.first):
                 continue
             better = self._due(settings.eval_steps) and self._evaluate()
@@ -276,13 +279,14 @@ class _Run:
             self.monitor.record(
                 progress.step, {f"{split}/{name}": value for name, value in scores.items()}
             )
-        log.info("Time cost=%.1fs", time.perf_counter() - start)
+        log.debug("scoring took %.1f s", time.perf_counter() - start)
         self.monitor.restart_clock()
         return better
 
     def _save(self) -> None:
         if self.checkpoints is not None:
             path = self.checkpoints.save(self.optimizer, self.progress)
-            log.info("saving %s" if self.settings.async_checkpoints else "saved %s", path)
+            verb = "saving" if self.settings.async_checkpoints else "saved"
+            log.info("%s %s", verb, near(path))
             self.monitor.restart_clock()
         self.saved = self.progress.step

@@ -317,7 +317,7 @@ def test_a_batch_can_be_given_in_tokens_or_in_all(
 ) -> None:
     caplog.set_level(logging.INFO, "plainbert")
     main(words_for(shards, tmp_path / "0", "--use_avg_len", "--batch_size", "300"))
-    assert "300 tokens per step" in caplog.text
+    assert "300 tokens a step" in caplog.text
     per_step = [line["tokens_per_second"] for line in records(tmp_path / "0")]
     assert all(value > 0 for value in per_step)
     main(words_for(shards, tmp_path / "1", "--accumulate", "2"))

@@ -8,7 +8,9 @@ import json
 import logging
 import math
 import os
+import re
 import shutil
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -22,6 +24,7 @@ from plainbert.text.vocab import Vocab
 from plainbert.text.wordpiece import WordPiece
 from plainbert.train import loop, monitor
 from plainbert.train.loop import fit
+from plainbert.train.pace import Pace
 from plainbert.train.parallel.strategy import ParallelStrategy
 from plainbert.train.settings import Settings
 from plainbert.train.step import DivergedError, Scaler
@@ -294,11 +297,35 @@ def test_ctrl_c_keeps_the_last_checkpoint(tmp_path, monkeypatch):
     checkpoint.load(tiny.model(), checkpoint.read(tmp_path / "last").tensors())
 
 
-def test_without_tensorboard_one_line_says_so(tmp_path, monkeypatch, caplog):
+def test_without_tensorboard_only_the_details_say_so(tmp_path, monkeypatch, caplog):
     monkeypatch.setitem(__import__("sys").modules, "torch.utils.tensorboard", None)
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.DEBUG)
     assert monitor._tensorboard(tmp_path, 0) is None
-    assert caplog.text.count("tensorboard") == 1
+    [record] = [record for record in caplog.records if "tensorboard" in record.message]
+    assert record.levelno == logging.DEBUG  # log.txt and --verbose have it
+
+
+def test_a_slow_run_says_how_long_it_takes_and_that_it_is_alive(tmp_path, monkeypatch, caplog):
+    """Steps of a minute: an estimate after the second one, else a line for each."""
+    now = [0.0]
+    whole = loop.Stepper.step
+
+    def slow(self, *rest):
+        now[0] += 60
+        return whole(self, *rest)
+
+    def clock():
+        return now[0]
+
+    monkeypatch.setattr(loop.Stepper, "step", slow)
+    monkeypatch.setattr(monitor, "time", SimpleNamespace(monotonic=clock, perf_counter=clock))
+    monkeypatch.setattr(monitor, "Pace", lambda steps, tokens: Pace(steps, tokens, clock))
+    caplog.set_level(logging.INFO)
+    train(tmp_path, training_steps=4, log_interval=100, dev=None)
+    said = [text for text in caplog.messages if text.startswith(("training takes", "step "))]
+    assert re.fullmatch(r"training takes about \d+ (s|min) more; scores come on top\.", said.pop(1))
+    assert re.fullmatch(r"step 3 of 4, \d+ (s|min) left", said.pop(1))
+    assert said == ["step 1 of 4", "step 4 of 4"]
 
 
 def test_evaluation_is_over_the_whole_set():

@@ -122,7 +122,7 @@ class Session:
         )
         chosen = self.folder / ("best" if result.best is not None else "last")
         self.ready.log.info(
-            "the %s checkpoint is of step %d", chosen.name, result.best_step or result.steps
+            "the %s model is of step %d", chosen.name, result.best_step or result.steps
         )
         again = model_zoo.open_folder(chosen, opened.headed.head, labels)
         return again.headed.to(self.ready.device), chosen

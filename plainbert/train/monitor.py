@@ -137,7 +137,7 @@ class Monitor:
             self._said = time.monotonic()
         self._say_alive(step)
         if not result.applied and self.enabled:
-            log.warning("step %d: gradients are not finite; the step is skipped.", step)
+            log.warning("step %d is left out: its gradients are not finite.", step)
 
     def _say_alive(self, step: int) -> None:
         """A line between the lines, where they are far apart and there is no bar to look at."""

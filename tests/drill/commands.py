@@ -80,7 +80,9 @@ class Command:
         """The files that are what they will be as soon as they are there."""
         if not self.is_run:
             return content
-        return {name: data for name, data in content.items() if name.startswith("step-")}
+        return {
+            name: data for name, data in content.items() if name.startswith(("step-", "state-"))
+        }
 
 
 def normal(path: Path, place: Path) -> bytes:

@@ -357,8 +357,9 @@ def test_an_interrupted_run_ends_as_it_would_have(
     assert (tmp_path / "cut" / "last").readlink() == Path("step-0000005")
     again = main(words_for(shards, tmp_path / "cut", *words, "--resume"))
     assert again["eval"] == whole["eval"]
-    for name in ("model.safetensors", "training.safetensors", "training.json"):
-        ours, theirs = (tmp_path / run / "last" / name for run in ("cut", "whole"))
+    for name in ("last/model.safetensors", "state-0000008/training.safetensors",
+                 "last/training.json"):  # fmt: skip
+        ours, theirs = (tmp_path / run / name for run in ("cut", "whole"))
         assert ours.read_bytes() == theirs.read_bytes(), name
 
 

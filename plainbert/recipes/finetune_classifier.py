@@ -106,6 +106,9 @@ def gives_several(settings: Settings) -> bool:
 
 def run(settings: Settings) -> Trained:
     """Train, where there is anything to train on, and score and predict every split."""
+    from plainbert.tasks.classification.scores import require
+
+    require()
     from plainbert.recipes.shared.finetuning import session
     from plainbert.tasks.classification import evaluate, several
     from plainbert.tasks.classification.evaluate import ClassifierEvaluation, TokenizedSplit

@@ -125,6 +125,9 @@ def scheme_of(settings: Settings) -> str:
 
 def run(settings: Settings) -> Trained:
     """Train, where there is anything to train on, and score and tag every split."""
+    from plainbert.tasks.ner.scores import require
+
+    require()
     from plainbert.recipes.shared.finetuning import session
     from plainbert.tasks.ner import evaluate
     from plainbert.tasks.ner.tags import TagSet

@@ -206,11 +206,14 @@ def run(settings: Settings) -> Taggings:
     from plainbert.tasks.ner.decode import Tagging
     from plainbert.tasks.ner.result_files import record, score, table
     from plainbert.tasks.ner.result_files import report as report_by_type
+    from plainbert.tasks.ner.scores import require
     from plainbert.tasks.reports import format_report
 
     with join(settings) as group:
         ready = start(settings, group=group)
         rows = from_first(group, lambda: read(settings))
+        if all(rows["tags"]):
+            require()
         texts = [text if isinstance(text, str) else tuple(text) for text in rows["texts"]]
         model = open_tagger(settings, ready)
         max_len, tags = length_of(settings, model), model.tags

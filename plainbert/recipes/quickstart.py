@@ -90,8 +90,10 @@ def parse_args(argv: Sequence[str] | None = None) -> Settings:
 def run(settings: Settings) -> Results:
     """Do both, and print every step on the way: it is there to be watched."""
     from plainbert.compare import picture as pictures
+    from plainbert.tasks.classification import scores
 
     pictures.require("the picture")
+    scores.require()
     data = messages_folder(settings)
     picture, classifier = settings.output_dir / "similarity.png", settings.output_dir / "spam"
     settings.output_dir.mkdir(parents=True, exist_ok=True)
@@ -108,11 +110,11 @@ def run(settings: Settings) -> Results:
         *("--epochs", "2", "--lr", "5e-5", "--max_len", "128"),
         *("--output_dir", str(classifier), "--overwrite"),
     )
-    scores = files.read_json(classifier / "eval_results.json")["test"]
+    results = files.read_json(classifier / "eval_results.json")["test"]
 
     _title("3. Judge new messages")
     _start("predict_classifier", "--model_dir", str(classifier / "best"), "--sentences", *MESSAGES)
-    return Results(picture, classifier, {name: float(value) for name, value in scores.items()})
+    return Results(picture, classifier, {name: float(value) for name, value in results.items()})
 
 
 def report(results: Results) -> None:

@@ -19,12 +19,14 @@ from plainbert.export.names import TASKS
 from plainbert.infer.evaluation import Evaluation
 from plainbert.recipes.shared.settings import LabelledFlags
 from plainbert.tasks.classification import evaluate as classification
+from plainbert.tasks.classification import scores as classification_scores
 from plainbert.tasks.classification import several
 from plainbert.tasks.classification.evaluate import ClassifierEvaluation
 from plainbert.tasks.classification.find import find
 from plainbert.tasks.classification.table import REGRESSION, TableTask
 from plainbert.tasks.classification.task import Task
 from plainbert.tasks.ner import evaluate as tagging
+from plainbert.tasks.ner import scores as tag_scores
 from plainbert.tasks.ner.tags import TagSet
 from plainbert.tasks.squad import evaluate as answers
 from plainbert.tasks.squad import files, predict
@@ -60,6 +62,10 @@ def score(
     Returns:
         split to metric to score, and "per_second": rows (sentences, questions).
     """
+    if manifest.task in ("classification", "regression"):
+        classification_scores.require()
+    elif manifest.task == "ner":
+        tag_scores.require()
     tokenizer, config = read_tokenizer(folder), BertConfig.from_file(folder / "config.json")
     with format.open_runner(folder, threads) as runner:
         model = Exported(runner, config, TASKS[manifest.task], manifest.max_length)

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from plainbert import packages
 from plainbert.errors import DataError, UnknownNameError, UsageError
 
 if TYPE_CHECKING:
@@ -42,6 +43,15 @@ class Metric:
     help: str
 
 
+def require() -> None:
+    """Fail now, rather than after a training, where scores cannot be computed.
+
+    Raises:
+        MissingDependencyError: scikit-learn or scipy is not installed.
+    """
+    packages.require(("sklearn", "scipy"), "scores", "scoring a classifier")
+
+
 def compute(names: Iterable[str], predictions: ArrayLike, labels: ArrayLike) -> dict[str, float]:
     """Scores of a whole set.
 
@@ -57,6 +67,7 @@ def compute(names: Iterable[str], predictions: ArrayLike, labels: ArrayLike) -> 
         UnknownNameError: a metric that is not in ``METRICS``.
         DataError: lengths differ, there are no rows, a number is not finite, or ``f1`` is asked
             for more than two classes.
+        MissingDependencyError: scikit-learn or scipy is not installed.
 
     Example:
         >>> compute(["accuracy", "f1"], [0, 1, 1, 0], [0, 1, 0, 0])
@@ -66,6 +77,7 @@ def compute(names: Iterable[str], predictions: ArrayLike, labels: ArrayLike) -> 
     for name in names:
         if name not in METRICS:
             raise UnknownNameError("metric", name, METRICS)
+    require()
     scores = {}
     for name in names:
         metric = METRICS[name]
@@ -116,7 +128,11 @@ def report(
 
     Returns:
         class name to {"precision", "recall", "f1", "support"}, in id order.
+
+    Raises:
+        MissingDependencyError: scikit-learn is not installed.
     """
+    require()
     from sklearn.metrics import precision_recall_fscore_support
 
     got, want = _arrays(predictions, labels, regression=False)

@@ -20,6 +20,7 @@ from plainbert.infer import finite
 from plainbert.infer.logits import ComputesLogits, each_alone
 from plainbert.nn.names import MULTI_LABEL
 from plainbert.tasks.classification.decode import THRESHOLD
+from plainbert.tasks.classification.scores import require
 from plainbert.tasks.classification.task import Example, Task
 
 METRICS = ("micro_f1", "macro_f1", "accuracy")
@@ -83,6 +84,7 @@ def compute(names: Iterable[str], predictions: Flags, labels: Flags) -> dict[str
         UnknownNameError: a metric for one label per text.
         DataError: the two sides differ in shape, or there are no rows.
     """
+    require()
     from sklearn.metrics import f1_score
 
     if predictions.shape != labels.shape or not len(labels):

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from plainbert.errors import DataError, MissingDependencyError
+from plainbert import packages
+from plainbert.errors import DataError
 
 Tags = Sequence[Sequence[str]]  # of every sentence
 Report = dict[str, dict[str, float]]  # type or label to precision, recall, f1, support
@@ -17,6 +18,15 @@ OUTSIDE = "O"
 # Scores that may choose the best model, by what the tags mark.
 ENTITY_METRICS = ("f1", "precision", "recall", "accuracy")
 LABEL_METRICS = ("macro_f1", "micro_f1", "accuracy")
+
+
+def require() -> None:
+    """Fail now, rather than after a training, where scores cannot be computed.
+
+    Raises:
+        MissingDependencyError: seqeval or scikit-learn is not installed.
+    """
+    packages.require(("sklearn", "seqeval"), "scores", "scoring a tagger")
 
 
 def score(predicted: Tags, gold: Tags) -> dict[str, float]:
@@ -34,7 +44,7 @@ def score(predicted: Tags, gold: Tags) -> dict[str, float]:
 
     Raises:
         DataError: the two sides do not have the same words, or there are none.
-        MissingDependencyError: seqeval is not installed.
+        MissingDependencyError: seqeval or scikit-learn is not installed.
 
     Example:
         >>> score([["B-PER", "O", "B-LOC"]], [["B-PER", "O", "O"]])["f1"]
@@ -59,6 +69,7 @@ def report(predicted: Tags, gold: Tags) -> Report:
     Returns:
         types in alphabetical order, then "all"; nothing where neither side has an entity.
     """
+    require()
     from seqeval.metrics.sequence_labeling import get_entities
 
     columns = _counted(predicted, gold, None)
@@ -84,6 +95,7 @@ def score_labels(predicted: Tags, gold: Tags) -> dict[str, float]:
     Raises:
         DataError: the two sides do not have the same words, or there are none.
     """
+    require()
     from sklearn.metrics import f1_score
 
     got, want = _flat(predicted, gold)
@@ -107,6 +119,7 @@ def report_labels(predicted: Tags, gold: Tags) -> Report:
         predicted: labels of every sentence.
         gold: the right labels of every sentence.
     """
+    require()
     from sklearn.metrics import precision_recall_fscore_support
 
     got, want = _flat(predicted, gold)
@@ -130,10 +143,9 @@ def _row(precision: Any, recall: Any, f1: Any, support: Any) -> dict[str, float]
 
 def _counted(predicted: Tags, gold: Tags, average: str | None) -> tuple[Any, Any, Any, Any]:
     """Precision, recall, F1 and number of entities."""
-    try:
-        from seqeval.metrics.sequence_labeling import precision_recall_fscore_support
-    except ImportError:
-        raise MissingDependencyError("seqeval", "", "scoring entities") from None
+    require()
+    from seqeval.metrics.sequence_labeling import precision_recall_fscore_support
+
     _flat(predicted, gold)
     sides = (list(map(list, gold)), list(map(list, predicted)))
     counts: tuple[Any, Any, Any, Any]

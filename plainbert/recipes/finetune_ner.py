@@ -24,8 +24,9 @@ A published BERT; a run that was interrupted; scores of a trained model:
         --test-path test.conll --output_dir runs/ner
 
 Tags may be IOB1, IOB2 or BIOES. Writes into --output_dir: best and last (model folders, the tags
-in their config.json), eval_results.json, report.json (scores by type), dev and test predictions in
-the form of their file, metrics.jsonl, log.txt. Next: scripts/bert/predict_ner.py.
+in their config.json), state-STEP (what --resume needs), eval_results.json, report.json (scores by
+type), dev and test predictions in the form of their file, metrics.jsonl, log.txt. Next:
+scripts/bert/predict_ner.py.
 """
 
 from __future__ import annotations

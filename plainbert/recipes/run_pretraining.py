@@ -20,8 +20,9 @@ Several processes or GPUs; what a checkpoint is worth on other data:
 A run that was interrupted goes on with the same command and --resume.
 
 --ckpt_dir gets last and best (model folders that every script opens), older checkpoints as
-step-0025000, metrics.jsonl, log.txt and TensorBoard events. Next: scripts/bert/embedding.py or
-scripts/bert/finetune_classifier.py with --model_dir CKPT_DIR/last.
+step-0025000, state-STEP (what --resume needs), metrics.jsonl, log.txt and TensorBoard events.
+Next: scripts/bert/embedding.py or scripts/bert/finetune_classifier.py with --model_dir
+CKPT_DIR/last.
 """
 
 from __future__ import annotations

@@ -74,8 +74,9 @@ def fit(
     with ModuleState(model, ranks=ranks) as modules:
         run = _Run(modules, tokenizer, train, settings, evaluation, folder, checkpoints)
         run.begin(resume, objective, formatter)
-        speaks = ranks.rank == 0
-        with contextlib.closing(run.monitor), StopSignals(folder is not None, speaks) as signals:
+        # Of several ranks one may get its signal as another was lost, and will say that.
+        hears = StopSignals(enabled=folder is not None, speaks=ranks.size == 1)
+        with contextlib.closing(run.monitor), hears as signals:
             return run.go(signals)
 
 

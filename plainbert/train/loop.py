@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from plainbert.errors import Stopped, UsageError
 from plainbert.infer.evaluation import Evaluation, Scores
 from plainbert.nn.headed import Headed
@@ -207,6 +209,10 @@ class _Run:
                 raise self._stopped(signals.number or signal.SIGTERM)
         check_trained(progress, self.first)
         self._finish()
+        stops = torch.tensor([float(signals.number > 0)])  # in the last step, or what came of it
+        self.ranks.sum([stops])
+        if stops > 0:
+            raise Stopped(signals.number or signal.SIGTERM, self.ranks.rank == 0)
         return Result(
             steps=progress.step,
             best=progress.best,

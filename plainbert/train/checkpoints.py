@@ -143,6 +143,16 @@ class Checkpoints:
         """
         self._running.wait()
 
+    def finish(self) -> None:
+        """The run has made all its steps: wait, and keep what going on needs of the last only.
+
+        Raises:
+            CheckpointError: the last checkpoint could not be written.
+        """
+        self.wait()
+        if self.ranks.rank == 0:
+            run_folder.remove_states(self.folder, keep=0)
+
     def check_empty(self) -> None:
         """Refuse to start a new run among the checkpoints of another one.
 
@@ -180,7 +190,7 @@ class Checkpoints:
         if self.ranks.rank:
             return
         run_folder.remove_leftovers(self.folder)
-        self._remove_states()
+        run_folder.remove_states(self.folder, self.keep)
         if run_folder.checkpoints(self.folder):
             earlier.remove(self.folder)
 
@@ -285,14 +295,4 @@ class Checkpoints:
         older = [path for path in paths if path not in (last, best)]
         for path in older[: max(0, len(older) - self.keep)]:
             run_folder.remove_checkpoint(path)
-        self._remove_states()
-
-    def _remove_states(self) -> None:
-        """Keep the optimizer states of the last checkpoint, and of older ones that are kept."""
-        paths = run_folder.checkpoints(self.folder)
-        best = files.followed(self.folder / "best").resolve().name
-        older = [path for path in paths[:-1] if path.name != best]
-        kept = [*paths[-1:], *(older[-self.keep :] if self.keep else ())]
-        for path in run_folder.states(self.folder):
-            if path not in map(state_folder, kept):
-                run_folder.remove_checkpoint(path)
+        run_folder.remove_states(self.folder, self.keep)

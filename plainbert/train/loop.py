@@ -209,6 +209,8 @@ class _Run:
                 raise self._stopped(signals.number or signal.SIGTERM)
         check_trained(progress, self.first)
         self._finish()
+        if self.checkpoints:
+            self.checkpoints.finish()
         stops = torch.tensor([float(signals.number > 0)])  # in the last step, or what came of it
         self.ranks.sum([stops])
         if stops > 0:

@@ -157,6 +157,22 @@ def remove_checkpoint(path: Path) -> None:
     files.remove(gone)
 
 
+def remove_states(folder: Path, keep: int) -> None:
+    """Delete the optimizer states that no run goes on from: of the best checkpoint, of none.
+
+    Args:
+        folder: of the run.
+        keep: how many older checkpoints than the last, the best aside, keep theirs.
+    """
+    paths = checkpoints(folder)
+    best = files.followed(folder / "best").resolve().name
+    older = [path for path in paths[:-1] if path.name != best]
+    kept = [state_folder(path) for path in (*paths[-1:], *(older[-keep:] if keep else ()))]
+    for path in states(folder):
+        if path not in kept:
+            remove_checkpoint(path)
+
+
 def remove_leftovers(folder: Path) -> None:
     """Delete what a killed run of ours left half written in its folder."""
     files.remove_leftovers(folder, _LEFTOVERS)

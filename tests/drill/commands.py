@@ -80,9 +80,7 @@ class Command:
         """The files that are what they will be as soon as they are there."""
         if not self.is_run:
             return content
-        return {
-            name: data for name, data in content.items() if name.startswith(("step-", "state-"))
-        }
+        return {name: data for name, data in content.items() if name.startswith("step-")}
 
 
 def normal(path: Path, place: Path) -> bytes:

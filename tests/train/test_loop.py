@@ -160,6 +160,19 @@ def test_a_state_without_its_checkpoint_is_no_state_to_go_on_from(finished, tmp_
     assert [path.name for path in tmp_path.glob("state-*")] == ["state-0000028"]
 
 
+def test_while_a_run_goes_on_the_checkpoints_that_are_kept_can_be_gone_back_to(tmp_path, stop_at):
+    more = {"dev": None, "save_steps": 2, "keep_checkpoints": 1}
+    again = stop_at(7)
+    with pytest.raises(Stop):
+        train(tmp_path, **more)
+    again()
+    assert {path.name for path in tmp_path.glob("state-*")} == {"state-0000004", "state-0000006"}
+    for name in ("state-0000006", "step-0000006"):
+        shutil.rmtree(tmp_path / name)
+    train(tmp_path, resume=True, training_steps=6, **more)
+    assert [path.name for path in tmp_path.glob("state-*")] == ["state-0000006"]
+
+
 def test_without_its_state_a_checkpoint_is_not_gone_on_from(tmp_path):
     train(tmp_path, epochs=1)
     shutil.rmtree(tmp_path / "state-0000007")
@@ -281,8 +294,8 @@ def test_copies_of_checkpoints_are_the_users(tmp_path):
     for path in copies:
         assert json.loads((path / "training.json").read_text())["step"] == 7
         assert (path / "model.safetensors").exists()
-    # Only what may be gone on from has its optimizer state.
-    assert {path.name for path in tmp_path.glob("state-*")} == {"state-0000020", "state-0000021"}
+    # Only what the finished run may go on from has its optimizer state.
+    assert {path.name for path in tmp_path.glob("state-*")} == {"state-0000021"}
 
 
 def test_checkpoints_are_ordered_by_number(tmp_path):

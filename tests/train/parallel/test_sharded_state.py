@@ -65,7 +65,8 @@ def test_a_run_goes_on_however_it_is_shared(name, number, done):
 def test_writing_meanwhile_writes_the_same(strategy, done):
     now, later = (done[0] / f"{strategy}-{kind}" for kind in (False, True))
     assert len(list(now.glob("step-*"))) == 10
-    for path in now.glob("step-*/**/*"):
+    assert [path.name for path in now.glob("state-*")] == ["state-0000010"]
+    for path in (*now.glob("step-*/**/*"), *now.glob("state-*/**/*")):
         twin = later / path.relative_to(now)
         if path.suffix == ".safetensors":
             got, want = load_file(twin), load_file(path)

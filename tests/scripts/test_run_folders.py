@@ -27,7 +27,7 @@ from tests.helpers.processes import HERE, Command, environment
 
 Main = Callable[[list[str]], dict[str, Any]]
 # They say when and where, or go with the next start that is not refused.
-OTHERS = ("log.txt", "args.json", "events.", earlier.ASIDE, ".plainbert.lock", ".step-")
+OTHERS = ("log.txt", "args.json", "events.", earlier.ASIDE, ".plainbert.lock", ".step-", ".state-")
 
 
 def load(name: str) -> Main:

@@ -29,6 +29,9 @@ def near(path: str | os.PathLike[str]) -> str:
         >>> near(os.path.join(os.getcwd(), "runs", "spam"))
         'runs/spam'
     """
-    whole, here = os.path.abspath(path), os.getcwd()
-    below = whole.startswith(os.path.join(here, ""))
-    return os.path.relpath(whole) if below else os.fspath(path)
+    try:
+        inside = os.path.join(os.getcwd(), "")
+    except OSError:  # the working folder is gone
+        return os.fspath(path)
+    whole = os.path.abspath(path)
+    return whole.removeprefix(inside) if whole.startswith(inside) else os.fspath(path)

@@ -84,11 +84,11 @@ def log_to_console() -> None:
     show_details(False)
 
 
-def show_details(shown: bool) -> None:
+def show_details(verbose: bool) -> None:
     """Whether the console has what only ``log.txt`` has otherwise, of less use to most users."""
     for handler in logging.getLogger("plainbert").handlers:
         if isinstance(handler, _Console):
-            handler.setLevel(logging.DEBUG if shown else logging.INFO)
+            handler.setLevel(logging.DEBUG if verbose else logging.INFO)
 
 
 def end_console() -> None:

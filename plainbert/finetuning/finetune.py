@@ -21,6 +21,7 @@ from plainbert import arguments
 from plainbert.cli import run as cli_run
 from plainbert.errors import UnknownNameError, UsageError
 from plainbert.finetuning import data_files
+from plainbert.finetuning.data_files import Place
 from plainbert.finetuning.options import settings_of
 from plainbert.model import Model, load
 from plainbert.model_zoo import best_of_run, stored_of
@@ -116,15 +117,14 @@ def finetune(
     if task not in TASKS:
         raise UnknownNameError("task of finetune", str(task), TASKS)
     recipe: Any = import_module(f"plainbert.recipes.{TASKS[task].module}")
-    with _run_folder(output_dir) as folder:
-        data_folder = folder / "data"
-        fields = _fields(task, data, text, label, text_pair, dev_data, test_data, data_folder)
-        fields["output_dir"] = str(folder)
+    with _run_folder(output_dir) as place:
+        fields = _fields(task, data, text, label, text_pair, dev_data, test_data, place)
+        fields["output_dir"] = str(place.run)
         if not any(name in options for name in _MODELS):
             fields["model_dir"] = str(arguments.path("model", model))
         if device is not None:
-            place = device_of(device)
-            fields |= {"gpu": place.index or 0} if place.type == "cuda" else {"gpus": ()}
+            chip = device_of(device)
+            fields |= {"gpu": chip.index or 0} if chip.type == "cuda" else {"gpus": ()}
         settings = settings_of(recipe.Settings, {**options}, fields)
         settings = _with_defaults(recipe.Settings, settings, task, options, fields)
         if settings.only_inference or settings.local_ranks > 1:
@@ -149,7 +149,7 @@ def _fields(
     text_pair: Any,
     dev_data: Any,
     test_data: Any,
-    folder: Path,
+    place: Place,
 ) -> dict[str, Any]:
     """The flags that name the data; what is no file yet is written into a folder."""
     parts = {"train": data, "dev": dev_data, "test": test_data}
@@ -170,7 +170,7 @@ def _fields(
         if isinstance(part, str | os.PathLike):
             path, more = str(part), _columns(task, text, label)
         else:
-            path, more = data_files.write(task, part, name, split, text, label, folder)
+            path, more = data_files.write(task, part, name, split, text, label, place)
         if split != "train" and any(fields.get(key) != value for key, value in more.items()):
             raise UsageError(f"{name} has other columns ({more}) than data ({fields}).")
         fields |= {names[split]: path, **more}
@@ -240,24 +240,19 @@ def _few_rows(path: str | None) -> int:
 
 
 @contextlib.contextmanager
-def _run_folder(output_dir: str | Path | None) -> Iterator[Path]:
+def _run_folder(output_dir: str | Path | None) -> Iterator[Place]:
     """The folder to train in: what a caller names, or one that is gone afterwards."""
     if output_dir is not None:
-        folder = Path(arguments.path("output_dir", output_dir))
-        before = folder.exists()
+        place = Place(Path(arguments.path("output_dir", output_dir)))
         try:
-            yield folder
+            yield place
         finally:
-            if not (folder / ARGS_FILE).exists():  # nothing has begun: nothing is left
-                for path in (folder / "data").glob("*-????????.*"):
-                    path.unlink()
-                for place in [folder / "data", *([] if before else [folder])]:
-                    with contextlib.suppress(OSError):
-                        place.rmdir()
+            if not (place.run / ARGS_FILE).exists():
+                place.take_back()
         return
     with tempfile.TemporaryDirectory(prefix="plainbert-") as name:
         try:
-            yield Path(name) / "run"
+            yield Place(Path(name) / "run")
         finally:
             console.end_log_file()
 

@@ -213,6 +213,15 @@ def test_mistakes(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_mistake_spares_the_files_that_are_there(base: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "run/data/train-20260101.csv"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    with pytest.raises(PlainBertError):
+        plainbert.finetune(TUPLES, model=base, output_dir=tmp_path / "run", epochs="many")
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [mine]
+
+
 def test_the_process_is_as_before(base: Path) -> None:
     random.seed(1)
     np.random.seed(1)

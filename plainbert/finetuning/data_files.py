@@ -64,7 +64,8 @@ def write(
     Returns:
         its path, and the flags that name its columns.
     """
-    table, more = table_of(data, name), {}
+    table = table_of(data, name)
+    more: dict[str, Any] = {}
     if task == "ner":
         content = escaped.table(rows.tagged(table, text, label))
     elif task == "squad":

@@ -40,12 +40,13 @@ class Labelled:
 
     def lines(self) -> str:
         """As JSON Lines."""
-        rows = (
-            dict(zip(self.text_columns, texts, strict=True))
-            | ({} if self.label_column is None else {self.label_column: label})
-            for texts, label in zip(self.texts, self.labels, strict=True)
-        )
-        return "".join(files.json_text(row) + "\n" for row in rows)
+        lines = []
+        for texts, label in zip(self.texts, self.labels, strict=True):
+            row: dict[str, Any] = dict(zip(self.text_columns, texts, strict=True))
+            if self.label_column is not None:
+                row[self.label_column] = label
+            lines.append(files.json_text(row) + "\n")
+        return "".join(lines)
 
 
 def labelled(table: Table, text: Any, label: Any, needed: bool = True) -> Labelled:

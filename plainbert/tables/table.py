@@ -135,7 +135,7 @@ def _of_columns(data: Mapping[Any, Any], name: str) -> list[dict[Any, Any]]:
 
 def _classes(features: Mapping[Any, Any]) -> dict[Any, Sequence[str]]:
     """Names of classes by column, of columns whose values are their numbers."""
-    classes = {}
+    classes: dict[Any, Sequence[str]] = {}
     for column, feature in features.items():
         names = getattr(getattr(feature, "feature", feature), "names", None)
         if isinstance(names, list):

@@ -100,8 +100,8 @@ def test_it_learns_from_few_rows(base: Path) -> None:
 
 def test_the_run_folder_is_left_where_one_is_named(base: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    parts = {"dev_data": TUPLES[:8], "test_data": TEXTS[:4]}
-    parts["test_data"] = [(text, "red") for text in TEXTS[:4]]
+    test_rows = [(text, "red") for text in TEXTS[:4]]
+    parts: dict[str, Any] = {"dev_data": TUPLES[:8], "test_data": test_rows}
     model = plainbert.finetune(TUPLES, model=base, output_dir=run, **parts, **QUICK)
     for name in ("best", "last", "eval_results.json", "metrics.jsonl", "log.txt", "args.json"):
         assert (run / name).exists(), name

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas
@@ -43,7 +44,7 @@ def models(paths: dict[str, Path]) -> dict[str, Model]:
 def test_label_and_score_as_transformers(paths: dict[str, Path], models: dict[str, Model]) -> None:
     from transformers import pipeline
 
-    peer = pipeline("text-classification", str(paths["classification"]), device="cpu")
+    peer: Any = pipeline("text-classification", str(paths["classification"]), device="cpu")
     right = peer(TEXTS)
     predictions = models["classification"].predict(TEXTS, batch_size=2, show_progress_bar=False)
     assert [prediction.label for prediction in predictions] == [one["label"] for one in right]

@@ -15,17 +15,22 @@ from pathlib import Path
 from typing import Any
 
 from plainbert import files
+from plainbert.arguments import short
 from plainbert.errors import CheckpointError, FormatError
 from plainbert.keys import schema, sentence_files
+from plainbert.keys.modules_json import (
+    MODULES,
+    TRANSFORMERS,
+    kind_of,
+    step_folder,
+    steps_of,
+    transformer_folder,
+)
 from plainbert.keys.sentence_files import POOLING_FLAGS
 
 # What we can write so that sentence-transformers makes equal vectors.
 WRITABLE = ("mean", "cls", "max")
-MODULES, MODEL, TRANSFORMER = (
-    "modules.json", "config_sentence_transformers.json", "sentence_bert_config.json",
-)  # fmt: skip
-# What the step of the transformer was called; each reads its model with transformers' classes.
-TRANSFORMERS = ("Transformer", "BERT")
+MODEL, TRANSFORMER = "config_sentence_transformers.json", "sentence_bert_config.json"
 
 
 @dataclass(frozen=True)
@@ -55,8 +60,8 @@ class SentenceSettings:
         name = self.default_prompt_name
         if name is not None and name not in self.prompts:
             raise CheckpointError(
-                f"default_prompt_name={schema.short(name)} is none of the prompts: "
-                f"{schema.short(list(self.prompts))}."
+                f"default_prompt_name={short(name)} is none of the prompts: "
+                f"{short(list(self.prompts))}."
             )
 
     @property
@@ -66,20 +71,6 @@ class SentenceSettings:
         return "" if name is None else self.prompts[name]
 
 
-def transformer_folder(folder: Path) -> Path:
-    """Where the transformer of a folder lies: since version 1 in the folder itself.
-
-    Before, it had a folder of its own, such as ``0_BERT``.
-
-    Raises:
-        FormatError: ``modules.json`` is garbled.
-    """
-    for module in _modules(folder):
-        if _kind(module) in TRANSFORMERS:
-            return _inside(folder, module["path"])
-    return folder
-
-
 def read_sentence(folder: Path) -> SentenceSettings:
     """Read the folder's modules, if it has them.
 
@@ -87,7 +78,7 @@ def read_sentence(folder: Path) -> SentenceSettings:
         FormatError: ``modules.json`` or a file it needs is garbled.
         CheckpointError: a key of theirs means what we do not have.
     """
-    modules = _modules(folder)
+    modules = steps_of(folder)
     inner = transformer_folder(folder)
     model = _read(folder / MODEL, sentence_files.MODEL)
     settings = _read(inner / TRANSFORMER, sentence_files.TRANSFORMER)
@@ -99,11 +90,11 @@ def read_sentence(folder: Path) -> SentenceSettings:
     normalize = False
     prompts = {name: text or "" for name, text in (model.get("prompts") or {}).items()}
     for module in modules:
-        kind = _kind(module)
+        kind = kind_of(module)
         if kind == "Pooling":
-            path = _inside(folder, module["path"]) / "config.json"
+            path = step_folder(folder, module) / "config.json"
             steps += _modes(path, any(prompts.values()))
-        elif kind == "Normalize" and _of_sentences(_inside(folder, module["path"])):
+        elif kind == "Normalize" and _of_sentences(step_folder(folder, module)):
             normalize = True
         elif kind in TRANSFORMERS:
             task = settings.get("transformer_task") or "feature-extraction"
@@ -176,31 +167,6 @@ def write_sentence(folder: Path, sentence: SentenceSettings, width: int) -> None
     }
     if stated := {key: value for key, value in own.items() if value is not None}:
         files.write_json(folder / MODEL, {"prompts": {}, "default_prompt_name": None, **stated})
-
-
-def _modules(folder: Path) -> list[dict[str, Any]]:
-    """The steps that ``modules.json`` lists; none where it is not there."""
-    path = folder / MODULES
-    if not path.is_file():
-        return []
-    modules = files.read_json_value(path)
-    if not isinstance(modules, list) or not all(isinstance(item, dict) for item in modules):
-        raise FormatError(f"{path} is not a list of modules with a type and a path.")
-    for number, module in enumerate(modules):
-        schema.check(module, sentence_files.MODULE, f"{path}, step {number}", ("type", "path"))
-        _inside(folder, module["path"])
-    return modules
-
-
-def _kind(module: Mapping[str, Any]) -> str:
-    return str(module["type"]).rpartition(".")[2]
-
-
-def _inside(folder: Path, path: str) -> Path:
-    """A module's folder, which must lie in the model's."""
-    if Path(path).is_absolute() or ".." in Path(path).parts or "\0" in path or len(path) > 200:
-        raise FormatError(f"{folder / MODULES} names {path[:200]!r}, outside of the folder.")
-    return folder / path
 
 
 def _modes(path: Path, prompted: bool) -> list[str]:

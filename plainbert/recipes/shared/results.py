@@ -34,12 +34,12 @@ def line_of(scores: Mapping[str, float]) -> str:
     return ", ".join(f"{name} {score:.4f}" for name, score in scores.items())
 
 
-def report_trained(results: Trained, script: str, words: str) -> None:
+def report_trained(results: Trained, predict: str, words: str) -> None:
     """Print the scores, where the model is, and the command that uses it.
 
     Args:
         results: of a fine-tune recipe.
-        script: name of the command that predicts.
+        predict: name of the command that predicts.
         words: of its command line, as an example.
     """
     if results.rank > 0:
@@ -50,4 +50,4 @@ def report_trained(results: Trained, script: str, words: str) -> None:
         print(f"export: {results.export}")
     if results.model is not None:
         print(f"model: {results.model}")
-        print(f"next: {command(script)} --model_dir {shlex.quote(str(results.model))} {words}")
+        print(f"next: {command(predict)} --model_dir {shlex.quote(str(results.model))} {words}")

@@ -22,6 +22,7 @@ from plainbert.tasks.ner.spelling import (
     OUTSIDE,
     PIECES,
     canonical,
+    is_bare,
     is_control,
     is_odd,
     is_unnamed,
@@ -244,6 +245,13 @@ class TagSet:
 
     def unknown(self, data: Sentences) -> Counter[str]:
         """Tags of a set that the model does not have, and how many words have them."""
-        known = set(self._names)
-        tags = (convert(sentence.tags or (), self.scheme) for sentence in data.sentences)
-        return Counter(tag for row in tags for tag in row if tag not in known)
+        known = {*self._names}
+        counts = Counter[str]()
+        for sentence in data.sentences:
+            own = sentence.tags or ()
+            for tag, name in zip(own, convert(own, self.scheme), strict=True):
+                if name not in known:
+                    counts[name] += 1
+                elif self.entities and name == OUTSIDE and is_bare(tag):
+                    counts[tag] += 1
+        return counts

@@ -36,6 +36,8 @@ _TOKEN = re.compile(
     rf"|(?P<mark>--+|[{re.escape(''.join(LABELS))}]))"
 )
 _WITHIN = re.compile(f"[{WITHIN_WORDS}]")
+# Greek asks with a semicolon: Unicode makes one of its own sign.
+_GREEK = re.compile("[\u0370-\u03ff\u1f00-\u1fff]")
 # Words whose full stop does not end a sentence, where more words follow on their line.
 _SHORT = frozenset(
     {
@@ -83,6 +85,8 @@ def labelled(line: str) -> list[tuple[str, str]]:
             continue
         word = words[-1][0]
         label = LABELS.get(token["mark"], COMMA)
+        if token["mark"] == ";" and _GREEK.search(word):
+            label = LABELS["?"]
         after = next((other["word"] for other in tokens[place:] if other["word"]), None)
         if token["mark"] == "." and after is not None:
             short = word in _SHORT or "." in word or (len(word) == 1 and word.isascii())

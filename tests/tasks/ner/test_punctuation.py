@@ -50,6 +50,7 @@ script = scripts.load(HERE / "scripts" / "bert" / "create_punctuation_data.py")
         ("葛\U000e0100城。", "葛\U000e0100 城/P"),
         ("ነው፣ ምን፧ አለ።", "ነው/C ምን/Q አለ/P"),
         ("Τι κάνεις\u037e Καλά\u0387 ναι.", "τι κάνεις/Q καλά/C ναι/P"),
+        ("Τι κάνεις; Καλά· well; ναι.", "τι κάνεις/Q καλά/C well/C ναι/P"),
         ("co\u00adop l·l \u0301 \u200d x", "co\u00adop l·l x"),
         ("ျမန္မာ။ ခ်စ္၊", "ျမန္မာ/P ခ်စ္/C"),
     ],

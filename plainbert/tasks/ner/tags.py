@@ -245,11 +245,18 @@ class TagSet:
 
     def unknown(self, data: Sentences) -> Counter[str]:
         """Tags of a set that the model does not have, and how many words have them."""
-        known = {*self._names}
+        return self.unknown_in(sentence.tags or () for sentence in data.sentences)
+
+    def unknown_in(self, sentences: Iterable[Sequence[str]]) -> Counter[str]:
+        """Tags that the model does not have, and how many words have them.
+
+        Args:
+            sentences: tags of each, in whatever scheme they are.
+        """
+        known = set(self._names)
         counts = Counter[str]()
-        for sentence in data.sentences:
-            own = sentence.tags or ()
-            for tag, name in zip(own, convert(own, self.scheme), strict=True):
+        for row in sentences:
+            for tag, name in zip(row, convert(row, self.scheme), strict=True):
                 if name not in known:
                     counts[name] += 1
                 elif self.entities and name == OUTSIDE and is_bare(tag):

@@ -46,6 +46,7 @@ class SentenceSettings:
         default_prompt_name: the prompt that is put there where none is asked for.
         truncate_dim: numbers kept of each vector, the first ones; None for all.
         similarity_fn_name: how vectors are meant to be compared.
+        include_prompt: whether the tokens of a prompt, and [CLS] before them, count in pooling.
     """
 
     pooling: str | None = None
@@ -55,6 +56,7 @@ class SentenceSettings:
     default_prompt_name: str | None = None
     truncate_dim: int | None = None
     similarity_fn_name: str | None = None
+    include_prompt: bool = True
 
     def __post_init__(self) -> None:
         name = self.default_prompt_name
@@ -87,13 +89,14 @@ def read_sentence(folder: Path) -> SentenceSettings:
     if not modules:
         return SentenceSettings(max_length=stated_length(inner))
     steps: list[str] = []
-    normalize = False
+    normalize, include_prompt = False, True
     prompts = {name: text or "" for name, text in (model.get("prompts") or {}).items()}
     for module in modules:
         kind = kind_of(module)
         if kind == "Pooling":
             path = step_folder(folder, module) / "config.json"
-            steps += _modes(path, any(prompts.values()))
+            modes, include_prompt = _modes(path)
+            steps += modes
         elif kind == "Normalize" and _of_sentences(step_folder(folder, module)):
             normalize = True
         elif kind in TRANSFORMERS:
@@ -109,6 +112,7 @@ def read_sentence(folder: Path) -> SentenceSettings:
         model.get("default_prompt_name"),
         model.get("truncate_dim"),
         model.get("similarity_fn_name"),
+        include_prompt,
     )
 
 
@@ -150,7 +154,12 @@ def write_sentence(folder: Path, sentence: SentenceSettings, width: int) -> None
     (folder / "1_Pooling").mkdir()
     flags = {flag: mode == sentence.pooling for flag, mode in POOLING_FLAGS.items()}
     files.write_json(
-        folder / "1_Pooling" / "config.json", {"word_embedding_dimension": width, **flags}
+        folder / "1_Pooling" / "config.json",
+        {
+            "word_embedding_dimension": width,
+            **flags,
+            **({} if sentence.include_prompt else {"include_prompt": False}),
+        },
     )
     if sentence.normalize:
         (folder / "2_Normalize").mkdir()
@@ -169,8 +178,8 @@ def write_sentence(folder: Path, sentence: SentenceSettings, width: int) -> None
         files.write_json(folder / MODEL, {"prompts": {}, "default_prompt_name": None, **stated})
 
 
-def _modes(path: Path, prompted: bool) -> list[str]:
-    """The pooling modes of one Pooling module, concatenated in this order."""
+def _modes(path: Path) -> tuple[list[str], bool]:
+    """The pooling modes of one Pooling module, joined in this order; whether prompts count."""
     if not path.is_file():
         raise FormatError(f"{path} is missing; modules.json names it.")
     config = schema.read(path, sentence_files.POOLING)
@@ -178,9 +187,7 @@ def _modes(path: Path, prompted: bool) -> list[str]:
     if modes is None:
         modes = [mode for flag, mode in POOLING_FLAGS.items() if config.get(flag)] or ["mean"]
     steps = [modes] if isinstance(modes, str) else list(modes)
-    # Without their prompt's tokens, vectors are others; plainbert's poolings take all tokens.
-    left_out = prompted and config.get("include_prompt") is False
-    return [*steps, "include_prompt=false"] if left_out else steps
+    return steps, config.get("include_prompt") is not False
 
 
 def _of_sentences(folder: Path) -> bool:

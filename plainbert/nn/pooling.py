@@ -30,6 +30,8 @@ class Pooling:
         layers: counted from the end, -1 the last; several are joined end to end, before pooling.
         mask_cls_sep: leave [CLS] and [SEP] out, of attention and of mean, max and none.
         normalize: scale the vector to length 1.
+        include_prompt: whether a prompt before the texts, and [CLS] before it, count in mean and
+            max; everything attends to them in any case.
 
     Raises:
         UnknownNameError: there is no such kind.
@@ -40,6 +42,7 @@ class Pooling:
     layers: tuple[int, ...] = (-1,)
     mask_cls_sep: bool = False
     normalize: bool = False
+    include_prompt: bool = True
 
     def __post_init__(self) -> None:
         if self.kind not in NUMBERS:

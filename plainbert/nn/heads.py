@@ -175,7 +175,8 @@ class Embedding(Headed):
         body: the encoder, which is used and not copied.
         pooling: how token vectors become one.
         special_ids: ids of [CLS] and [SEP]; for ``mask_cls_sep`` alone.
-        skip: tokens at the beginning of each sequence that do not count in mean and max.
+        skip: tokens at the beginning of each sequence that do not count in mean and max, and behind
+            which the first one stands.
 
     Shape:
         - output: (B, D'), where D' is the width after layers, and mean and max, were joined; of
@@ -233,7 +234,7 @@ class Embedding(Headed):
             assert output.pooled is not None
             vectors = output.pooled
         else:
-            vectors = pool(self.pooling.kind, hidden, layout, mask)
+            vectors = pool(self.pooling.kind, hidden, layout, mask, self.skip)
         return normalize(vectors) if self.pooling.normalize else vectors
 
     def loss(self, logits: Tensor, labels: Tensor, layout: Layout) -> Loss:

@@ -79,7 +79,9 @@ class Pooling:
         return num_layers + 1 + max(self.layers)
 
 
-def pool(kind: str, hidden: Tensor, layout: Layout, mask: Tensor | None = None) -> Tensor:
+def pool(
+    kind: str, hidden: Tensor, layout: Layout, mask: Tensor | None = None, skip: int = 0
+) -> Tensor:
     """Pool the token vectors of a packed or a padded batch.
 
     Args:
@@ -88,6 +90,7 @@ def pool(kind: str, hidden: Tensor, layout: Layout, mask: Tensor | None = None) 
         layout: where the sequences lie, none of them empty.
         mask: which tokens count for mean, max and none, (...); all when not given. A sequence in
             which none counts gets zeros.
+        skip: tokens that stand before the "first" one, in sequences that have more.
 
     Returns:
         (B, D'); (B, 2 * D') for "mean_max"; (..., D') for "none", zeros where the mask is false.
@@ -97,6 +100,10 @@ def pool(kind: str, hidden: Tensor, layout: Layout, mask: Tensor | None = None) 
     """
     if kind == "mean_max":
         return torch.cat([pool(part, hidden, layout, mask) for part in ("mean", "max")], -1)
+    if kind == "first" and skip:
+        places = torch.where(layout.lengths() > skip, skip, 0)
+        index = torch.stack([torch.arange(len(places), device=places.device), places], 1)
+        return hidden.flatten(0, -2)[layout.rows(index)]
     return _KINDS[kind](hidden, layout, mask)
 
 

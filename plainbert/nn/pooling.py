@@ -101,8 +101,8 @@ def pool(
     if kind == "mean_max":
         return torch.cat([pool(part, hidden, layout, mask) for part in ("mean", "max")], -1)
     if kind == "first" and skip:
-        places = torch.where(layout.lengths() > skip, skip, 0)
-        index = torch.stack([torch.arange(len(places), device=places.device), places], 1)
+        offsets = torch.where(layout.lengths() > skip, skip, 0)
+        index = torch.stack([torch.arange(len(offsets), device=offsets.device), offsets], 1)
         return hidden.flatten(0, -2)[layout.rows(index)]
     return _KINDS[kind](hidden, layout, mask)
 

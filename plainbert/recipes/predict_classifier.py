@@ -19,9 +19,10 @@ A long file goes through block by block, to --output. If that is interrupted, th
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -36,6 +37,7 @@ from plainbert.recipes.shared.settings import (
 )
 
 if TYPE_CHECKING:
+    from plainbert.distributed.group import Group
     from plainbert.tasks.classification.decode import Prediction
 
 NAME = "predict_classifier"
@@ -111,16 +113,25 @@ def run(settings: Settings) -> Predictions:
     """Predict every row, and write the table where ``--output`` says."""
     from plainbert import files
     from plainbert.model import load
-    from plainbert.recipes.shared import ranked_blocks
-    from plainbert.recipes.shared.ranks import deal, join
+    from plainbert.recipes.shared.ranks import deal, from_first, join
     from plainbert.recipes.shared.start import start
     from plainbert.tasks.classification.decode import Prediction
 
     with join(settings) as group:
-        read = ranked_blocks.read(
-            settings, group, lambda: blocks.BlockReader(settings, settings.output)
-        )
-        if read.is_done:
+        # Standard input has one reader: rank 0 reads for all, before a model is opened.
+        reader: blocks.BlockReader | None = None
+
+        def begin() -> tuple[bool, list[tuple[str, ...]] | None]:
+            nonlocal reader
+            blocks.check(settings)
+            if blocks.is_done(settings):
+                return True, None
+            reader = blocks.BlockReader(settings, settings.output)
+            whole = settings.output is None or reader.is_single
+            return False, reader.all() if whole else None
+
+        is_done, every = from_first(group, begin)
+        if is_done:
             return Predictions(None, None, settings.output, group.rank)
         ready = start(settings, group=group)
         model = load(
@@ -133,38 +144,67 @@ def run(settings: Settings) -> Predictions:
         )
 
         def predict(part: list[tuple[str, ...]]) -> list[Any]:
-            bar = group.rank == 0 and read.whole is not None
+            bar = group.rank == 0 and every is not None
             predictions = model.predict(part, max_len=settings.max_len, bar=bar)
             return [dataclasses.asdict(prediction) for prediction in predictions]
 
         def predict_all(rows: list[tuple[str, ...]]) -> list[Prediction]:
             return [Prediction.of(fields) for fields in deal(group, rows, predict)]
 
-        if read.whole is not None:
-            predictions = predict_all(read.whole)
+        if every is not None:
+            rows = [tuple(row) for row in every]
+            results = Predictions(rows, predict_all(rows), settings.output, group.rank)
             if settings.output is not None and group.rank == 0:
+                assert results.predictions is not None
                 suffix = Path(settings.output).suffix
-                files.write_text(settings.output, lines(read.whole, predictions, suffix))
+                files.write_text(settings.output, lines(rows, results.predictions, suffix))
                 blocks.discard(settings.output)
-                log.info("%d predictions in %s", len(predictions), settings.output)
-            return Predictions(read.whole, predictions, settings.output, group.rank)
+                log.info("%d predictions in %s", len(rows), settings.output)
+            return results
         assert settings.output is not None
-        suffix = Path(settings.output).suffix
         key = {
             "tokens": [settings.max_len, settings.do_lower_case, settings.bert_dataset],
             "labels": settings.labels,
             "numbers": str(ready.precision),
             "weights": blocks.identity(model.checkpoint.folder),
         }
-        ranked_blocks.write(
-            settings,
-            group,
-            read.reader,
-            key,
-            predict_all,
-            lambda rows, predictions, is_first: lines(rows, predictions, suffix, is_first),
+        work = (
+            None if reader is None else blocks.BlockWork(settings.output, key, settings.overwrite)
         )
+        with work or contextlib.nullcontext():
+            _write_blocks(group, work, reader, predict_all)
     return Predictions(None, None, settings.output, group.rank)
+
+
+def _write_blocks(
+    group: Group,
+    work: blocks.BlockWork | None,
+    reader: blocks.BlockReader | None,
+    predict: Callable[[list[tuple[str, ...]]], list[Prediction]],
+) -> None:
+    """Predict the blocks that are not done yet, and write the file of all.
+
+    Args:
+        group: the ranks, which share each block.
+        work: the work on the file, on rank 0; None elsewhere, as the reader.
+        reader: the rows.
+        predict: rows in, predictions out, on all ranks together.
+    """
+    from plainbert.infer.finite import NotFiniteError
+    from plainbert.recipes.shared.ranks import from_first
+
+    pending = iter(()) if work is None or reader is None else work.pending(reader)
+    while (block := from_first(group, lambda: next(pending, None))) is not None:
+        rows = [tuple(row) for row in block]
+        with blocks.numbered(0 if work is None else work.done, NotFiniteError):
+            predictions = predict(rows)
+        if work is not None:
+            text = lines(rows, predictions, work.output.suffix, header=not work.done)
+            work.add({"lines": text.encode("utf-8", "backslashreplace")})
+    if work is not None:
+        count = work.done
+        work.finish(lambda growing, path: growing.publish("lines", path))
+        log.info("%d predictions in %s", count, work.output)
 
 
 def report(results: Predictions) -> None:

@@ -190,7 +190,7 @@ def run(settings: Settings) -> Taggings:
             growing = ranked_blocks.read(
                 settings,
                 group,
-                lambda: blocks.BlockReader(settings, settings.output, lambda: stream(settings)),
+                lambda: blocks.BlockReader(settings, settings.output, lambda _: stream(settings)),
             )
             if growing.is_done:
                 return Taggings(None, {}, "", settings.output, group.rank)

@@ -142,21 +142,21 @@ def _cells(
     header = next(table)
     columns = (options.text_columns or "").split(",")
     if columns[0] and all(column.strip().isdecimal() for column in columns):
-        places = [int(column) for column in columns]
+        chosen = [int(column) for column in columns]
         table_rows: Any = itertools.chain([header], table)
     else:
         names = _columns(options, task, [cell.strip() for cell in header])
-        places = [[cell.strip() for cell in header].index(name) for name in names]
+        chosen = [[cell.strip() for cell in header].index(name) for name in names]
         table_rows = table
     for number, row in enumerate(table_rows, start=1):
         if row in ([], [""]) and len(header) > 1:
             continue
-        if len(row) != len(header) or max(places) >= len(row):
+        if len(row) != len(header) or max(chosen) >= len(row):
             raise Problem(
                 f"{options.file}: row {number} has {len(row)} columns, the first line "
                 f"{len(header)}."
             )
-        yield tuple(row[place] for place in places)
+        yield tuple(row[place] for place in chosen)
 
 
 def _objects(text: str, options: argparse.Namespace, task: str) -> Iterator[tuple[str, ...]]:

@@ -49,7 +49,7 @@ def _of_words(source: Source) -> dict[str, Any]:
     marked_first = isinstance(source.tokenizer, SentencePiece)
     return {
         "entities": tags.entities,
-        "letters": [parse(label) for label in tags.labels],  # B, I, E, S or O, and the type
+        "letters": [[*parse(label)] for label in tags.labels],  # B, I, E, S or O, and the type
         "never": tags.controls,
         "pieces": tags.pieces,
         "nothing": tags.nothing,

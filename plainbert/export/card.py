@@ -34,7 +34,7 @@ def _use(manifest: Manifest, example: Example) -> Iterator[str]:
     yield "## How to run it"
     yield f"    {format.install}\n    {example.command}"
     yield "printed, when this folder was checked:"
-    yield "\n".join(f"    {_shortened(line)}" for line in example.output.splitlines())
+    yield "\n".join(f"    {_shortened(line)}" for line in example.lines)
     yield (
         "`python predict.py --file rows.csv --text_columns text` does every row of a table (.csv, "
         ".tsv, .jsonl) or line of a text file, `python predict.py < texts.txt` standard input; "

@@ -33,11 +33,11 @@ class Example:
 
     Attributes:
         command: ``python predict.py ...``.
-        output: lines on standard output.
+        lines: on standard output.
     """
 
     command: str
-    output: str
+    lines: tuple[str, ...]
 
 
 def copy_program(format: str, task: str, folder: Path) -> None:
@@ -75,4 +75,5 @@ def example_of(
     model = predict_model.Model(vars(manifest), tokenizer, runner.run)
     results = TASKS.get(manifest.task, predict_texts).results(model, [row])
     words = " ".join(map(shlex.quote, row)).replace("'", '"')
-    return Example(f"python predict.py {words}", predict.lines(results, header=True))
+    text = predict.lines(results, header=True)
+    return Example(f"python predict.py {words}", tuple(text.rstrip("\n").split("\n")))

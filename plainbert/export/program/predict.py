@@ -137,8 +137,10 @@ def _cells(
     text: str, options: argparse.Namespace, task: str, delimiter: str
 ) -> Iterator[tuple[str, ...]]:
     csv.field_size_limit(1 << 30)
-    quoting = csv.QUOTE_MINIMAL if delimiter == "," else csv.QUOTE_NONE
-    table = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quoting=quoting)
+    cells = io.StringIO(text, newline="")
+    table = csv.reader(cells)
+    if delimiter == "\t":
+        table = csv.reader(cells, delimiter="\t", quoting=csv.QUOTE_NONE)
     header = next(table)
     columns = (options.text_columns or "").split(",")
     if columns[0] and all(column.strip().isdecimal() for column in columns):
@@ -171,8 +173,8 @@ def _objects(text: str, options: argparse.Namespace, task: str) -> Iterator[tupl
         if not isinstance(row, dict):
             raise Problem(f"{options.file}:{number}: an object with columns is expected.")
         names = names or _columns(options, task, [*row])
-        texts = tuple(row.get(name) for name in names)
-        if not all(isinstance(value, str) for value in texts):
+        texts = tuple(value for name in names if isinstance(value := row.get(name), str))
+        if len(texts) != len(names):
             raise Problem(f"{options.file}:{number}: a text is expected in {', '.join(names)}.")
         yield texts
 

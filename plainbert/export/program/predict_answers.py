@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 def results(model: Any, rows: Sequence[Row]) -> list[dict[str, Any]]:
     """Of every row its question, and the answer."""
-    limits, inputs, questions = model.decoding["limits"], [], []
+    limits = model.decoding["limits"]
+    inputs: list[Any] = []
+    questions: list[Any] = []
     for question, context in rows:
         query = model.ids(question)
         model.cut += len(query) > limits["max_query_length"]
@@ -30,7 +32,7 @@ def results(model: Any, rows: Sequence[Row]) -> list[dict[str, Any]]:
     outputs = model.outputs(inputs)
     results = []
     for question, context, spans, first, windows, row in questions:
-        values = [np.float64(outputs[row + number]) for number in range(len(windows))]
+        values = [outputs[row + number].astype(np.float64) for number in range(len(windows))]
         ranked = _candidates(model.decoding["search"], spans, first, windows, values)
         nothing = min(float(value[0].sum()) for value in values)
         results.append({"question": question, **_best(model, context, ranked, nothing)})

@@ -268,8 +268,8 @@ def test_what_an_export_leaves_out_is_said(
         truncate_dim=5,
     )  # fmt: skip
     source_of(model_zoo.open_folder(folder), "s")
-    assert "s puts 'the ' before every text; the export does not" in caplog.text
-    assert "s keeps the first 5 numbers of a vector; the export gives all" in caplog.text
+    assert "s puts 'the ' before every text; predict.py of the export does, other" in caplog.text
+    assert "s keeps the first 5 numbers of a vector; predict.py of the export does" in caplog.text
 
 
 def test_what_is_trained_further_has_no_function_on_top(tmp_path: Path) -> None:

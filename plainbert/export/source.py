@@ -140,6 +140,8 @@ def _say_what_is_not_in_it(name: str, sentence: SentenceSettings) -> None:
             name,
             sentence.prompt,
         )
+    if any(sentence.prompts.values()) and not sentence.include_prompt:
+        log.warning("%s leaves a prompt's tokens out of its vectors; the export counts them", name)
     if sentence.truncate_dim is not None:
         log.warning(
             "%s keeps the first %d numbers of a vector; predict.py of the export does, the model "

@@ -7,7 +7,6 @@ back. The weights themselves are read from the folder again, or are kept where n
 from __future__ import annotations
 
 import copy
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,6 +21,7 @@ from plainbert.infer.devices import pick_device
 from plainbert.infer.precision import PRECISIONS
 from plainbert.infer.prepare import prepare
 from plainbert.model.base import Base
+from plainbert.model_zoo.convert import about_of
 from plainbert.model_zoo.folder import open_stored, unfilled
 from plainbert.nn.bert import Bert
 from plainbert.nn.devices import device_of
@@ -95,8 +95,7 @@ class Portable(Base):
             UsageError: the folder exists.
         """
         path, model = Path(arguments.path("folder", folder)), self.original()
-        sentence = {key: value for key, value in asdict(self.checkpoint.sentence).items() if value}
-        about = {**sentence, **self.checkpoint.about}
+        about = about_of(self.checkpoint)
         if not overwrite:
             return checkpoint.write(path, model, self.tokenizer, about=about)
         with folders.replaced_folder(path, "config.json") as partial:

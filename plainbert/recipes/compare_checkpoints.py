@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from plainbert.cli import values
 from plainbert.cli.parser import Parser
-from plainbert.cli.settings import FlagError, no_flag, option
+from plainbert.cli.settings import no_flag, option
 from plainbert.compare.names import ENGINES
 from plainbert.nn.names import HEADS, OLD_NAMES
 from plainbert.recipes.shared import command, flags, texts
@@ -99,7 +99,7 @@ class Settings(ThreadsFlags, OutputFlags, TextsFlags, CheckpointFlags):
         settings = super().checked()
         count = len(self.checkpoints)
         if count > 2 or (count == 2) == (self.reference is not None):
-            raise FlagError("give two checkpoints, or one checkpoint and --reference ENGINE.")
+            self.refuse("give two checkpoints, or one checkpoint and --reference ENGINE.")
         self.needs("reference_python", "reference")
         self.needs("text_columns", "file")
         for name, path, forms in (
@@ -108,9 +108,9 @@ class Settings(ThreadsFlags, OutputFlags, TextsFlags, CheckpointFlags):
         ):
             if path is not None and Path(path).suffix not in forms:
                 endings = " or ".join(forms)
-                raise FlagError(f"--{name} {path}: a name ending in {endings} is expected.")
+                self.refuse(f"--{name} {path}: a name ending in {endings} is expected.")
             if path is not None and Path(path).exists() and not self.overwrite:
-                raise FlagError(f"--{name} {path} exists. Add --overwrite, or choose another name.")
+                self.refuse(f"--{name} {path} exists. Add --overwrite, or choose another name.")
         return settings
 
 

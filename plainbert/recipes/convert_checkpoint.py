@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from plainbert.cli import values
 from plainbert.cli.parser import REQUIRED
-from plainbert.cli.settings import FlagError, option
+from plainbert.cli.settings import option
 from plainbert.formats.names import FORMATS
 from plainbert.recipes.shared import command, flags
 from plainbert.recipes.shared.older_systems import refusals
@@ -108,11 +108,11 @@ class Settings(CheckpointFlags):
     def checked(self) -> Self:
         settings = super().checked()
         if self.whole and self.format != "pytorch":
-            raise FlagError("--whole goes with --format pytorch: the other formats keep all heads.")
+            self.refuse("--whole goes with --format pytorch: the other formats keep all heads.")
         ending = Path(self.target).suffix
         if ending in ENDINGS:
             folder = Path(self.target).with_suffix("")
-            raise FlagError(
+            self.refuse(
                 f"--to {self.target}: a folder is written, and {ending} is the ending of a file. "
                 f"Name a folder and its format: --to {folder} --format {ENDINGS[ending]}."
             )

@@ -31,7 +31,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from plainbert.cli.settings import FlagError
 from plainbert.recipes.shared import command, flags
 from plainbert.recipes.shared.flag_tables import helped
 from plainbert.recipes.shared.older_systems import refusals
@@ -69,7 +68,7 @@ class Settings(FolderFlags, SamplingVocabularyFlags, MaskingFlags, ShardsFlags):
         self.needs("vocab_kind", "train_vocab")
         self.exclusive("cased", "do_lower_case")
         if not self.typed.intersection(VOCABULARIES):
-            raise FlagError(
+            self.refuse(
                 "no vocabulary: give --dataset_name, --vocab, --sentencepiece, --model_dir or "
                 "--train_vocab."
             )

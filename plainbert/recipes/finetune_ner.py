@@ -32,13 +32,13 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from plainbert.cli import values
-from plainbert.cli.settings import FlagError, option
-from plainbert.recipes.shared import command, flags
+from plainbert.cli.settings import option
+from plainbert.recipes.shared import before, command, flags
 from plainbert.recipes.shared.flag_tables import WINDOW, helped
 from plainbert.recipes.shared.older_systems import refusals
 from plainbert.recipes.shared.older_training import OlderTrainingFlags
@@ -46,6 +46,7 @@ from plainbert.recipes.shared.results import Trained, report_trained
 from plainbert.tasks.ner.flags import TagFlags
 
 if TYPE_CHECKING:
+    from plainbert.errors import PlainBertError
     from plainbert.tasks.ner.conll import Sentences
 
 NAME = "finetune_ner"
@@ -81,9 +82,9 @@ class Settings(OlderTrainingFlags, TagFlags):
         self.exclusive("output_dir", "save_checkpoint_prefix")
         self.exclusive("cased", "bert_dataset", "do_lower_case")
         if not settings.only_inference and self.train_file is None:
-            raise FlagError("--train-path is missing; --only_inference evaluates without training.")
+            self.refuse("--train-path is missing; --only_inference evaluates without training.")
         if settings.only_inference and self.dev_file is None and self.test_file is None:
-            raise FlagError("nothing to evaluate: give --dev-path or --test-path.")
+            self.refuse("nothing to evaluate: give --dev-path or --test-path.")
         if self.save_checkpoint_prefix is not None:
             settings = dataclasses.replace(
                 settings,
@@ -103,6 +104,13 @@ class Settings(OlderTrainingFlags, TagFlags):
                 "quick."
             )
         return settings
+
+    def problems(self) -> Iterator[PlainBertError]:
+        from plainbert.tasks.ner import scores
+
+        yield from super().problems()
+        yield from before.raised(scores.require)
+        yield from before.text_problems(self.train_file, self.dev_file, self.test_file)
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Settings:
@@ -125,12 +133,12 @@ def scheme_of(settings: Settings) -> str:
 
 def run(settings: Settings) -> Trained:
     """Train, where there is anything to train on, and score and tag every split."""
-    from plainbert.tasks.ner.scores import require
-
-    require()
     from plainbert.recipes.shared.finetuning import session
     from plainbert.tasks.ner import evaluate
+    from plainbert.tasks.ner.scores import require
     from plainbert.tasks.ner.tags import TagSet
+
+    require()
 
     # Before the run folder is touched: a wrong line must not leave one behind.
     train, tags = None, None

@@ -30,7 +30,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from plainbert.cli import values
-from plainbert.cli.settings import FlagError, accepted, option
+from plainbert.cli.settings import accepted, option
 from plainbert.recipes.shared import command, flags
 from plainbert.recipes.shared.flag_tables import WINDOW, helped
 from plainbert.recipes.shared.older_systems import refusals
@@ -100,7 +100,7 @@ class Settings(OlderTrainingFlags, QuestionFilesFlags, ScoringFlags, SearchFlags
         settings = super().checked()
         if self.uncased:
             if self.do_lower_case is False:
-                raise FlagError("--uncased and --do_lower_case false exclude each other: give one.")
+                self.refuse("--uncased and --do_lower_case false exclude each other: give one.")
             settings = dataclasses.replace(settings, do_lower_case=True).noted(
                 "--uncased lower-cases. (GluonNLP's script did the opposite: there it switched "
                 "lower-casing off.)"
@@ -112,7 +112,7 @@ class Settings(OlderTrainingFlags, QuestionFilesFlags, ScoringFlags, SearchFlags
                 max_eval_samples=self.max_eval_samples or DEBUG_EVAL,
             )
         if settings.only_inference and not self.typed.intersection(MODELS):
-            raise FlagError(
+            self.refuse(
                 "--only_inference needs a trained model: --model_parameters or --model_dir."
             )
         for name in (*MODELS, "pretrained_bert_parameters"):

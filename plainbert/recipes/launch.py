@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from plainbert.cli import values
-from plainbert.cli.settings import FlagError, Flags, no_flag, option
+from plainbert.cli.settings import Flags, no_flag, option
 from plainbert.distributed import launch
 from plainbert.recipes.commands import SUMMARIES
 from plainbert.recipes.shared import flags
@@ -72,12 +72,12 @@ class Settings(Flags):
     def checked(self) -> Self:
         self.exclusive("ranks", "hosts")
         if not self.command:
-            raise FlagError("which script? Name it after the flags, then its own flags.")
+            self.refuse("which script? Name it after the flags, then its own flags.")
         if self.ranks is None and self.hosts is None:
-            raise FlagError("how many processes? Give --ranks N, or --hosts HOST:N,HOST:N.")
+            self.refuse("how many processes? Give --ranks N, or --hosts HOST:N,HOST:N.")
         self.needs("node_rank", "hosts")
         if self.node_rank is not None and self.launcher == "mpirun":
-            raise FlagError("--node_rank is for torchrun: mpirun starts the other hosts itself.")
+            self.refuse("--node_rank is for torchrun: mpirun starts the other hosts itself.")
         return self
 
 

@@ -27,7 +27,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -35,8 +35,8 @@ from typing import TYPE_CHECKING, Any, Self
 from plainbert import files
 from plainbert.cli import values
 from plainbert.cli.parser import REQUIRED
-from plainbert.cli.settings import FlagError, accepted, option
-from plainbert.recipes.shared import command, flags
+from plainbert.cli.settings import accepted, option
+from plainbert.recipes.shared import before, command, flags
 from plainbert.recipes.shared.flag_tables import WINDOW, helped
 from plainbert.recipes.shared.older_systems import refusals
 from plainbert.recipes.shared.results import line_of
@@ -44,6 +44,7 @@ from plainbert.recipes.shared.settings import CheckpointFlags, OutputFlags, Proc
 from plainbert.tasks.ner.flags import ColumnFlags
 
 if TYPE_CHECKING:
+    from plainbert.errors import PlainBertError
     from plainbert.model import Model
     from plainbert.recipes.shared.start import Run
     from plainbert.tasks.ner.decode import Tagging
@@ -99,17 +100,26 @@ class Settings(ProcessFlags, OutputFlags, CheckpointFlags, ColumnFlags):
         self.exclusive("test_file", "file", "sentences")
         self.needs("text_columns", "file")
         if self.test_file is None and self.file is None and self.sentences is None:
-            raise FlagError("no texts: give --sentences TEXT ..., --file FILE or --test-path FILE.")
+            self.refuse("no texts: give --sentences TEXT ..., --file FILE or --test-path FILE.")
         if self.output is not None:
             if Path(self.output).suffix not in FORMS:
-                raise FlagError(
+                self.refuse(
                     f"--output {self.output}: a name ending in {', '.join(FORMS)} is needed."
                 )
             if Path(self.output).exists() and not self.overwrite:
-                raise FlagError(
+                self.refuse(
                     f"--output {self.output} exists. Add --overwrite, or choose another name."
                 )
         return settings
+
+    def problems(self) -> Iterator[PlainBertError]:
+        from plainbert.tasks.classification.table import iter_texts
+
+        yield from super().problems()
+        yield from before.text_problems(self.test_file)
+        if self.file not in (None, "-") and Path(self.file).is_file():
+            rows = iter_texts(self.file, self.text_columns)
+            yield from before.raised(lambda: next(rows, None))
 
 
 @dataclass(frozen=True)

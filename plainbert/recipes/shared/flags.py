@@ -79,10 +79,20 @@ def parse(
         extend(target)
     run.note_flags(option for option in target.taken())
     parsed = vars(target.parse_args(sys.argv[1:] if argv is None else argv))
+    mistakes, meant = parsed.pop("mistakes"), parsed.pop("meant")
     values = {name: parsed.pop(flag.name) for name, flag, _ in declared(kind, SHARED)}
     typed, notes = frozenset(parsed.pop("given")), tuple(parsed.pop("notes"))
+    # What is left are positional words.
+    settings = kind(**values, **parsed, **fields, typed=typed, notes=notes)
+    faults = settings.faults
     try:
-        # What is left are positional words.
-        return kind(**values, **parsed, **fields, typed=typed, notes=notes).checked()
+        settings = settings.checked()
     except FlagError as error:
-        target.error(str(error))
+        faults.append(str(error))
+    # A mistyped flag is said once, not also what would follow from its lack.
+    mistakes += [text for text in faults if not any(f"--{name}" in text for name in meant)]
+    if mistakes:
+        from plainbert.recipes.shared import before
+
+        target.fail([*mistakes, *before.problems(settings)])
+    return settings

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Self
 
 from plainbert.cli.program import command
-from plainbert.cli.settings import FlagError
 from plainbert.recipes.shared.settings import (
     ModelFlags,
     RunFlags,
@@ -56,6 +55,10 @@ class PretrainingSettings(
         """Whether there is anything to train on."""
         return bool(self.data) or self.dummy_data_len is not None
 
+    @property
+    def begins_run(self) -> bool:
+        return self.trains and not self.start_step
+
     def checked(self) -> Self:
         settings = super().checked()
         self.exclusive("cased", "do_lower_case")
@@ -66,7 +69,7 @@ class PretrainingSettings(
         self.exclusive("kvstore", "dist_strategy")
         made_up = self.dummy_data_len is not None or self.synthetic_data
         if not (made_up or self.data or self.data_eval):
-            raise FlagError(
+            self.refuse(
                 "nothing to do: give --data to train, --data_eval to evaluate, or both. "
                 f"{command('create_pretraining_data')} makes shards; text files need --raw."
             )
@@ -74,9 +77,9 @@ class PretrainingSettings(
         self.needs("split_sentences", "raw")
         self.needs("phase1_num_steps", "phase2")
         if self.phase2 and self.phase1_num_steps is None:
-            raise FlagError("--phase2 needs --phase1_num_steps, the steps of the first phase.")
+            self.refuse("--phase2 needs --phase1_num_steps, the steps of the first phase.")
         if self.phase2 and not self.resume and not self.start_step:
-            raise FlagError(
+            self.refuse(
                 "--phase2 goes on from the first phase: name its last checkpoint with "
                 f"--start_step {self.phase1_num_steps}."
             )

@@ -25,6 +25,7 @@ GUARDS = {
     "plainbert.recipes.shared.output_dir": "--output_dir",
     "plainbert.recipes.shared.ranks": "--dist_timeout",
     "plainbert.infer.devices": "--gpus",
+    "plainbert.infer.gpus": "--gpus",
     "plainbert.export.onnx.format": "--int8",
 }
 REFUSALS = "plainbert.recipes.shared.older_systems"  # the parsers know whose they are

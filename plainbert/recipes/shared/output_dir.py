@@ -19,7 +19,7 @@ from plainbert.infer.evaluation import RESULTS_FILE
 from plainbert.keys import schema
 from plainbert.keys.run_files import ARGS
 from plainbert.patterns import matching
-from plainbert.recipes.shared.before import no_run_in, run_in
+from plainbert.recipes.shared.held_runs import no_run_in, run_in
 from plainbert.recipes.shared.lock import LOCK_FILE, Lock
 from plainbert.recipes.shared.settings import FolderFlags, RunFlags
 from plainbert.train import background, earlier, run_folder

@@ -14,7 +14,7 @@ from typing import ClassVar, Self
 
 from plainbert.cli.settings import Flags
 from plainbert.errors import PlainBertError, UsageError
-from plainbert.recipes.shared import before
+from plainbert.recipes.shared import before, held_runs
 from plainbert.recipes.shared.flag_tables import helped
 from plainbert.tasks.classification.flags import TaskFlags
 
@@ -180,7 +180,7 @@ class RunFlags(SeedFlags, FolderFlags):
         yield from super().problems()
         if self.begins_run and self.output_dir is not None:
             folder = Path(self.output_dir)
-            yield from before.folder_problems(folder, self.resume, self.overwrite)
+            yield from held_runs.folder_problems(folder, self.resume, self.overwrite)
 
 
 # Which texts

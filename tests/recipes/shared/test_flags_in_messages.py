@@ -22,6 +22,7 @@ PACKAGE = read_package(HERE / "plainbert")
 GUARDS = {
     "plainbert.cli.run": "--resume",
     "plainbert.distributed": "--dist_timeout",
+    "plainbert.recipes.shared.held_runs": "--output_dir",
     "plainbert.recipes.shared.output_dir": "--output_dir",
     "plainbert.recipes.shared.ranks": "--dist_timeout",
     "plainbert.infer.devices": "--gpus",

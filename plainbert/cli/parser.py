@@ -230,8 +230,8 @@ class Parser(argparse.ArgumentParser):
         """A flag, what it takes and the first sentence of its help."""
         name = action.option_strings[0] if action.option_strings else ""
         sentence = re.match(r".*?(?=\. |\.?$)", str(action.help), re.DOTALL)
-        shown = str(action.metavar or "")
-        return f"{' '.join(filter(None, [name, shown]))} ({sentence[0] if sentence else ''})"
+        takes = str(action.metavar or "")
+        return f"{' '.join(filter(None, [name, takes]))} ({sentence[0] if sentence else ''})"
 
     def _two_dashes(self, args: Sequence[str] | None) -> list[str]:
         """The words with bert-as-service's ``-max_seq_len 25`` as ``--max_seq_len 25``."""

@@ -32,7 +32,7 @@ import functools
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from plainbert import files
 from plainbert.recipes.shared import blocks, command, flags, texts
@@ -60,6 +60,24 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True, kw_only=True)
 class Settings(DeviceFlags, GrowingOutputFlags, VectorFlags, TextsFlags, TrainedModelFlags):
     """The flags, with their documented defaults."""
+
+    MAIN: ClassVar = {
+        "required: texts from one of two places": ("sentences", "file"),
+        "what people set": (
+            "model_dir", "text_columns", "pooling_strategy", "pooling_layer", "prompt_name",
+            "max_len", "batch_size", "oov_way", "gpu", "dtype",
+        ),
+        "output": ("output", "overwrite", "resume"),
+    }  # fmt: skip
+    UNSET: ClassVar = {
+        "file": "required without --sentences",
+        "sentences": "required without --file",
+        "model_dir": "the size that --bert_model names, downloaded",
+        "pooling_strategy": "the folder's own; vectors of words without it and without --output",
+        "prompt": "the folder's default",
+        "prompt_name": "the folder's default",
+        "max_len": "the folder's own; 25 for vectors of words",
+    }
 
     sentencepiece: str | None = None
     max_len: int | None = None

@@ -30,7 +30,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from plainbert.cli import program
 from plainbert.cli.parser import Parser
@@ -73,6 +73,18 @@ class Settings(
     VocabularyFlags,
 ):
     """The flags, with their documented defaults."""
+
+    MAIN: ClassVar = {
+        "what people set": ("model_dir", "format", "task", "int8", "sentences", "file", "max_len"),
+        "scores of an export": ("evaluate", "dev_file", "text_columns", "label_column"),
+        "output": ("output_dir", "overwrite"),
+    }  # fmt: skip
+    UNSET: ClassVar = {
+        "model_dir": "random weights of the size that --bert_model names",
+        "task": "by the model's head", "max_len": "what the model takes",
+        "sentences": "texts of our own", "file": "texts of our own",
+        "evaluate": "a model is exported", "dev_file": "required with --evaluate",
+    }  # fmt: skip
 
     labels: tuple[str, ...] | None = None
     pooling_strategy: str | None = None

@@ -34,7 +34,7 @@ import dataclasses
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from plainbert.cli import values
 from plainbert.cli.settings import option
@@ -57,6 +57,24 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True, kw_only=True)
 class Settings(OlderTrainingFlags, TagFlags):
     """The flags, with their documented defaults."""
+
+    MAIN: ClassVar = {
+        "required": ("train_file",),
+        "what people set": (
+            "model_dir", "dev_file", "test_file", "word_column", "tag_column", "tag_scheme",
+            "epochs", "batch_size", "lr", "max_len", "optimizer", "gpu", "seed",
+        ),
+        "output": ("output_dir", "resume", "overwrite"),
+    }  # fmt: skip
+    UNSET: ClassVar = {
+        "train_file": "required, but for --only_inference",
+        "model_dir": "the size that --bert_model names, downloaded",
+        "dev_file": "none: no scores, and the last epoch's model",
+        "test_file": "none",
+        "word_column": "the first that does not only count",
+        "tag_column": "the last",
+        "tag_scheme": "the model's, if it has tags, else iob2",
+    }
 
     cased: bool = option(
         True,

@@ -79,7 +79,6 @@ class Settings(FolderFlags, SamplingVocabularyFlags, MaskingFlags, ShardsFlags):
         "max_len", "Longest input in tokens, [CLS] and two [SEP] counted; texts fill it.", 512
     )
     num_workers: int | None = None
-    seed: int = 12345
 
     def checked(self) -> Self:
         settings = super().checked()

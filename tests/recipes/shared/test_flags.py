@@ -233,7 +233,7 @@ def test_required_and_dependent_flags(capsys: pytest.CaptureFixture[str]) -> Non
 def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
     kind = everything(StrategyFlags, epochs=3, model_dir=dataclasses.MISSING)
     with pytest.raises(SystemExit) as caught:
-        flags.parse(kind, DOC, ["--help"], refuse_quantization)
+        flags.parse(kind, DOC, ["--help-all"], refuse_quantization)
     assert caught.value.code == 0
     text = capsys.readouterr().out
 

@@ -62,18 +62,11 @@ class Settings(DeviceFlags, FolderFlags, OutputFlags, ScoringFlags, ColumnFlags,
 
     MAIN: ClassVar = {
         "required": ("model_dir", "file"),
-        "what people set": (
-            "text_columns", "label_column", "word_column", "tag_column", "version_2",
-            "max_eval_samples", "max_len", "gpu", "dtype",
-        ),
+        "what people set": ("text_columns", "label_column", "word_column", "tag_column",
+                            "version_2", "max_eval_samples", "max_len", "gpu", "dtype"),
         "output": ("output", "output_dir", "overwrite"),
     }  # fmt: skip
-    UNSET: ClassVar = {
-        "word_column": "the first that does not only count",
-        "tag_column": "the last",
-        "max_len": "that of the training, else what the model takes",
-        "output_dir": "none",
-    }
+    UNSET: ClassVar = {"max_len": "that of the training, else all", "output_dir": "none"}
 
     model_dir: str
     file: str = option(
@@ -86,11 +79,7 @@ class Settings(DeviceFlags, FolderFlags, OutputFlags, ScoringFlags, ColumnFlags,
     )
     text_columns: tuple[str, ...] | None = None
     label_column: str = option(
-        "label",
-        str,
-        "Column that holds the right label, by name or number from 0.",
-        group="data",
-        metavar="NAME",
+        "label", str, "Column of the right label, by name or number.", group="data", metavar="NAME"
     )
     labels: tuple[str, ...] | None = None
     max_len: int | None = None

@@ -71,8 +71,6 @@ class Settings(OlderTrainingFlags, TagFlags):
         "model_dir": "the size that --bert_model names, downloaded",
         "dev_file": "none: no scores, and the last epoch's model",
         "test_file": "none",
-        "word_column": "the first that does not only count",
-        "tag_column": "the last",
         "tag_scheme": "the model's, if it has tags, else iob2",
     }
 

@@ -74,8 +74,6 @@ class Settings(ProcessFlags, OutputFlags, CheckpointFlags, ColumnFlags):
         "sentences": "required without --file or --test_file",
         "test_file": "required without --sentences or --file",
         "max_len": "that of the training",
-        "word_column": "the first that does not only count",
-        "tag_column": "the last",
     }
 
     model_dir: str = option(

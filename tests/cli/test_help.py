@@ -54,11 +54,21 @@ def examples(text: str) -> dict[str, set[str]]:
     """The flags of each command in the command lines of a text."""
     used: dict[str, set[str]] = {}
     for line in re.sub(r"\\\n\s*", " ", text).splitlines():
-        match = re.search(r"(?:plainbert |scripts/(?:\w+/)?)(\w+?)(?:_hvd)?(?:\.py)? (.*)", line)
-        if match and match[1] in SUMMARIES:
-            found = re.findall(r"(?<![\w-])--[a-zA-Z][\w-]*", match[2])
-            used.setdefault(match[1], set()).update(found)
+        command = None
+        for word in line.split():
+            name = re.sub(r".*/|(_hvd)?\.py$", "", word)
+            if name in SUMMARIES and re.search(r"plainbert |scripts/", line):
+                command = name
+            elif command is not None and word.startswith("--"):
+                used.setdefault(command, set()).add(word.split("=")[0].rstrip("`,.;:"))
     return used
+
+
+# Two phases, and several processes, are set up by more flags than a screen has room for.
+BEYOND = {
+    "--attention_dropout", "--dropout", "--gpus", "--num_local_ranks", "--phase1_num_steps",
+    "--phase2", "--schedule", "--start_step", "--use_avg_len",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -117,13 +127,18 @@ def test_help_shows_every_flag_of_the_readme() -> None:
     for command, flags in used.items():
         dests = {action.dest for action in shown(command)}
         options: Any = parser(command)._option_string_actions
-        missing = sorted(flag for flag in flags if options[flag].dest not in dests)
-        assert missing == [], command
+        missing = {flag for flag in flags if options[flag].dest not in dests}
+        assert missing - (BEYOND if command == "run_pretraining" else set()) == set(), command
 
 
 def test_what_the_readme_check_sees() -> None:
-    text = "$ plainbert embedding --file a \\\n    --output b\n x scripts/bert/export.py --format c"
-    assert examples(text) == {"embedding": {"--file", "--output"}, "export": {"--format"}}
+    text = (
+        "$ plainbert embedding --file a \\\n    --output b\n"
+        "x scripts/launch.py --ranks 2 scripts/bert/run_pretraining_hvd.py --data=c\n"
+    )
+    assert examples(text) == {
+        "embedding": {"--file", "--output"}, "launch": {"--ranks"}, "run_pretraining": {"--data"},
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(

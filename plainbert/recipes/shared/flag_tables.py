@@ -178,6 +178,9 @@ _OUTPUT = (
 _VECTORS = (
     Flag("pooling_strategy", values.one_of("pooling", _poolings), "How token vectors become one "
          "sentence vector.", group="vectors", metavar="NAME"),
+    Flag("normalize", values.true_false_or_auto, "Whether vectors get length 1; auto: as the "
+         "model's folder says, whichever pooling is named (bert-as-service: false).",
+         group="vectors", metavar="{true,false,auto}", nargs="?", const=True),
 )  # fmt: skip
 
 _VOCABULARY = (
@@ -250,8 +253,9 @@ UNSET = {
     "max_train_samples": "all", "max_eval_samples": "all", "training_steps": "whole epochs",
     "dropout": "the model's own", "attention_dropout": "the model's own",
     "eval_steps": "every epoch", "save_steps": "every epoch", "early_stop": "never",
-    "metric": "the first of the task", "pooling_strategy": "the folder's own",
-    "keep_checkpoints": "no others",
+    "metric": "the first of the task", "normalize": "auto", "pooling_strategy": "the folder's own",
+    "keep_checkpoints": "no others", "word_column": "the first that does not only count",
+    "tag_column": "the last",
 }  # fmt: skip
 
 

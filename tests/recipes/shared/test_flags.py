@@ -80,7 +80,8 @@ def refusal(capsys: pytest.CaptureFixture[str], parse: Parse, *argv: str) -> str
 @pytest.mark.parametrize("flag", SHARED.values(), ids=lambda flag: flag.name)
 def test_every_spelling_sets_the_one_attribute(flag: Flag) -> None:
     samples = {
-        values.true_or_false: ("false", False), values.names: ("a,b", ("a", "b")),
+        values.true_or_false: ("false", False), values.true_false_or_auto: ("no", False),
+        values.names: ("a,b", ("a", "b")),
         values.whole_numbers: ("-4,-3", (-4, -3)), values.devices: ("0", (0,)),
         values.share: ("0.5", 0.5), values.positive: ("2", 2.0), values.number: ("2", 2.0),
         values.not_negative: ("2", 2.0), values.probability: ("1", 1.0),

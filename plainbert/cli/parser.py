@@ -11,11 +11,12 @@ import argparse
 import re
 import sys
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+from plainbert.cli.help import HelpFormatter, ShowHelp, default_words, short
 from plainbert.cli.mistakes import about_unknown, render
 from plainbert.cli.program import as_started
 from plainbert.visible import visible
@@ -97,40 +98,36 @@ class _Join(argparse.Action):
         setattr(namespace, self.dest, tuple(joined))
 
 
-class _Help(argparse.RawDescriptionHelpFormatter):
-    """Keeps the docstring's lines and shows each flag under one spelling."""
-
-    def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=30, width=100)
-
-    def _format_action_invocation(self, action: argparse.Action) -> str:
-        if not action.option_strings or isinstance(action, argparse._HelpAction):
-            return super()._format_action_invocation(action)
-        first = action.option_strings[0]
-        if action.nargs == 0:
-            return first
-        return f"{first} {self._format_args(action, action.dest.upper())}"
-
-
 class Parser(argparse.ArgumentParser):
     """Flags become attributes of a namespace, which ``recipes.shared.flags.parse`` makes settings.
 
     Args:
         doc: the command's docstring; help shows it with examples as this user would type them.
         prog: what starts the command; the script's name when None.
+
+    Attributes:
+        main: the flags that ``--help`` shows, by heading; all of them where there is none.
     """
 
     def __init__(self, doc: str | None, prog: str | None = None) -> None:
         super().__init__(
             prog=prog,
             description=as_started(textwrap.dedent(doc or "").strip()),
-            formatter_class=_Help,
+            formatter_class=HelpFormatter,
             allow_abbrev=False,
+            add_help=False,
             usage="%(prog)s [flags]",
             epilog="Underscores and dashes are the same in every flag.",
         )
         # A list such as -4,-3 is a value too, not a flag.
         self._negative_number_matcher = re.compile(r"-\d[-\d.,eE+ ]*$|-\.\d+$")
+        self.main: Mapping[str, Sequence[str]] = {}
+        self.add_argument(
+            "-h", "--help", action=ShowHelp, method="short_help", help="The flags that matter."
+        )
+        self.add_argument("--help-all", "--help_all", action=ShowHelp, help="Every flag.")
+        self._texts: dict[str, str] = {}
+        self._required: list[argparse.Action] = []
         self._headings: dict[str, argparse._ArgumentGroup] = {}
         self._notes: dict[str, str] = {}
         # Of the command line that is read: mistakes, flags with a wrong value, flags without one.
@@ -138,20 +135,29 @@ class Parser(argparse.ArgumentParser):
         self._wrong: list[argparse.Action] = []
         self._empty: list[argparse.Action] = []
 
-    def add(self, flag: Flag, default: Any) -> None:
-        """Add one flag; ``REQUIRED`` as the default makes it obligatory."""
+    def short_help(self) -> str:
+        """What ``--help`` prints."""
+        main = self.main or {"flags": list(self._texts)}
+        return short(self, main, self._texts, self._required)
+
+    def add(self, flag: Flag, default: Any, unset: str = "") -> None:
+        """Add one flag.
+
+        Args:
+            flag: its declaration.
+            default: its value where it is not given; ``REQUIRED`` makes it obligatory.
+            unset: what is decided where it is not given, if that is no value.
+        """
         group = self._headings.get(flag.group)
         if group is None:
             group = self._headings[flag.group] = self.add_argument_group(flag.group)
         required = default is REQUIRED
-        parts = [flag.help.replace("%", "%%")]
-        if other := [word for word in flag.spellings if word.replace("-", "_") != flag.name]:
-            parts.append(f"Also: {', '.join(f'--{word}' for word in other)}.")
+        parts = [flag.help, default_words(None if required else default, unset)]
         if required:
-            parts.append("(required)")
-        elif default not in (None, False, ()):
-            text = ",".join(map(str, default)) if isinstance(default, tuple) else default
-            parts.append(f"(default: {text})")
+            parts[1] = "(required)"
+        self._texts[flag.name] = " ".join(filter(None, parts)).replace("%", "%%")
+        if other := [word for word in flag.spellings if word.replace("-", "_") != flag.name]:
+            parts.insert(1, f"Also: {', '.join(f'--{word}' for word in other)}.")
         kind: dict[str, Any] = {"action": "store_true", "default": False}
         if flag.type is not None:
             kind = {
@@ -164,9 +170,10 @@ class Parser(argparse.ArgumentParser):
                 kind["const"] = flag.const
             elif flag.nargs == "+":
                 kind["action"] = _Join
-        group.add_argument(
-            *flag.options, dest=flag.name, required=required, help=" ".join(parts), **kind
-        )
+        text = " ".join(filter(None, parts)).replace("%", "%%")
+        kind |= {"dest": flag.name, "required": required, "help": text}
+        action = group.add_argument(*flag.options, **kind)
+        self._required += [action] if required else []
         if flag.note:
             self._notes[flag.name] = flag.note
 

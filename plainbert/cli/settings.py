@@ -17,7 +17,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from plainbert.cli.mistakes import render
 from plainbert.cli.parser import REQUIRED, Flag
@@ -41,6 +41,12 @@ class Flags:
         notes: sentences to log about flags that change nothing, or mean something else here.
         faults: what :meth:`checked` has against these settings, gathered so that all is said.
     """
+
+    COMMAND: ClassVar[str] = ""  # its name, where its settings are not in the module of its name
+    # The fields that --help shows, by heading; all where there are no headings. What is decided
+    # where a flag is not given, in words, where the default value does not say it.
+    MAIN: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    UNSET: ClassVar[Mapping[str, str]] = {}
 
     typed: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()

@@ -28,7 +28,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from plainbert.cli import values
 from plainbert.cli.parser import Parser
@@ -53,6 +53,22 @@ PICTURES = (".png", ".svg", ".pdf")
 @dataclass(frozen=True, kw_only=True)
 class Settings(ThreadsFlags, OutputFlags, TextsFlags, CheckpointFlags):
     """The flags, with their documented defaults."""
+
+    MAIN: ClassVar = {
+        "required: two of them, or one and an engine": ("checkpoints", "reference"),
+        "what people set": (
+            "sentences", "file", "text_columns", "max_len", "tolerance", "dtype", "head", "vocab",
+        ),
+        "output": ("output", "plot", "overwrite"),
+    }  # fmt: skip
+    UNSET: ClassVar = {
+        "reference": "required with one checkpoint",
+        "sentences": "texts of our own",
+        "file": "texts of our own",
+        "max_len": "what both take",
+        "head": "the one that has all their weights",
+        "plot": "none",
+    }
 
     checkpoints: tuple[str, ...] = no_flag()
     reference: str | None = option(

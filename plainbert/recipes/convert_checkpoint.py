@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from plainbert.cli import values
 from plainbert.cli.parser import REQUIRED
@@ -44,6 +44,19 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True, kw_only=True)
 class Settings(CheckpointFlags):
     """The flags, with their documented defaults."""
+
+    MAIN: ClassVar = {
+        "required": ("source", "target"),
+        "what people set": (
+            "format", "from_format", "bert_dataset", "do_lower_case", "vocab", "vocab_order",
+            "num_heads", "labels", "repair_bias",
+        ),
+    }  # fmt: skip
+    UNSET: ClassVar = {
+        "from_format": "by the files",
+        "bert_dataset": "not stated",
+        "vocab_order": "the source's",
+    }
 
     source: str = option(
         REQUIRED,

@@ -37,7 +37,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from plainbert import files
 from plainbert.recipes.shared import blocks, command, flags, texts
@@ -69,6 +69,24 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True, kw_only=True)
 class Settings(DeviceFlags, GrowingOutputFlags, VectorFlags, TextsFlags, TrainedModelFlags):
     """The flags, with their documented defaults."""
+
+    MAIN: ClassVar = {
+        "required: texts from one of two places": ("sentences", "file"),
+        "what people set": (
+            "model_dir", "text_columns", "pooling_strategy", "pooling_layer", "normalize",
+            "prompt_name", "words", "oov_way", "max_len", "batch_size", "gpu", "dtype",
+        ),
+        "output": ("output", "overwrite", "resume"),
+    }  # fmt: skip
+    UNSET: ClassVar = {
+        "file": "required without --sentences",
+        "sentences": "required without --file",
+        "model_dir": "the size that --bert_model names, downloaded",
+        "pooling_strategy": "the folder's own",
+        "prompt": "the folder's default",
+        "prompt_name": "the folder's default",
+        "max_len": "the folder's own; 25 for vectors of words",
+    }
 
     sentencepiece: str | None = None
     max_len: int | None = None

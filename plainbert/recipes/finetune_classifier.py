@@ -27,7 +27,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from plainbert.errors import DataError, PlainBertError
 from plainbert.recipes.shared import before, command, flags
@@ -46,6 +46,22 @@ FILES = ("train_file", "dev_file", "test_file")
 @dataclass(frozen=True, kw_only=True)
 class Settings(OlderTrainingFlags, LabelsFlags):
     """The flags, with their documented defaults."""
+
+    MAIN: ClassVar = {
+        "required: rows of your own, or a published task": ("train_file", "task_name"),
+        "what people set": (
+            "model_dir", "dev_file", "test_file", "text_columns", "label_column", "regression",
+            "epochs", "batch_size", "lr", "max_len", "optimizer", "gpu", "seed",
+        ),
+        "output": ("output_dir", "resume", "overwrite"),
+    }  # fmt: skip
+    UNSET: ClassVar = {
+        "train_file": "required without --task_name",
+        "task_name": "required without --train_file",
+        "model_dir": "the size that --bert_model names, downloaded",
+        "dev_file": "none: no scores, and the last epoch's model",
+        "test_file": "none",
+    }
 
     data_dir: str | None = None
     train_file: str | None = None

@@ -34,7 +34,7 @@ import dataclasses
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from plainbert.cli import values
 from plainbert.cli.settings import option
@@ -58,6 +58,22 @@ log = logging.getLogger(__name__)
 class Settings(OlderTrainingFlags, TagFlags):
     """The flags, with their documented defaults."""
 
+    MAIN: ClassVar = {
+        "required": ("train_file",),
+        "what people set": (
+            "model_dir", "dev_file", "test_file", "word_column", "tag_column", "tag_scheme",
+            "epochs", "batch_size", "lr", "max_len", "optimizer", "gpu", "seed",
+        ),
+        "output": ("output_dir", "resume", "overwrite"),
+    }  # fmt: skip
+    UNSET: ClassVar = {
+        "train_file": "required, but for --only_inference",
+        "model_dir": "the size that --bert_model names, downloaded",
+        "dev_file": "none: no scores, and the last epoch's model",
+        "test_file": "none",
+        "tag_scheme": "the model's, if it has tags, else iob2",
+    }
+
     cased: bool = option(
         True,
         values.true_or_false,
@@ -75,7 +91,6 @@ class Settings(OlderTrainingFlags, TagFlags):
     bert_dataset: str = "book_corpus_wiki_en_cased"
     epochs: int = 4
     weight_decay: float = 0.0
-    seed: int = 13531
 
     def checked(self) -> Self:
         settings = super().checked()

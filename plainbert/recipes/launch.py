@@ -16,7 +16,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar, Self
 
 from plainbert.cli import values
 from plainbert.cli.settings import Flags, no_flag, option
@@ -29,6 +29,16 @@ from plainbert.visible import visible
 @dataclass(frozen=True, kw_only=True)
 class Settings(Flags):
     """The flags, with their documented defaults."""
+
+    UNSET: ClassVar = {
+        "ranks": "required without --hosts",
+        "hosts": "required without --ranks",
+        "timeout": "no end",
+        "port": "a free one",
+        "remote_shell": "ssh",
+        "node_rank": "all hosts",
+        "options": "none",
+    }
 
     command: tuple[str, ...] = no_flag()
     ranks: int | None = option(None, values.positive_int, "Processes on this machine.", metavar="N")

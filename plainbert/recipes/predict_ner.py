@@ -30,7 +30,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from plainbert import files
 from plainbert.cli import values
@@ -59,6 +59,22 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True, kw_only=True)
 class Settings(ProcessFlags, OutputFlags, CheckpointFlags, ColumnFlags):
     """The flags, with their documented defaults."""
+
+    MAIN: ClassVar = {
+        "required: a model, and texts from one of three places": (
+            "model_dir", "sentences", "file", "test_file",
+        ),
+        "what people set": (
+            "text_columns", "word_column", "tag_column", "max_len", "labels", "gpu", "dtype",
+        ),
+        "output": ("output", "overwrite"),
+    }  # fmt: skip
+    UNSET: ClassVar = {
+        "file": "required without --sentences or --test_file",
+        "sentences": "required without --file or --test_file",
+        "test_file": "required without --sentences or --file",
+        "max_len": "that of the training",
+    }
 
     model_dir: str = option(
         REQUIRED,

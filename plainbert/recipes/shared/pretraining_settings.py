@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar, Self
 
 from plainbert.cli.program import command
 from plainbert.recipes.shared.settings import (
@@ -37,6 +37,22 @@ class PretrainingSettings(
 ):
     """The flags, with their documented defaults."""
 
+    COMMAND: ClassVar = "run_pretraining"
+    MAIN: ClassVar = {
+        "required: text or shards, to train on or to be scored on": ("data", "data_eval"),
+        "what people set": (
+            "raw", "model_dir", "bert_model", "no_nsp", "max_len", "training_steps", "batch_size",
+            "lr", "warmup_ratio", "optimizer", "gpu", "seed",
+        ),
+        "output": ("output_dir", "save_steps", "log_interval", "resume"),
+    }  # fmt: skip
+    UNSET: ClassVar = {
+        "data": "required, to train",
+        "data_eval": "none is scored",
+        "model_dir": "random weights, of the size that --bert_model names",
+        "bert_dataset": "the vocabulary of the shards",
+    }
+
     max_len: int = 512
     num_workers: int | None = None
     max_eval_samples: int | None = None
@@ -48,7 +64,6 @@ class PretrainingSettings(
     save_steps: int | None = 25000
     keep_checkpoints: int | None = 3
     log_interval: int = 250
-    seed: int = 0
 
     @property
     def trains(self) -> bool:

@@ -157,7 +157,7 @@ class FolderFlags(CommonFlags):
 
 @dataclass(frozen=True, kw_only=True)
 class SeedFlags(CommonFlags):
-    """Random numbers."""
+    """Random numbers; one default for all commands, which GluonNLP gave its classifier."""
 
     seed: int = 2
 

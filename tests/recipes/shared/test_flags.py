@@ -80,7 +80,8 @@ def refusal(capsys: pytest.CaptureFixture[str], parse: Parse, *argv: str) -> str
 @pytest.mark.parametrize("flag", SHARED.values(), ids=lambda flag: flag.name)
 def test_every_spelling_sets_the_one_attribute(flag: Flag) -> None:
     samples = {
-        values.true_or_false: ("false", False), values.names: ("a,b", ("a", "b")),
+        values.true_or_false: ("false", False), values.true_false_or_auto: ("no", False),
+        values.names: ("a,b", ("a", "b")),
         values.whole_numbers: ("-4,-3", (-4, -3)), values.devices: ("0", (0,)),
         values.share: ("0.5", 0.5), values.positive: ("2", 2.0), values.number: ("2", 2.0),
         values.not_negative: ("2", 2.0), values.probability: ("1", 1.0),
@@ -233,7 +234,7 @@ def test_required_and_dependent_flags(capsys: pytest.CaptureFixture[str]) -> Non
 def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
     kind = everything(StrategyFlags, epochs=3, model_dir=dataclasses.MISSING)
     with pytest.raises(SystemExit) as caught:
-        flags.parse(kind, DOC, ["--help"], refuse_quantization)
+        flags.parse(kind, DOC, ["--help-all"], refuse_quantization)
     assert caught.value.code == 0
     text = capsys.readouterr().out
 

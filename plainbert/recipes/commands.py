@@ -18,16 +18,16 @@ GROUPS = {
         "predict_squad": "answers to questions",
         "predict_ner": "entities, or a label for every word",
         "evaluate": "scores of any fine-tuned model on a labelled file",
-        "export": "a model for ONNX, SavedModel, MXNet or torch.export",
-    },
-    "files of other systems": {
-        "convert_checkpoint": "between GluonNLP, TensorFlow and Hugging Face files",
-        "compare_checkpoints": "two checkpoints on the same text, layer by layer",
     },
     "train on raw text": {
         "create_pretraining_data": "raw text to shards for pre-training",
         "run_pretraining": "pre-train a BERT, from nothing or from weights",
         "create_punctuation_data": "training data for punctuation from any text",
+    },
+    "other systems and runtimes": {
+        "convert_checkpoint": "between GluonNLP, TensorFlow and Hugging Face files",
+        "compare_checkpoints": "two checkpoints on the same text, layer by layer",
+        "export": "a model for ONNX, SavedModel, MXNet or torch.export",
     },
     "several processes": {
         "launch": "start a command as several processes, on one host or more",

@@ -64,13 +64,6 @@ def examples(text: str) -> dict[str, set[str]]:
     return used
 
 
-# Two phases, and several processes, are set up by more flags than a screen has room for.
-BEYOND = {
-    "--attention_dropout", "--dropout", "--gpus", "--num_local_ranks", "--phase1_num_steps",
-    "--phase2", "--schedule", "--start_step", "--use_avg_len",
-}  # fmt: skip
-
-
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_fits_a_screen(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     text = printed(command, "--help", capsys)
@@ -127,8 +120,7 @@ def test_help_shows_every_flag_of_the_readme() -> None:
     for command, flags in used.items():
         dests = {action.dest for action in shown(command)}
         options: Any = parser(command)._option_string_actions
-        missing = {flag for flag in flags if options[flag].dest not in dests}
-        assert missing - (BEYOND if command == "run_pretraining" else set()) == set(), command
+        assert {flag for flag in flags if options[flag].dest not in dests} == set(), command
 
 
 def test_what_the_readme_check_sees() -> None:

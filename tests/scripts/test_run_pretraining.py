@@ -508,7 +508,7 @@ def test_mistakes_with_folders(
         (("--model", "bert_2_64_2"), "shape|size|config"),
         (("--model", "bert_3_32_2"), "layer.2"),
         (("--batch_size", "8"), "per_step 16, now 8"),
-        (("--seed", "9"), "seed 0, now 9"),
+        (("--seed", "9"), "seed 2, now 9"),
         (("--optimizer", "sgd"), "does not belong to this model and sgd"),
         (("--no_nsp",), "seq_relationship"),
         (("--data", f"{shards}/part-000.npz"), "examples"),

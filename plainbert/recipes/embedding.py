@@ -41,7 +41,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from plainbert import files
-from plainbert.cli.settings import FlagError
 from plainbert.recipes.shared import blocks, command, flags, texts
 from plainbert.recipes.shared.older_systems import refusals
 from plainbert.recipes.shared.settings import (
@@ -103,12 +102,9 @@ class Settings(DeviceFlags, GrowingOutputFlags, VectorFlags, TextsFlags, Trained
             self.exclusive("words", name)
         suffix = Path(self.output or "").suffix
         if suffix in (".npy", ".csv") and self.pooling_strategy == "NONE":
-            raise FlagError(
-                f"--output {self.output}: {suffix} has one vector for a text; for each token take "
-                ".npz or .jsonl."
-            )
+            self.refuse(f"--output {suffix} has one vector for a text; for tokens: .npz, .jsonl.")
         if suffix == ".npy" and self.words:
-            raise FlagError(f"--output {self.output}: .npy has no place for words; take .csv.")
+            self.refuse(f"--output {self.output}: .npy has no place for words; take .csv.")
         if "oov_way" in self.typed and not self.of_words:
             settings = settings.noted("--oov_way is for vectors of words: add --words.")
         return settings

@@ -67,20 +67,14 @@ class Settings(ProcessFlags, GrowingOutputFlags, TextsFlags, CheckpointFlags, Co
     """The flags, with their documented defaults."""
 
     MAIN: ClassVar = {
-        "required: a model, and texts from one of three places": (
-            "model_dir", "sentences", "file", "test_file",
-        ),
-        "what people set": (
-            "text_columns", "word_column", "tag_column", "max_len", "labels", "gpu", "dtype",
-        ),
+        "required: a model, and texts": ("model_dir", "sentences", "file", "test_file"),
+        "what people set": ("text_columns", "word_column", "tag_column", "max_len", "labels",
+                            "gpu", "dtype"),
         "output": ("output", "overwrite", "resume"),
     }  # fmt: skip
-    UNSET: ClassVar = {
-        "file": "required without --sentences or --test_file",
-        "sentences": "required without --file or --test_file",
-        "test_file": "required without --sentences or --file",
-        "max_len": "that of the training",
-    }
+    UNSET: ClassVar = {"max_len": "that of the training"} | dict.fromkeys(
+        ("file", "sentences", "test_file"), "required without the others"
+    )
 
     model_dir: str = option(
         REQUIRED,
@@ -99,10 +93,7 @@ class Settings(ProcessFlags, GrowingOutputFlags, TextsFlags, CheckpointFlags, Co
         "FILE",
     )
     batch_size: int = accepted(
-        int,
-        "batches are packed by tokens, and the results are the same for any size.",
-        "data",
-        default=32,
+        int, "batches are packed by tokens; any size gives the same results.", "data", default=32
     )
     labels: tuple[str, ...] | None = None
     file: str | None = helped(
@@ -125,10 +116,7 @@ class Settings(ProcessFlags, GrowingOutputFlags, TextsFlags, CheckpointFlags, Co
             self.refuse("no texts: give --sentences TEXT ..., --file FILE or --test-path FILE.")
         self.check_output(FORMS)
         if self.resume and not self.grows:
-            self.refuse(
-                "--resume goes on with plain text (--file) and an --output ending in .jsonl. Give "
-                "--overwrite to start anew."
-            )
+            self.refuse("--resume goes on with plain text (--file) and an --output in .jsonl.")
         return settings
 
     def problems(self) -> Iterator[PlainBertError]:

@@ -512,7 +512,7 @@ def test_mistakes_with_folders(
         (("--optimizer", "sgd"), "does not belong to this model and sgd"),
         (("--no_nsp",), "seq_relationship"),
         (("--data", f"{shards}/part-000.npz"), "examples"),
-        (("--data", str(other)), r"started with data \w+, now"),
+        (("--data", str(other)), "started with other data"),
     ):
         with pytest.raises(CheckpointError, match=words):
             main([*words_for(shards, folder, *more), *changed])

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from plainbert.errors import PlainBertError, UsageError
+from plainbert.recipes.shared.lock import Lock
 
 ARGS_FILE = "args.json"
 
@@ -37,7 +38,7 @@ def no_run_in(folder: Path) -> UsageError:
 
 
 def folder_problems(folder: Path, resume: bool, overwrite: bool) -> Iterator[PlainBertError]:
-    """What is wrong with the folder of a training, as far as nobody else is at it.
+    """What is wrong with the folder of a training.
 
     Args:
         folder: of ``--output_dir``.
@@ -48,4 +49,9 @@ def folder_problems(folder: Path, resume: bool, overwrite: bool) -> Iterator[Pla
         yield no_run_in(folder)
     begun = (folder / ARGS_FILE).is_file() and any(folder.glob("step-*"))
     if begun and not resume and not overwrite:
-        yield run_in(folder, resumable=True)
+        try:
+            Lock.take(folder).release()
+        except UsageError as in_use:
+            yield in_use
+        else:
+            yield run_in(folder, resumable=True)

@@ -25,6 +25,7 @@ GUARDS = {
     "plainbert.recipes.shared.held_runs": "--output_dir",
     "plainbert.recipes.shared.output_dir": "--output_dir",
     "plainbert.recipes.shared.ranks": "--dist_timeout",
+    "plainbert.export.card": "--int8",
     "plainbert.infer.devices": "--gpus",
     "plainbert.infer.gpus": "--gpus",
     "plainbert.export.onnx.format": "--int8",

@@ -8,7 +8,8 @@
 #   make test-openvino   exported ONNX files in OpenVINO too, in .venv
 #                     both with ARGS="--record tests/results/SUITE.json" keep what came of them
 #   make test-hosts   runs over two emulated hosts; root, and Open MPI, which it installs on Debian
-#   make drill        kills, full disks, two at once, hostile files: counts what comes of it
+#   make drill        kills, full disks, two at once, hostile files, and all trials of the tests of
+#                     which make test runs a sample: counts what comes of it
 #                     make drill ARGS="--trials 20 --seed 7 --only kill"
 #   make lint         ruff and mypy
 #   make bench        the measurements of benchmarks/, each against its peer

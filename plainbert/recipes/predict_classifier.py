@@ -20,7 +20,6 @@ A long file goes through block by block, to --output. If that is interrupted, th
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -157,7 +156,7 @@ def run(settings: Settings) -> Predictions:
         def predict(part: list[tuple[str, ...]]) -> list[Any]:
             bar = group.rank == 0 and every is not None
             predictions = model.predict(part, max_len=settings.max_len, bar=bar)
-            return [dataclasses.asdict(prediction) for prediction in predictions]
+            return [prediction.as_dict() for prediction in predictions]
 
         def predict_all(rows: list[tuple[str, ...]]) -> list[Prediction]:
             return [Prediction.of(fields) for fields in deal(group, rows, predict)]

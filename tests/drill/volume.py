@@ -51,5 +51,5 @@ def run(path: Path, root: Path, seed: int) -> Counter[str]:
     count = 0
     for case in ElementTree.parse(report).iter("testcase"):
         recorded = {tag.get("name"): tag.get("value", "") for tag in case.iter("property")}
-        count += int(recorded["trials"])
+        count += int(recorded.get("trials", 1))
     return Counter(passed=count)

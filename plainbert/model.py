@@ -116,7 +116,7 @@ class Model:
                 own when not given.
             pooling_layer: layers counted from the end; several are joined end to end.
             mask_cls_sep: leave [CLS] and [SEP] out, of attention and of pooling.
-            normalize: scale vectors to length 1.
+            normalize: whether vectors get length 1; as the folder says when not given.
             max_len: tokens kept per text; the folder's limit when not given.
             num_workers: processes that tokenise; 0 does it in this one.
             bar: show progress.
@@ -126,17 +126,12 @@ class Model:
         Returns:
             (N, D'), or (D',) for one text.
         """
-        vectors = embedding.encode(
-            self.body,
-            self.tokenizer,
-            embedding.prompted(_rows(texts), self.checkpoint, prompt, prompt_name),
-            self.pooling(pooling_strategy, pooling_layer, mask_cls_sep, normalize),
-            max_len=self._limit(max_len),
-            num_workers=num_workers,
-            bar=bar,
-        )
-        if pooling_strategy is None:
-            vectors = vectors[:, : self.checkpoint.sentence.truncate_dim]
+        pooling = self.pooling(pooling_strategy, pooling_layer, mask_cls_sep, normalize)
+        rows = embedding.prompted(_rows(texts), self.checkpoint, prompt, prompt_name)
+        parts = (self.body, self.tokenizer, rows, pooling)
+        limit = self._limit(max_len)
+        vectors = embedding.encode(*parts, max_len=limit, num_workers=num_workers, bar=bar)
+        vectors = vectors[:, : embedding.kept_numbers(self.checkpoint.sentence, pooling)]
         return vectors[0] if _is_one(texts) else vectors
 
     def encode_tokens(
@@ -146,6 +141,7 @@ class Model:
         pooling_strategy: str = "NONE",
         pooling_layer: Sequence[int] | int = (-1,),
         mask_cls_sep: bool = False,
+        normalize: bool | None = None,
         max_len: int | None = None,
         bar: bool = False,
         prompt: str | None = None,
@@ -158,6 +154,7 @@ class Model:
             pooling_strategy: NONE, the only one that is none.
             pooling_layer: layers counted from the end; several are joined end to end.
             mask_cls_sep: hide [CLS] and [SEP] from attention; their vectors are zero.
+            normalize: whether every token's vector gets length 1; None does not.
             max_len: tokens kept per text.
             bar: show progress.
             prompt: text put before each; the folder's default prompt when not given.
@@ -166,7 +163,7 @@ class Model:
         Returns:
             for each text (L, D'), float32.
         """
-        pooling = self.pooling(pooling_strategy, pooling_layer, mask_cls_sep)
+        pooling = self.pooling(pooling_strategy, pooling_layer, mask_cls_sep, bool(normalize))
         rows = embedding.prompted(_rows(texts), self.checkpoint, prompt, prompt_name)
         parts = (self.body, self.tokenizer, rows, pooling)
         return embedding.encode_tokens(*parts, max_len=self._limit(max_len), bar=bar)[1]

@@ -32,6 +32,7 @@ LAYERS = (
     {"train"},
     {"tasks"},
     {"tasks.classification", "tasks.squad", "tasks.ner", "tasks.embedding", "tasks.pretraining"},
+    {"evaluation"},
     {"model"},
     {"export", "serve", "compare"},
     {"recipes.shared"},

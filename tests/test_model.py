@@ -61,13 +61,42 @@ def test_one_and_many(sentence_folder: Path) -> None:
     assert model.tokenize("unaffable") == ["un", "##aff", "##able"]
 
 
-def test_an_explicit_pooling_is_not_normalised(sentence_folder: Path) -> None:
+def test_naming_a_pooling_keeps_the_folders_length(sentence_folder: Path) -> None:
     model = plainbert.load(sentence_folder)
     own = model.encode(["the heron"])
-    plain = model.encode(["the heron"], pooling_strategy="REDUCE_MEAN")
+    assert np.array_equal(model.encode(["the heron"], pooling_strategy="REDUCE_MEAN"), own)
+    # bert-as-service's vectors, which have any length.
+    plain = model.encode(["the heron"], pooling_strategy="REDUCE_MEAN", normalize=False)
     right = plain / np.linalg.norm(plain)
     np.testing.assert_allclose(own, right, rtol=0, atol=rounding(32, right))
     assert np.linalg.norm(plain) > 1.1
+    for kind in ("max", "cls", "REDUCE_MEAN_MAX"):
+        [vector] = model.encode(["the heron"], pooling_strategy=kind)
+        assert np.linalg.norm(vector) == pytest.approx(1, abs=rounding(64))
+    with pytest.raises(UsageError, match="normalize='false': True or False is expected"):
+        model.encode("the heron", normalize="false")  # type: ignore[arg-type]
+
+
+def test_a_folder_that_says_nothing_leaves_vectors_as_they_are(
+    bert: Bert, tokenizer: WordPiece, tmp_path: Path
+) -> None:
+    model = plainbert.load(checkpoint.write(tmp_path / "plain", bert, tokenizer))
+    plain = model.encode(["the heron"])
+    for kind in ("mean", None):
+        assert np.array_equal(model.encode(["the heron"], pooling_strategy=kind), plain)
+        one = model.encode(["the heron"], pooling_strategy=kind, normalize=True)
+        right = plain / np.linalg.norm(plain)
+        np.testing.assert_allclose(one, right, rtol=0, atol=rounding(32, right))
+    assert np.linalg.norm(plain) > 1.1
+
+
+def test_vectors_of_tokens(sentence_folder: Path) -> None:
+    model = plainbert.load(sentence_folder)
+    [plain] = model.encode_tokens(["the heron"])
+    [one] = model.encode_tokens(["the heron"], normalize=True)
+    lengths = np.linalg.norm(plain, axis=1, keepdims=True)
+    assert lengths.min() > 1.1  # the folder's setting is for vectors of texts
+    np.testing.assert_allclose(one, plain / lengths, rtol=0, atol=rounding(32))
     assert [each.shape for each in model.encode_tokens(["the heron", ""])] == [(4, 32), (2, 32)]
 
 

@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from plainbert import arguments, ragged
 from plainbert.batching.truncation import truncate
 from plainbert.errors import UsageError
 from plainbert.processes import WorkerProcesses
+from plainbert.progress import Progress
 from plainbert.text.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
@@ -135,7 +135,7 @@ def featurize(
     parts: list[Chunk] = []
     settings = (tokenizer, max_len, specials)
     with (
-        tqdm(total=len(texts), desc="tokenise", unit="row", disable=None if bar else True) as meter,
+        Progress("tokenise", "rows", len(texts), bar=bar) as meter,
         WorkerProcesses(num_workers if len(texts) >= WORTH_WORKERS else 0, settings) as workers,
     ):
         for part in workers.in_order(_encode, settings, chunks):
@@ -249,7 +249,7 @@ def tokenized(
     features = featurize(tokenizer, rows, limit, num_workers=num_workers, bar=bar)
     if features.cut:
         log.warning(
-            "%d of %d texts were longer than %d tokens and were cut; --max_len sets the limit.",
+            "%d of %d rows were longer than %d tokens and were cut; --max_len sets the limit.",
             features.cut,
             len(features),
             limit,

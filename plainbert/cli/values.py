@@ -96,6 +96,16 @@ def true_or_false(text: str) -> bool:
     raise ArgumentTypeError(f"{text!r} is neither true nor false.")
 
 
+def true_false_or_auto(text: str) -> bool | None:
+    """``true``, ``false``, or ``auto``, which is None."""
+    if text.strip().casefold() == "auto":
+        return None
+    try:
+        return true_or_false(text)
+    except ArgumentTypeError:
+        raise ArgumentTypeError(f"{text!r} is none of true, false and auto.") from None
+
+
 def names(text: str) -> tuple[str, ...]:
     """Names or numbers of columns, between commas."""
     parts = tuple(part.strip() for part in text.split(","))

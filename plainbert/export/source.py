@@ -22,6 +22,7 @@ from plainbert.nn.headed import Headed
 from plainbert.nn.heads import Embedding
 from plainbert.nn.layout import Padded
 from plainbert.nn.pooling import Pooling
+from plainbert.tasks.embedding.encode import pooling_of
 from plainbert.text.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
@@ -84,7 +85,7 @@ def source_of(
     Args:
         opened: the model, in float32.
         name: what the user called it.
-        pooling: for an encoder; the folder's own, or the mean, when not given.
+        pooling: for an encoder; as the folder says when not given, else the mean.
         max_length: tokens of an input at most; as the folder says when not given.
 
     Raises:
@@ -102,7 +103,7 @@ def source_of(
     if max_length is not None and not 2 <= max_length <= most:
         raise UsageError(f"{max_length} tokens: the model has {most} positions.")
     if task == "embedding" and pooling is None:
-        pooling = Pooling(stored.pooling or "mean", normalize=stored.normalize)
+        pooling = pooling_of(stored)
     if task == "embedding":
         _say_what_is_not_in_it(name, stored.sentence)
     if pooling is not None and pooling.mask_cls_sep:

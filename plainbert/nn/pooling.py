@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from plainbert.arguments import short
 from plainbert.errors import UsageError
 from plainbert.nn.layout import FAR, Layout
 from plainbert.nn.names import NUMBERS, kind_of
@@ -53,6 +54,13 @@ class Pooling:
                 f"CLS_POOLED is made of the last layer; pooling_layer={list(self.layers)} does not "
                 "go with it."
             )
+        if not isinstance(self.normalize, bool):
+            raise UsageError(f"normalize={short(self.normalize)}: True or False is expected.")
+
+    @property
+    def is_joined(self) -> bool:
+        """Whether a vector is several, end to end: of layers, or mean and max."""
+        return len(self.layers) > 1 or self.kind == "mean_max"
 
     def depth(self, num_layers: int) -> int:
         """Layers that must be computed, counted from the input.

@@ -11,6 +11,7 @@ SUMMARIES = {
     "predict_classifier": "a label and probabilities for every text",
     "predict_squad": "answers to questions",
     "predict_ner": "entities, or a label for every word",
+    "evaluate": "scores of any fine-tuned model on a labelled file",
     "create_pretraining_data": "raw text to shards for pre-training",
     "run_pretraining": "pre-train a BERT, from nothing or from weights",
     "create_punctuation_data": "training data for punctuation from any text",

@@ -1,6 +1,7 @@
 r"""Vectors of words, or of whole sentences.
 
-Vectors of the words of a sentence, from the last layer (GluonNLP's way):
+The words of a sentence and their vectors, from the last layer (GluonNLP's way), as a table with
+the ends of every vector; --words --output FILE keeps all of the numbers:
 
     python scripts/bert/embedding.py --sentences "A heron was fishing."
 
@@ -14,13 +15,16 @@ The same with bert-as-service's pooling, from two layers:
     python scripts/bert/embedding.py --file texts.txt --pooling_strategy REDUCE_MEAN \
         --pooling_layer -2 -1 --output vectors.jsonl
 
-What the folder says of its vectors holds unless a flag says otherwise: pooling, length, and the
-prompt before every text (--prompt, --prompt_name).
+What the folder says of its vectors holds unless a flag says otherwise: pooling, length 1 or not
+(--normalize; false with --pooling_strategy REDUCE_MEAN is bert-as-service's way), and the prompt
+before every text (--prompt, --prompt_name).
 
 A line of --file (or of standard input, --file -) is a text; "first ||| second" is a pair. With
 --text_columns, or for a .tsv, .csv or .jsonl file, the texts are in columns. The rows
 of --output are in the order of the input: .npz holds the arrays "text" and "vector", .jsonl one
-object a line. Sentence vectors are made when --output or a pooling flag is given.
+object a line. Sentence vectors are made when --output or a pooling flag is given, without --words.
+Of words there are the first 25 tokens of a text (--max_seq_length): in .npz "word" and "vector",
+where text i has the rows offsets[i] to offsets[i + 1], in .jsonl "words" and "vectors".
 
 A long file goes through block by block, to --output. If that is interrupted, the same command with
 --resume goes on behind the rows that are done, and the file is the same.
@@ -32,7 +36,8 @@ import functools
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
 
 from plainbert import files
 from plainbert.recipes.shared import blocks, command, flags, texts
@@ -46,11 +51,15 @@ from plainbert.recipes.shared.settings import (
 from plainbert.tasks.embedding.flags import VectorFlags
 
 POOLING = (
-    "output", "pooling_strategy", "pooling_layer", "mask_cls_sep", "prompt", "prompt_name",
+    "output", "pooling_strategy", "pooling_layer", "mask_cls_sep", "normalize", "prompt",
+    "prompt_name",
 )  # fmt: skip
 FORMS = (".npz", ".jsonl")
-SHOWN = 3  # numbers at either end of a printed vector, as in GluonNLP's documentation
 WORD_LENGTH = 25  # tokens of a sentence, as GluonNLP's script has it
+
+if TYPE_CHECKING:
+    from plainbert.recipes.shared.start import Run
+    from plainbert.text.tokenizer import Tokenizer
 
 Encode = Callable[..., Any]
 
@@ -64,13 +73,23 @@ class Settings(DeviceFlags, GrowingOutputFlags, VectorFlags, TextsFlags, Trained
     sentencepiece: str | None = None
     max_len: int | None = None
     pooling_strategy: str | None = None
+    normalize: bool | None = None
     batch_size: int = 256
 
     def checked(self) -> Self:
         settings = super().checked()
         self.check_texts()
         self.check_output(FORMS)
+        for name in POOLING[1:]:
+            self.exclusive("words", name)
+        if "oov_way" in self.typed and not self.of_words:
+            settings = settings.noted("--oov_way is for vectors of words: add --words.")
         return settings
+
+    @property
+    def of_words(self) -> bool:
+        """Whether words get vectors: without a flag of pooling, GluonNLP's way."""
+        return self.words or not self.typed.intersection(POOLING)
 
 
 @dataclass(frozen=True)
@@ -80,10 +99,11 @@ class Vectors:
     Attributes:
         texts: a pair has " ||| " between its texts. None where they are more than one block, or
             none is left to do, and all is in ``output`` alone.
-        words: for each text its words and their vectors; None where sentence vectors were made.
+        words: for each text its words and their vectors; None where sentence vectors were made, or
+            where ``texts`` is.
         vectors: (texts, units), or for each text (tokens, units) where nothing is pooled; None
             where word vectors were made, or where ``texts`` is.
-        output: file with the sentence vectors; None where there is none.
+        output: file with the vectors; None where there is none.
     """
 
     texts: list[str] | None
@@ -105,36 +125,81 @@ def run(settings: Settings) -> Vectors:
         return Vectors(None, None, None, settings.output)
     reader = blocks.BlockReader(settings, settings.output)
 
-    from plainbert.model import load
-    from plainbert.recipes.shared.models import name_of
     from plainbert.recipes.shared.start import start
     from plainbert.tasks.embedding import result_files
-    from plainbert.tasks.embedding.words import BertEmbedding
     from plainbert.text.sentencepiece import SentencePiece
 
     ready = start(settings)
-    folder = name_of(settings)
     tokenizer = None
     if settings.sentencepiece is not None:
         tokenizer = SentencePiece(settings.sentencepiece, lower=settings.do_lower_case is not False)
-
-    # Without a word on pooling: vectors of words, GluonNLP's way.
-    if not settings.typed.intersection(POOLING):
-        embedding = BertEmbedding(
-            ready.device,
-            str(ready.precision),
-            params_path=folder,
-            max_seq_length=settings.max_len or WORD_LENGTH,
-            batch_size=settings.batch_size,
-            tokenizer=tokenizer,
-            lower=settings.do_lower_case,
-        )
+    make = _of_words if settings.of_words else _of_texts
+    weights, work = make(settings, ready, tokenizer)
+    if settings.output is None or reader.is_single:
         rows = reader.all()
-        lines = [texts.join(row) for row in rows]
-        return Vectors(lines, embedding(rows, oov_way=settings.oov_way), None, None)
+        lines, vectors = [texts.join(row) for row in rows], work(rows, bar=True)
+        if settings.output is not None:
+            result_files.write_vectors(settings.output, lines, *_columns(vectors))
+            blocks.discard(settings.output)
+            log.info("vectors of %d rows in %s", len(lines), settings.output)
+        if settings.of_words:
+            return Vectors(lines, vectors, None, settings.output)
+        return Vectors(lines, None, vectors, settings.output)
+    key = {
+        "pooling": [settings.pooling_strategy, settings.pooling_layer, settings.mask_cls_sep],
+        "length of vectors": settings.normalize,
+        "words": settings.of_words and settings.oov_way,
+        "tokens": [settings.max_len, settings.sentencepiece, settings.do_lower_case],
+        "prompt": [settings.prompt, settings.prompt_name],
+        "numbers": str(ready.precision),
+        "weights": blocks.identity(weights),
+    }
+    with blocks.BlockWork(settings.output, key, settings.overwrite) as done:
+        _write_blocks(done, reader, work)
+    return Vectors(None, None, None, settings.output)
+
+
+def _of_words(
+    settings: Settings, ready: Run, tokenizer: Tokenizer | None
+) -> tuple[str | Path, Encode]:
+    """The folder of the weights, and what makes words and their vectors of texts."""
+    import numpy as np
+
+    from plainbert.recipes.shared.models import name_of
+    from plainbert.tasks.embedding.words import BertEmbedding
+
+    embedding = BertEmbedding(
+        ready.device,
+        str(ready.precision),
+        params_path=name_of(settings),
+        max_seq_length=settings.max_len or WORD_LENGTH,
+        batch_size=settings.batch_size,
+        tokenizer=tokenizer,
+        lower=settings.do_lower_case,
+    )
+
+    width = embedding.bert.config.hidden_size
+    assert embedding.folder is not None
+
+    def work(rows: Sequence[Any], bar: bool = False) -> list[Any]:
+        # A text may have no word at all.
+        return [
+            (words, np.reshape(vectors, (len(words), width)))
+            for words, vectors in embedding(rows, settings.oov_way)
+        ]
+
+    return embedding.folder, work
+
+
+def _of_texts(
+    settings: Settings, ready: Run, tokenizer: Tokenizer | None
+) -> tuple[str | Path, Encode]:
+    """The folder of the weights, and what makes vectors of texts."""
+    from plainbert.model import load
+    from plainbert.recipes.shared.models import name_of
 
     model = load(
-        folder,
+        name_of(settings),
         dtype=ready.precision,
         device=ready.device,
         lower=settings.do_lower_case,
@@ -143,33 +208,24 @@ def run(settings: Settings) -> Vectors:
     encode: Encode = model.encode
     if settings.pooling_strategy == "NONE":
         encode = model.encode_tokens
-    work = functools.partial(
+    return model.checkpoint.folder, functools.partial(
         encode,
         pooling_strategy=settings.pooling_strategy,
         pooling_layer=settings.pooling_layer,
         mask_cls_sep=settings.mask_cls_sep,
+        normalize=settings.normalize,
         max_len=settings.max_len,
         prompt=settings.prompt,
         prompt_name=settings.prompt_name,
     )
-    if settings.output is None or reader.is_single:
-        rows = reader.all()
-        lines, vectors = [texts.join(row) for row in rows], work(rows, bar=True)
-        if settings.output is not None:
-            result_files.write_vectors(settings.output, lines, vectors)
-            blocks.discard(settings.output)
-            log.info("%d vectors in %s", len(lines), settings.output)
-        return Vectors(lines, None, vectors, settings.output)
-    key = {
-        "pooling": [settings.pooling_strategy, settings.pooling_layer, settings.mask_cls_sep],
-        "tokens": [settings.max_len, settings.sentencepiece, settings.do_lower_case],
-        "prompt": [settings.prompt, settings.prompt_name],
-        "numbers": str(ready.precision),
-        "weights": blocks.identity(model.checkpoint.folder),
-    }
-    with blocks.BlockWork(settings.output, key, settings.overwrite) as done:
-        _write_blocks(done, reader, work)
-    return Vectors(None, None, None, settings.output)
+
+
+def _columns(vectors: Any) -> tuple[Any, Any]:
+    """Vectors, and the words that they are of; None where they are of none."""
+    if not (isinstance(vectors, list) and isinstance(vectors[0], tuple)):
+        return vectors, None
+    words, arrays = zip(*vectors, strict=True)
+    return arrays, words
 
 
 def _write_blocks(done: blocks.BlockWork, reader: blocks.BlockReader, work: Encode) -> None:
@@ -185,27 +241,27 @@ def _write_blocks(done: blocks.BlockWork, reader: blocks.BlockReader, work: Enco
 
     for block in done.pending(reader):
         with blocks.numbered(done.done, NotFiniteError):
-            vectors = work(block)
+            vectors, words = _columns(work(block))
         lines = [texts.join(row) for row in block]
-        parts = result_files.parts_of(lines, vectors, done.output.suffix)
+        parts = result_files.parts_of(lines, vectors, done.output.suffix, words)
         done.add(parts, width=result_files.width_of(vectors))
     rows = done.done
     done.finish(result_files.publish)
-    log.info("%d vectors in %s", rows, done.output)
+    log.info("vectors of %d rows in %s", rows, done.output)
 
 
 def report(results: Vectors) -> None:
-    """Print the vectors that are in no file."""
-    if results.texts is None:
+    """Print the vectors that are in no file: of words their ends, in a table."""
+    if results.texts is None or results.output is not None:
         return
     if results.words is not None:
-        import numpy as np
+        from plainbert.tasks.embedding.word_table import word_table
 
-        for line, (_, arrays) in zip(results.texts, results.words, strict=True):
+        for line, (words, vectors) in zip(results.texts, results.words, strict=True):
             print(f"Text: {line}")
-            with np.printoptions(threshold=2 * SHOWN, edgeitems=SHOWN):
-                print(f"Tokens embedding: {arrays}")
-    elif results.output is None:
+            print(word_table(words, vectors))
+        log.info("all numbers of the vectors: add --words --output words.npz (or words.jsonl)")
+    else:
         for line, vector in zip(results.texts, results.vectors, strict=True):
             print(files.json_text({"text": line, "vector": vector.tolist()}))
 

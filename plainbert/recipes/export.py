@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from plainbert.export.format import Format
     from plainbert.export.manifest import Manifest
     from plainbert.export.source import Source
-    from plainbert.nn.pooling import Pooling
+    from plainbert.model_zoo import LoadedModel
 
 SIZES = {"base": "bert_12_768_12", "large": "bert_24_1024_16"}  # GluonNLP's first names of them
 SAMPLES = 200  # texts of --file that are looked at, from all over it
@@ -77,6 +77,7 @@ class Settings(
 
     labels: tuple[str, ...] | None = None
     pooling_strategy: str | None = None
+    normalize: bool | None = None
     dropout: float = 0.0
     max_len: int | None = None
     dev_batch_size: int | None = None
@@ -155,32 +156,39 @@ def source_from(settings: Settings) -> Source:
         UsageError: no model, and nothing that says its vocabulary or its task.
         CheckpointError: the folder has no such head.
     """
-    from plainbert import model_zoo
     from plainbert.export.source import source_of
-    from plainbert.nn.pooling import Pooling
     from plainbert.recipes.shared.models import name_of
+    from plainbert.tasks.embedding.encode import pooling_of
 
     head = None if settings.task is None else TASKS[settings.task]
-    strategy = settings.pooling_strategy
-    pooling = None if strategy is None else Pooling(strategy)
     if settings.weights is None:
-        return _untrained(settings, head, pooling)
-    name = name_of(settings)
-    opened = model_zoo.open_folder(
+        name, opened = settings.bert_model, _untrained(settings, head)
+    else:
+        name = name_of(settings)
+        opened = _opened(settings, name, head)
+    pooling = None
+    if opened.head == "embedding":
+        strategy, normalize = settings.pooling_strategy, settings.normalize
+        pooling = pooling_of(opened.checkpoint, strategy, normalize=normalize)
+    return source_of(opened, name, pooling, settings.max_len)
+
+
+def _opened(settings: Settings, name: str, head: str | None) -> LoadedModel:
+    from plainbert import model_zoo
+
+    return model_zoo.open_folder(
         name,
         head,
         settings.labels,
         lower=settings.do_lower_case,
         dataset_name=settings.bert_dataset,
     )
-    return source_of(opened, name, pooling, settings.max_len)
 
 
-def _untrained(settings: Settings, head: str | None, pooling: Pooling | None) -> Source:
+def _untrained(settings: Settings, head: str | None) -> LoadedModel:
     import torch
 
     from plainbert import model_zoo
-    from plainbert.export.source import source_of
     from plainbert.recipes.shared.vocabulary import tokenizer_of
 
     if head is None:
@@ -195,8 +203,7 @@ def _untrained(settings: Settings, head: str | None, pooling: Pooling | None) ->
     torch.manual_seed(settings.seed)
     default = LABELS if settings.task in ("classification", "ner") else None
     model = model_zoo.new_model(name, tokenizer, head, id2label=settings.labels or default)
-    loaded = model_zoo.LoadedModel.untrained(model, tokenizer, head)
-    return source_of(loaded, name, pooling, settings.max_len)
+    return model_zoo.LoadedModel.untrained(model, tokenizer, head)
 
 
 def format_of(

@@ -39,7 +39,7 @@ def run(path: Path, root: Path, seed: int) -> Counter[str]:
     words = ["-q", "-m", "volume", "-p", "no:cacheprovider", "--seed", str(seed)]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *words, "--junitxml", str(report), str(path)],
-        cwd=CHECKOUT,
+        cwd=root,
         env={**os.environ, "PLAINBERT_VOLUME": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

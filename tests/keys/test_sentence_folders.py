@@ -109,6 +109,21 @@ def test_truncated_vectors(tmp_path: Path, plain: Path, normalize: bool) -> None
     check(ours, theirs_of(folder))
 
 
+def test_truncated_whatever_the_pooling(tmp_path: Path, plain: Path) -> None:
+    folder = made(tmp_path / "s", plain, Normalize(), truncate_dim=5)
+    model = plainbert.load(folder)
+    for name in ("mean", "REDUCE_MEAN"):  # the folder's own, named
+        assert np.array_equal(model.encode(TEXTS, pooling_strategy=name), model.encode(TEXTS))
+    assert model.encode(TEXTS, pooling_strategy="cls").shape == (len(TEXTS), 5)
+    assert model.encode(TEXTS, pooling_layer=-2).shape == (len(TEXTS), 5)
+    # The first numbers of joined vectors would be those of one part alone.
+    width = CONFIG.hidden_size
+    joined = model.encode(TEXTS, pooling_layer=(-2, -1))
+    assert joined.shape == (len(TEXTS), 2 * width)
+    both = model.encode(TEXTS, pooling_strategy="REDUCE_MEAN_MAX")
+    assert both.shape == (len(TEXTS), 2 * width)
+
+
 @pytest.mark.parametrize("strip", [None, True, False])
 def test_lower_casing_of_their_own(tmp_path: Path, plain: Path, strip: bool | None) -> None:
     write_json(plain / "tokenizer_config.json", {**SETTINGS, "strip_accents": strip})

@@ -27,6 +27,7 @@ WORDS = {
     "finetune_squad": [], "finetune_ner": ["--train-path", "a"],
     "predict_classifier": ["--model_dir", "m", "--sentences", "a"],
     "predict_squad": ["--model_dir", "m", "--file", "a"],
+    "evaluate": ["--model_dir", "m", "--file", "a"],
     "predict_ner": ["--model_dir", "m", "--sentences", "a"], "run_pretraining": ["--data", "a"],
     "create_pretraining_data": ["--input_file", "a", "--output_dir", "b", "--vocab", "v"],
     "create_punctuation_data": ["--input_file", "a", "--output_dir", "b"],

@@ -101,6 +101,23 @@ def test_evaluated_questions(tmp_path: Path) -> None:
     assert scores["dev"] == pytest.approx(wanted["scores"])
 
 
+@pytest.mark.parametrize(
+    ("words", "unit"),
+    [
+        ([], True),
+        (["--pooling_strategy", "mean"], True),
+        (["--pooling_strategy", "REDUCE_MEAN", "--normalize", "false"], False),
+        (["--normalize", "auto", "--pooling_strategy", "cls"], True),
+    ],
+)
+def test_length_of_vectors(tmp_path: Path, words: list[str], unit: bool) -> None:
+    folder = model(tmp_path, "embedding", pooling="mean", normalize=True)
+    export(folder, tmp_path / "out", *words)
+    pooling = Manifest.read(tmp_path / "out").pooling
+    assert pooling is not None
+    assert pooling["normalize"] is unit
+
+
 def test_at_the_end_of_training(tmp_path: Path) -> None:
     data = tmp_path / "train.tsv"
     data.write_text("text\tlabel\n" + "the cat\tyes\nb a\tno\n" * 4)

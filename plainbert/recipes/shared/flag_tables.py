@@ -170,7 +170,7 @@ _OUTPUT = (
     Flag("export", values.one_of("format", _formats), "Export the best model at the end, too: "
          "mxnet, onnx, savedmodel or torch, as the command export makes them.", group="output",
          metavar="FORMAT"),
-    Flag("verbose", None, "Log more.", group="output"),
+    Flag("verbose", None, "Show the details that are otherwise in log.txt only.", group="output"),
     Flag("seed", values.whole_number, "Seed of every random number.", ("random_seed",), "output",
          "N"),
 )  # fmt: skip
@@ -178,6 +178,9 @@ _OUTPUT = (
 _VECTORS = (
     Flag("pooling_strategy", values.one_of("pooling", _poolings), "How token vectors become one "
          "sentence vector; the folder's own when not given.", group="vectors", metavar="NAME"),
+    Flag("normalize", values.true_false_or_auto, "Whether vectors get length 1; auto: as the "
+         "model's folder says, whichever pooling is named (bert-as-service: false). Default: auto.",
+         group="vectors", metavar="{true,false,auto}", nargs="?", const=True),
 )  # fmt: skip
 
 _VOCABULARY = (

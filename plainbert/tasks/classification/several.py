@@ -22,6 +22,7 @@ from plainbert.nn.names import MULTI_LABEL
 from plainbert.tasks.classification.decode import THRESHOLD
 from plainbert.tasks.classification.scores import require
 from plainbert.tasks.classification.task import Example, Task
+from plainbert.tasks.reports import Report
 
 METRICS = ("micro_f1", "macro_f1", "accuracy")
 
@@ -98,6 +99,25 @@ def compute(names: Iterable[str], predictions: Flags, labels: Flags) -> dict[str
             average = name.removesuffix("_f1")
             scores[name] = float(f1_score(labels, predictions, average=average, zero_division=0))
     return scores
+
+
+def report(predictions: Flags, labels: Flags, names: Sequence[str]) -> Report:
+    """Precision, recall, F1 and number of rows of every label.
+
+    Args:
+        predictions: (N, C).
+        labels: the right ones; (N, C).
+        names: of the labels, by id.
+    """
+    require()
+    from sklearn.metrics import precision_recall_fscore_support
+
+    columns = precision_recall_fscore_support(labels, predictions, average=None, zero_division=0)
+    parts = ("precision", "recall", "f1", "support")
+    return {
+        name: {part: float(column[row]) for part, column in zip(parts, columns, strict=True)}
+        for row, name in enumerate(names)
+    }
 
 
 def write_predictions(

@@ -18,6 +18,7 @@ from plainbert import arguments
 from plainbert.batching.batch import TOKENS_PER_BATCH, Batch
 from plainbert.batching.features import Features, tokenized
 from plainbert.checkpoint import Checkpoint
+from plainbert.checkpoint.sentence import SentenceSettings
 from plainbert.errors import UsageError
 from plainbert.infer import finite, threads
 from plainbert.infer.precision import FLOAT32
@@ -92,7 +93,7 @@ def encode_tokens(
         model: a prepared body, see :func:`plainbert.infer.prepare.prepare`.
         tokenizer: the one that the model was trained with.
         texts: texts, or pairs. An empty text is [CLS] [SEP].
-        pooling: its layers and ``mask_cls_sep`` (then the rows of [CLS] and [SEP] are zero).
+        pooling: its layers, ``mask_cls_sep`` (the rows of [CLS] and [SEP] are zero), normalize.
         max_len: tokens kept per text, counting [CLS] and [SEP]; the model's positions when None.
         tokens_per_batch: tokens that go through the model together.
         bar: show progress.
@@ -101,7 +102,7 @@ def encode_tokens(
         the ids of the tokens, and for each text an array (L, D'), float32.
     """
     features = prepare(model, tokenizer, texts, max_len, bar=bar)
-    every_token = replace(pooling, kind="none", normalize=False)
+    every_token = replace(pooling, kind="none")
     embedding = Embedding(model, every_token, _specials(tokenizer))
     vectors = run_tokens(embedding, features, tokens_per_batch, bar)
     bad = [row for row, vector in enumerate(vectors) if not np.isfinite(vector).all()]
@@ -203,8 +204,8 @@ def pooling_of(
             given, or the mean if it states none.
         layers: counted from the end; one, or several.
         mask_cls_sep: leave [CLS] and [SEP] out.
-        normalize: scale vectors to length 1. When not given: as the folder says, for its own
-            pooling; else no.
+        normalize: whether vectors get length 1. When not given: those of texts as the folder
+            says, whichever pooling is named, and not where it says nothing; tokens' never.
 
     Raises:
         UsageError: the folder's own pooling is one we do not have; layers that are no numbers.
@@ -217,11 +218,24 @@ def pooling_of(
         )
     kind = kind_of(strategy or own or "mean")
     if normalize is None:
-        normalize = strategy is None and checkpoint.normalize
+        normalize = kind != "none" and checkpoint.normalize
     several = isinstance(layers, Sequence | np.ndarray) and not isinstance(layers, str | bytes)
     counted: Any = layers if several else [layers]
     numbers = tuple(arguments.whole("pooling_layer", layer, least=None) for layer in counted)
     return Pooling(kind, numbers, mask_cls_sep, normalize)
+
+
+def kept_numbers(sentence: SentenceSettings, pooling: Pooling) -> int | None:
+    """How many numbers of a sentence's vector the folder keeps, the first ones; None for all.
+
+    Vectors that are joined end to end are kept whole: their first numbers would be those of the
+    first part alone.
+
+    Args:
+        sentence: what the folder says of its vectors.
+        pooling: the folder's own, or another.
+    """
+    return None if pooling.is_joined else sentence.truncate_dim
 
 
 def prompted(

@@ -37,6 +37,13 @@ class VectorFlags(Flags):
         group="vectors",
         metavar="NAME",
     )
+    words: bool = option(
+        False,
+        None,
+        "One vector for each word of a text, also with --output; so it is without --output and "
+        "flags of pooling.",
+        group="vectors",
+    )
     oov_way: str = option(
         "avg",
         values.one_of("way", lambda: ("avg", "sum", "last")),

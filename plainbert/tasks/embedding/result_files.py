@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from plainbert import files
+from plainbert import files, ragged
 from plainbert.containers import npz
 from plainbert.containers.growing import GrowingFiles
 from plainbert.containers.npz import StoredArray
@@ -23,7 +24,10 @@ FLOATS, COUNTS, BYTES = np.dtype("<f4"), np.dtype("<i8"), np.dtype("u1")
 
 
 def write_vectors(
-    path: str | Path, texts: Sequence[str], vectors: Vectors | Sequence[Vectors]
+    path: str | Path,
+    texts: Sequence[str],
+    vectors: Vectors | Sequence[Vectors],
+    words: Sequence[Sequence[str]] | None = None,
 ) -> None:
     """Write texts and their vectors, in order, in the form that the suffix names.
 
@@ -31,18 +35,21 @@ def write_vectors(
     different numbers per text, lie end to end in "vector" and text i has the rows ``offsets[i]``
     to ``offsets[i + 1]``. Where an array of strings would be large (many texts, or a long one),
     there is no "text": text i is ``text_utf8[text_offsets[i]:text_offsets[i + 1]]``, in UTF-8.
-    ``.jsonl``: one object a line, with the keys "text" and "vector".
+    Words of the texts are one more array, "word", beside the rows of "vector".
+    ``.jsonl``: one object a line, with the keys "text" and "vector"; of words "text", "words" and
+    "vectors".
 
     Args:
         path: replaced in one step once it is complete.
         texts: N texts.
         vectors: (N, D'), or for each text (L, D').
+        words: for each text the L words that the vectors are of; None where they are of no words.
 
     Raises:
         UsageError: another suffix.
     """
     path = Path(path)
-    parts = parts_of(texts, vectors, path.suffix)
+    parts = parts_of(texts, vectors, path.suffix, words)
     if path.suffix == ".jsonl":
         with files.atomic_file(path) as file:
             file.write(parts["lines"])
@@ -50,16 +57,25 @@ def write_vectors(
     npz.write(
         path,
         _columns(
-            np.frombuffer(parts["text"], BYTES),
-            np.frombuffer(parts["text_lengths"], COUNTS),
+            *_read(parts, "text"),
             np.frombuffer(parts["vector"], FLOATS).reshape(-1, width_of(vectors)),
             np.frombuffer(parts["lengths"], COUNTS) if "lengths" in parts else None,
+            None if words is None else _read(parts, "word"),
         ),
     )
 
 
+def _read(parts: Mapping[str, bytes], name: str) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """What :func:`_encoded` made, as arrays."""
+    lengths = np.frombuffer(parts[f"{name}_lengths"], COUNTS)
+    return np.frombuffer(parts[name], BYTES), lengths
+
+
 def parts_of(
-    texts: Sequence[str], vectors: Vectors | Sequence[Vectors], suffix: str
+    texts: Sequence[str],
+    vectors: Vectors | Sequence[Vectors],
+    suffix: str,
+    words: Sequence[Sequence[str]] | None = None,
 ) -> dict[str, bytes]:
     """What a block adds to each part of a file.
 
@@ -67,31 +83,42 @@ def parts_of(
         texts: N texts.
         vectors: (N, D'), or for each text (L, D').
         suffix: of the file.
+        words: for each text the L words that the vectors are of; None where they are of no words.
 
     Returns:
-        ``.jsonl``: "lines". ``.npz``: "text", "text_lengths" (bytes), "vector", and with vectors of
-        tokens "lengths" (rows of each text).
+        ``.jsonl``: "lines". ``.npz``: "text", "text_lengths" (bytes), "vector", with vectors of
+        tokens "lengths" (rows of each text), and with words "word", "word_lengths" (bytes).
 
     Raises:
         UsageError: another suffix.
     """
     if suffix == ".jsonl":
-        rows = zip(texts, vectors, strict=True)
-        lines = (json_line({"text": text, "vector": vector.tolist()}) for text, vector in rows)
-        return {"lines": b"".join(lines)}
+        rows = (vector.tolist() for vector in vectors)  # one at a time: as objects they are large
+        lines = (
+            {"text": text, "vector": row}
+            if names is None
+            else {"text": text, "words": list(names), "vectors": row}
+            for text, row, names in zip(texts, rows, words or [None] * len(texts), strict=True)
+        )
+        return {"lines": b"".join(map(json_line, lines))}
     if suffix != ".npz":
         raise UsageError(f"a name ending in .npz or .jsonl is expected, not in {suffix!r}.")
-    # Half a character (a lone surrogate) comes back as it was.
-    encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
-    parts = {
-        "text": b"".join(encoded),
-        "text_lengths": np.array([len(text) for text in encoded], COUNTS).tobytes(),
-    }
+    parts = _encoded("text", texts)
+    if words is not None:
+        parts |= _encoded("word", itertools.chain.from_iterable(words))
     if isinstance(vectors, np.ndarray):
         return {**parts, "vector": vectors.astype(FLOATS, copy=False).tobytes()}
-    joined = np.concatenate(list(vectors)).astype(FLOATS, copy=False)
+    joined = np.concatenate([*vectors]).astype(FLOATS, copy=False)
     lengths = np.array([len(vector) for vector in vectors], COUNTS)
     return {**parts, "vector": joined.tobytes(), "lengths": lengths.tobytes()}
+
+
+def _encoded(name: str, strings: Iterable[str]) -> dict[str, bytes]:
+    """Strings end to end in UTF-8, and the bytes of each."""
+    # Half a character (a lone surrogate) comes back as it was.
+    encoded = [text.encode("utf-8", "surrogatepass") for text in strings]
+    lengths = np.array([len(text) for text in encoded], COUNTS)
+    return {name: b"".join(encoded), f"{name}_lengths": lengths.tobytes()}
 
 
 def width_of(vectors: Vectors | Sequence[Vectors]) -> int:
@@ -116,7 +143,7 @@ def publish(growing: GrowingFiles, path: Path) -> None:
         rows = place.stat().st_size // dtype.itemsize // int(np.prod(shape))
         return StoredArray(place, dtype, (rows, *shape))
 
-    tokens = growing.path("lengths")
+    tokens, words = growing.path("lengths"), growing.path("word_lengths")
     npz.write(
         path,
         _columns(
@@ -124,6 +151,7 @@ def publish(growing: GrowingFiles, path: Path) -> None:
             np.fromfile(growing.path("text_lengths"), COUNTS),
             stored("vector", FLOATS, growing.state["width"]),
             np.fromfile(tokens, COUNTS) if tokens.exists() else None,
+            (stored("word", BYTES), np.fromfile(words, COUNTS)) if words.exists() else None,
         ),
     )
 
@@ -133,20 +161,28 @@ def _columns(
     text_lengths: NDArray[np.int64],
     vector: NDArray[Any] | StoredArray,
     lengths: NDArray[np.int64] | None,
+    words: tuple[NDArray[Any] | StoredArray, NDArray[np.int64]] | None,
 ) -> dict[str, NDArray[Any] | StoredArray]:
     """The arrays of an archive, see :func:`write_vectors`."""
-    offsets = np.concatenate([np.zeros(1, np.int64), text_lengths.cumsum()])
-    columns: dict[str, NDArray[Any] | StoredArray]
-    if len(text_lengths) * int(text_lengths.max(initial=1)) * 4 <= STRINGS:
-        raw = text.path.read_bytes() if isinstance(text, StoredArray) else text.tobytes()
-        strings = [
-            raw[start:stop].decode("utf-8", "surrogatepass")
-            for start, stop in zip(offsets[:-1], offsets[1:], strict=True)
-        ]
-        columns = {"text": np.array(strings, np.str_)}
-    else:
-        columns = {"text_utf8": text, "text_offsets": offsets}
+    columns = _strings("text", text, text_lengths)
+    if words is not None:
+        columns |= _strings("word", *words)
     columns["vector"] = vector
     if lengths is not None:
-        columns["offsets"] = np.concatenate([np.zeros(1, np.int64), lengths.cumsum()])
+        columns["offsets"] = ragged.offsets(lengths)
     return columns
+
+
+def _strings(
+    name: str, text: NDArray[Any] | StoredArray, lengths: NDArray[np.int64]
+) -> dict[str, NDArray[Any] | StoredArray]:
+    """An array of strings, or where that would be large their bytes and where each begins."""
+    offsets = ragged.offsets(lengths)
+    if len(lengths) * int(lengths.max(initial=1)) * 4 > STRINGS:
+        return {f"{name}_utf8": text, f"{name}_offsets": offsets}
+    raw = text.path.read_bytes() if isinstance(text, StoredArray) else text.tobytes()
+    strings = [
+        raw[start:stop].decode("utf-8", "surrogatepass")
+        for start, stop in zip(offsets[:-1], offsets[1:], strict=True)
+    ]
+    return {name: np.array(strings, np.str_)}

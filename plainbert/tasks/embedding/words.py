@@ -78,12 +78,14 @@ class BertEmbedding:
         self.max_seq_length = max_seq_length
         self.batch_size = batch_size
         self.dataset_name = dataset_name
+        self.folder: Path | None = None  # of a model that was named by ``params_path``
         if params_path is not None:
             source = model_zoo.best_of_run(params_path)
             opened = model_zoo.open_folder(
                 source, lower=lower, root=root, dataset_name=dataset_name
             )
             plain, own = opened.model, opened.tokenizer
+            self.folder = opened.checkpoint.folder
         else:
             plain, own = model_zoo.get_model(
                 model, dataset_name, root=root, use_decoder=False, use_classifier=False

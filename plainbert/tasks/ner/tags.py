@@ -244,6 +244,14 @@ class TagSet:
 
     def unknown(self, data: Sentences) -> Counter[str]:
         """Tags of a set that the model does not have, and how many words have them."""
+        return self.unknown_in(sentence.tags or () for sentence in data.sentences)
+
+    def unknown_in(self, sentences: Iterable[Sequence[str]]) -> Counter[str]:
+        """Tags that the model does not have, and how many words have them.
+
+        Args:
+            sentences: tags of each, in whatever scheme they are.
+        """
         known = set(self._names)
-        tags = (convert(sentence.tags or (), self.scheme) for sentence in data.sentences)
+        tags = (convert(row, self.scheme) for row in sentences)
         return Counter(tag for row in tags for tag in row if tag not in known)

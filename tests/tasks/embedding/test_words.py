@@ -12,6 +12,7 @@ import torch
 from plainbert import checkpoint
 from plainbert.errors import UnknownNameError, UsageError
 from plainbert.nn.bert import Bert
+from plainbert.tasks.embedding.word_table import word_table
 from plainbert.tasks.embedding.words import BertEmbedding
 from plainbert.text.wordpiece import WordPiece
 from tests.helpers.rounding import rounding, terms_of
@@ -54,7 +55,7 @@ def test_cut_at_the_limit_and_counted(folder: Path, caplog: pytest.LogCaptureFix
         [(words, vectors)] = be([SENTENCE])
     assert words == ["unaffable", "heron"]
     assert len(vectors) == 2
-    assert "1 of 1 texts were longer than 6 tokens" in caplog.text
+    assert "1 of 1 rows were longer than 6 tokens" in caplog.text
 
 
 def test_oov_drops_special_tokens_wherever_they_are(folder: Path, tokenizer: WordPiece) -> None:
@@ -84,3 +85,15 @@ def test_mistakes(folder: Path) -> None:
         be(["a"], oov_way="mean")
     with pytest.raises(UsageError, match="one string"):
         be("a")
+
+
+def test_a_table_of_words() -> None:
+    words = ["heron", "蒼鷺", "a"]
+    vectors = [np.array([3.0, -4.0, *[0.0] * 6], np.float32), np.ones(8, np.float32)]
+    table = word_table(words, [*vectors, np.arange(2, dtype=np.float32)])
+    assert table.splitlines() == [
+        "word   dims    norm  vector",
+        "heron     8  5.0000  [ 3.0000 -4.0000  0.0000 ...  0.0000  0.0000  0.0000]",
+        "蒼鷺      8  2.8284  [ 1.0000  1.0000  1.0000 ...  1.0000  1.0000  1.0000]",
+        "a         2  1.0000  [ 0.0000  1.0000]",
+    ]

@@ -50,13 +50,14 @@ def cut(rows: Iterable[Row]) -> Iterator[list[Row]]:
 
 
 class BlockReader:
-    """The texts of a command line, block by block; the first two are read at once.
+    """The rows of a command line, block by block; the first two are read at once.
 
     Args:
         settings: name the texts.
         output: file of the results. Where there are more blocks than one for it, every row of a
             file is read before the first is worked on, so that a wrong one is known at once;
             standard input cannot be read twice.
+        stream: reads the rows.
 
     Attributes:
         is_single: whether one block holds all.
@@ -66,13 +67,18 @@ class BlockReader:
         DataError: the file is empty or a row cannot be used.
     """
 
-    def __init__(self, settings: TextsFlags, output: str | None) -> None:
-        self._blocks = cut(texts.stream(settings))
+    def __init__(
+        self,
+        settings: TextsFlags,
+        output: str | None,
+        stream: Callable[[TextsFlags], Iterator[Row]] = texts.stream,
+    ) -> None:
+        self._blocks = cut(stream(settings))
         self._begin = list(itertools.islice(self._blocks, 2))
         self.is_single = len(self._begin) == 1
         self.total: int | None = None
         if not self.is_single and output is not None and settings.file != "-":
-            self.total = sum(1 for _ in texts.stream(settings))
+            self.total = sum(1 for _ in stream(settings))
 
     def __iter__(self) -> Iterator[list[Row]]:
         while self._begin:

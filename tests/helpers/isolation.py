@@ -56,8 +56,6 @@ def isolate(environ: MutableMapping[str, str], home: Path) -> None:
     for name in [name for name in environ if name.startswith(FOREIGN)]:
         del environ[name]
     environ["HOME"] = str(home)
-    # Hundreds of programs are started: what they import is compiled once.
-    environ.pop("PYTHONDONTWRITEBYTECODE", None)
     # Programs that tests start in other folders import this checkout, not an installed plainbert.
     path = (str(CHECKOUT), environ.get("PYTHONPATH", ""))
     environ["PYTHONPATH"] = os.pathsep.join(filter(None, path))

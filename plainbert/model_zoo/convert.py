@@ -24,7 +24,8 @@ from plainbert.formats.names import FORMATS
 from plainbert.formats.pytorch import folder as pytorch
 from plainbert.formats.tensorflow import reader as tensorflow
 from plainbert.hub import records
-from plainbert.model_zoo.find import path_of, record_of, resolve
+from plainbert.hub.lookup import path_of, record_of
+from plainbert.model_zoo.find import resolve
 from plainbert.model_zoo.folder import LoadedModel, open_stored
 from plainbert.model_zoo.lost_settings import lost_settings
 from plainbert.model_zoo.stored import ForeignCheckpoint, read_stored, tokenizer_of
@@ -166,7 +167,7 @@ def convert(
     foreign = stored.foreign if isinstance(stored, ForeignCheckpoint) else None
     config: BertConfig = opened.model.config.replace(pad_token_id=tokenizer.vocab.pad_id)
     if target == "huggingface":
-        checkpoint.write(folder, opened.model, tokenizer, config, _about(stored))
+        checkpoint.write(folder, opened.model, tokenizer, config, about_of(stored))
         dropped: tuple[str, ...] = ()
     else:
         dropped = _write(folder, target, opened, config, tokenizer, whole)
@@ -196,7 +197,7 @@ def convert(
     )
 
 
-def _about(stored: Checkpoint) -> dict[str, Any]:
+def about_of(stored: Checkpoint) -> dict[str, Any]:
     """What the source says of itself beside its config, whoever wrote it."""
     usual = asdict(SentenceSettings())
     about = {key: value for key, value in asdict(stored.sentence).items() if value != usual[key]}

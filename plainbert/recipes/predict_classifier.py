@@ -20,12 +20,11 @@ A long file goes through block by block, to --output. If that is interrupted, th
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from plainbert.recipes.shared import blocks, command, flags, texts
 from plainbert.recipes.shared.older_systems import refusals
@@ -49,6 +48,17 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True, kw_only=True)
 class Settings(ProcessFlags, GrowingOutputFlags, TextsFlags, CheckpointFlags):
     """The flags, with their documented defaults."""
+
+    MAIN: ClassVar = {
+        "required: a model, and texts from one of two places": ("model_dir", "sentences", "file"),
+        "what people set": ("text_columns", "max_len", "labels", "gpu", "dtype"),
+        "output": ("output", "overwrite", "resume"),
+    }
+    UNSET: ClassVar = {
+        "file": "required without --sentences",
+        "sentences": "required without --file",
+        "max_len": "that of the training, else what the model takes",
+    }
 
     model_dir: str
     labels: tuple[str, ...] | None = None
@@ -146,7 +156,7 @@ def run(settings: Settings) -> Predictions:
         def predict(part: list[tuple[str, ...]]) -> list[Any]:
             bar = group.rank == 0 and every is not None
             predictions = model.predict(part, max_len=settings.max_len, bar=bar)
-            return [dataclasses.asdict(prediction) for prediction in predictions]
+            return [prediction.as_dict() for prediction in predictions]
 
         def predict_all(rows: list[tuple[str, ...]]) -> list[Prediction]:
             return [Prediction.of(fields) for fields in deal(group, rows, predict)]

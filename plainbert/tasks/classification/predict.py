@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from plainbert.batching.batch import TOKENS_PER_BATCH
 from plainbert.batching.features import tokenized
 from plainbert.cli.program import command
 from plainbert.errors import UsageError
@@ -26,6 +27,7 @@ def predict(
     max_len: int,
     *,
     name: str = "this model",
+    tokens_per_batch: int = TOKENS_PER_BATCH,
     bar: bool = False,
 ) -> list[Prediction]:
     """Classify texts, or score them with a regressor.
@@ -37,6 +39,7 @@ def predict(
         labels: names of the classes by id; a regressor has no use for them.
         max_len: tokens kept per text, counting [CLS] and [SEP].
         name: what errors call the model.
+        tokens_per_batch: tokens that go through the model together.
         bar: show progress.
 
     Raises:
@@ -46,7 +49,7 @@ def predict(
     classifier = checked(model, name)
     positions = classifier.config.max_position_embeddings
     features = tokenized(tokenizer, texts, max_len, positions, bar=bar)
-    logits = run(classifier, features, bar=bar)
+    logits = run(classifier, features, tokens_per_batch=tokens_per_batch, bar=bar)
     finite.check(logits, finite.named(texts))
     names = () if classifier.head == "regression" else labels
     return decode(activated(logits, classifier.config), names, has_several(classifier))

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -275,10 +276,14 @@ def test_others_beside_a_run_that_is_writing_a_checkpoint(given: Path, tmp_path:
     assert results(folder) == results(tmp_path / "alone")
 
 
-def test_a_mistake_of_several_processes_costs_nothing(given: Path, trained: Path) -> None:
+def test_a_mistake_of_several_processes_costs_nothing(
+    given: Path, trained: Path, tmp_path: Path
+) -> None:
     before = content(trained)
     line = words(given, trained, "--overwrite", "--num_local_ranks", "2")
-    line[1] = "no-such-model"
+    damaged = shutil.copytree(line[1], tmp_path / "damaged")
+    (damaged / "model.safetensors").write_bytes(b"no weights")
+    line[1] = str(damaged)
     script = str(HERE / "scripts" / "bert" / "finetune_classifier.py")
     done = Command([sys.executable, script, *line], environment()).wait(120)
     assert done.status == 2, done.text

@@ -96,6 +96,8 @@ def words_for(
         "float32",
         "--dropout-prob",
         "0",
+        "--seed",
+        "13531",
         folder,
         str(data / "run"),
         *more,

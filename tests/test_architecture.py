@@ -52,6 +52,7 @@ TORCH_FREE = (
     "progress", "packages", "keys", "config", "cli", "text", "hub",
     "containers.protobuf", "containers.rows", "containers.tables", "nn.names", "train.names",
     "train.optimization", "export.names", "formats.names", "checkpoint.names", "compare.names",
+    "infer.gpus",
     *(f"tasks.classification.{name}" for name in (
         "chinese", "columns", "find", "glue", "hub_sets", "names", "own", "published", "scores",
         "submission", "table", "task")),

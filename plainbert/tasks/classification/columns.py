@@ -41,6 +41,21 @@ MISSING = frozenset({"", "nan"})  # as pandas writes the labels that are not the
 log = logging.getLogger(__name__)
 
 
+class MissingColumnError(DataError):
+    """A table lacks a column.
+
+    Args:
+        column: its name.
+        header: the names that there are.
+        path: the file.
+        line: of the header.
+    """
+
+    def __init__(self, column: str, header: list[str], path: str | Path, line: int) -> None:
+        super().__init__(str(UnknownNameError("column", column, header)), path, line)
+        self.column = column
+
+
 @dataclass(frozen=True, slots=True)
 class TableRow:
     """One row of a table: its line in the file, its texts, its label as written."""
@@ -232,7 +247,7 @@ def _find(path: str | Path, line: int, header: list[str], name: str) -> int:
     if header.count(name) != 1:
         if name in header:
             raise DataError(f"there are two columns named {name!r}.", path, line)
-        raise DataError(str(UnknownNameError("column", name, header)), path, line)
+        raise MissingColumnError(name, header, path, line)
     return header.index(name)
 
 

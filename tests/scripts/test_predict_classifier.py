@@ -202,6 +202,12 @@ def test_a_kept_column_with_one_of_our_names(
     main(["--model_dir", folder, "--file", str(path), "--keep_columns", "all", "--output",
           str(output)])  # fmt: skip
     (row,) = read_results(output)
+    again = tmp_path / "again.csv"
+    again.write_text("text,a,a,\nthe,1,2,3\n")
+    main(["--model_dir", folder, "--file", str(again), "--keep_columns", "all", "--overwrite",
+          "--output", str(output)])  # fmt: skip
+    (other,) = read_results(output)
+    assert (other["a"], other["a.1"], other[""]) == ("1", "2", "3")
     assert (row["input_label"], row["input_row"], row["row"]) == ("1", "99", "0")
     assert (row["x"], row["f"]) == ("[1, null]", "0.1234567891")
     assert row["label"] in folders.LABELS

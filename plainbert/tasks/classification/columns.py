@@ -135,9 +135,10 @@ def _by_name(
     label_column = None
     if label is not None and (need or label in header):
         label_column = headers.find(path, line, header, label)
-    others = {name: headers.find(path, line, header, name) for name in keep}
     if tuple(keep) == ALL:
         others = headers.all_others(header, [*text_columns, label_column])
+    else:
+        others = {name: headers.find(path, line, header, name) for name in keep}
     positions = _Positions(text_columns, label_column, others)
     for line, row in _full(path, stream, len(header)):
         if len(row) != len(header):

@@ -20,8 +20,16 @@ USUAL_TEXTS = (
 
 
 def all_others(header: Sequence[str], taken: Sequence[int | None]) -> dict[str, int]:
-    """Every column that is not taken, by its name."""
-    return {name: place for place, name in enumerate(header) if place not in taken}
+    """Every column that is not taken, by its name: of a name that comes again x, x.1, x.2 ..."""
+    others: dict[str, int] = {}
+    for place, name in enumerate(header):
+        if place not in taken:
+            number, free = 0, name
+            while free in others:
+                number += 1
+                free = f"{name}.{number}"
+            others[free] = place
+    return others
 
 
 def find(path: str | Path, line: int, header: list[str], name: str) -> int:

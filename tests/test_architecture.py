@@ -53,8 +53,8 @@ TORCH_FREE = (
     "containers.protobuf", "containers.rows", "containers.tables", "nn.names", "train.names",
     "train.optimization", "export.names", "formats.names", "checkpoint.names", "compare.names",
     *(f"tasks.classification.{name}" for name in (
-        "chinese", "columns", "find", "glue", "hub_sets", "names", "own", "published", "scores",
-        "submission", "table", "task")),
+        "chinese", "columns", "find", "glue", "headers", "hub_sets", "names", "own",
+        "published", "rows", "scores", "submission", "table", "task")),
     *(f"tasks.squad.{name}" for name in ("data", "files", "find", "flags", "scores")),
     *(f"tasks.ner.{name}" for name in (
         "columns", "conll", "escaped", "flags", "punctuation", "scores", "spelling", "tags")),

@@ -23,6 +23,7 @@ and, for every test split, the file that GLUE takes. Next: scripts/bert/predict_
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
@@ -35,7 +36,7 @@ from plainbert.recipes.shared.results import Trained, report_trained
 from plainbert.tasks.classification.flags import LabelsFlags
 
 if TYPE_CHECKING:
-    from plainbert.tasks.classification.task import Task
+    from plainbert.tasks.classification.task import Split, Task
 
 NAME = "finetune_classifier"
 FILES = ("train_file", "dev_file", "test_file")
@@ -104,6 +105,11 @@ def gives_several(settings: Settings) -> bool:
     return stored.head == "classification" and stored.config.problem_type == MULTI_LABEL
 
 
+def texts_of(rows: Split) -> int:
+    """Texts of a row: of most of them, where they differ."""
+    return Counter(len(example.texts) for example in rows.examples).most_common(1)[0][0]
+
+
 def run(settings: Settings) -> Trained:
     """Train, where there is anything to train on, and score and predict every split."""
     from plainbert.tasks.classification.scores import require
@@ -157,7 +163,7 @@ def run(settings: Settings) -> Trained:
                 opened,
                 load("train", settings.max_train_samples).features,
                 ClassifierEvaluation(dev, metrics, job.ready.dtype, job.ranks) if dev else None,
-                about={"task": task.name, "max_length": max_len},
+                about={"task": task.name, "max_length": max_len, "texts": texts_of(rows["train"])},
                 labels=task.labels,
             )
         scores = evaluate.write_results(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from plainbert.batching.features import tokenized
+from plainbert.batching.notes import TextNotes
 from plainbert.cli.program import command
 from plainbert.errors import UsageError
 from plainbert.infer import finite
@@ -27,6 +28,8 @@ def predict(
     *,
     name: str = "this model",
     bar: bool = False,
+    trained_on: int | None = None,
+    notes: TextNotes | None = None,
 ) -> list[Prediction]:
     """Classify texts, or score them with a regressor.
 
@@ -38,6 +41,8 @@ def predict(
         max_len: tokens kept per text, counting [CLS] and [SEP].
         name: what errors call the model.
         bar: show progress.
+        trained_on: texts of a row in training, as the model's folder says; others are warned of.
+        notes: counts what would be warned of, for a caller that says it of many calls at once.
 
     Raises:
         NotFiniteError: logits are not finite; the texts are named.
@@ -45,7 +50,11 @@ def predict(
     """
     classifier = checked(model, name)
     positions = classifier.config.max_position_embeddings
-    features = tokenized(tokenizer, texts, max_len, positions, bar=bar)
+    counts = TextNotes() if notes is None else notes
+    features = tokenized(tokenizer, texts, max_len, positions, bar=bar, notes=counts)
+    if notes is None:
+        counts.report(max_len)
+        counts.report_kind(trained_on, name)
     logits = run(classifier, features, bar=bar)
     finite.check(logits, finite.named(texts))
     names = () if classifier.head == "regression" else labels

@@ -150,4 +150,4 @@ def test_one_place_knows_the_bars() -> None:
             and node.value not in docs
         }
     # The other names a pair in a message, and splits nothing.
-    assert places == {"recipes/shared/texts.py", "infer/finite.py"}
+    assert places == {"tasks/classification/rows.py", "infer/finite.py"}

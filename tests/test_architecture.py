@@ -50,7 +50,8 @@ PUBLIC = {"tasks/task.py": "plainbert.tasks.classification.task"}
 TORCH_FREE = (
     "visible", "errors", "text_files", "arguments", "files", "patterns", "folders", "ragged",
     "progress", "packages", "keys", "config", "cli", "text", "hub",
-    "containers.protobuf", "containers.rows", "containers.tables", "nn.names", "train.names",
+    "containers.protobuf", "containers.rows", "containers.spreadsheets", "containers.tables",
+    "nn.names", "train.names",
     "train.optimization", "export.names", "formats.names", "checkpoint.names", "compare.names",
     *(f"tasks.classification.{name}" for name in (
         "chinese", "columns", "find", "glue", "headers", "hub_sets", "names", "own",

@@ -84,7 +84,7 @@ def read(
         path: the file; ``-`` is standard input.
         texts: text columns, from :func:`parse`.
         label: the label column, by name or number; None: the rows have none.
-        form: "tsv", "csv" or "jsonl"; by the file's suffix when None.
+        form: one of ``rows.FORMS``; by the file's suffix when None.
         need_label: whether a file without the label column, or an empty label, is an error; else
             an empty label is "".
         keep: other columns to hand on, by name or number; ``ALL`` alone: those that are neither
@@ -95,8 +95,8 @@ def read(
         UsageError: names and numbers are mixed.
     """
     form = rows.form_of(path, form)
-    if form == "jsonl":
-        yield from _objects(path, texts, label, need_label, keep)
+    if form in ("jsonl", "parquet"):
+        yield from _objects(path, form, texts, label, need_label, keep)
         return
     numbered = texts is not None and all(name.isdecimal() for name in texts)
     looked_at = form == "tsv" and str(path) != "-"  # standard input can be read only once
@@ -206,13 +206,14 @@ def _full(
 
 def _objects(
     path: str | Path,
+    form: str,
     texts: tuple[str, ...] | None,
     label: str | None,
     need: bool,
     keep: Sequence[str],
 ) -> Iterator[TableRow]:
     first = True
-    for line, value in rows.objects(path):
+    for line, value in rows.objects(path, form):
         if first:
             texts = texts or headers.usual(path, list(value))
             if label is not None and not need and label not in value:
@@ -234,7 +235,7 @@ def _objects(
             {name: value[name] for name in keep},
         )
     if first:
-        raise DataError("is empty; one JSON object per line is expected.", path)
+        raise DataError("is empty; rows are expected, as one JSON object a line in .jsonl.", path)
 
 
 def _record(

@@ -52,6 +52,7 @@ NEEDS = {
     "tensorflow": bool(os.environ.get("PLAINBERT_TENSORFLOW")),
     "openvino": importlib.util.find_spec("openvino") is not None,
     "hosts": bool(os.environ.get("PLAINBERT_HOSTS")),
+    "readme": bool(os.environ.get("PLAINBERT_README")),
 }
 
 

@@ -27,6 +27,7 @@ from plainbert.model_zoo.find import path_of, record_of, resolve
 from plainbert.model_zoo.folder import LoadedModel, open_stored
 from plainbert.model_zoo.lost_settings import lost_settings
 from plainbert.model_zoo.stored import ForeignCheckpoint, read_stored, tokenizer_of
+from plainbert.nn.names import HEADS
 from plainbert.text.gluonnlp_vocab import Rows, gluonnlp_order, reordered
 from plainbert.text.tokenizer import Tokenizer
 from plainbert.text.vocab import Vocab
@@ -216,6 +217,8 @@ def _write(
     tensors = {f"{prefix}{name}": tensor for name, tensor in state(opened.model).items()}
     left = [] if whole else [name for name in tensors if name.startswith("cls.")]
     tensors = {name: tensor for name, tensor in tensors.items() if name not in left}
+    if left:  # else the folder would open as the model with these heads
+        config = config.replace(architectures=(HEADS["embedding"].architecture,))
     with files.new_folder(folder) as partial:
         if target == "gluonnlp":
             dropped = reader.write(partial, tensors, config, pieces, lower=tokenizer.lower)

@@ -269,8 +269,8 @@ def run(settings: Settings) -> Evaluated:
     results = score(settings, model, data)
     name = "stdin" if settings.file == "-" else Path(settings.file).name.partition(".")[0]
     if settings.output is not None:
-        about = {"model": settings.model_dir, "file": settings.file}
-        files.write_json(Path(settings.output), {**about, **results.as_dict()})
+        source = {"model": settings.model_dir, "file": settings.file}
+        files.write_json(Path(settings.output), {**source, **results.as_dict()})
         log.info("scores in %s", settings.output)
     if paths:
         files.write_json(paths[RESULTS_FILE], {name: results.scores})

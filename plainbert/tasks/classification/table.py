@@ -206,7 +206,17 @@ def read_texts(
     Raises:
         DataError: the file is empty or a row cannot be used.
     """
-    return [row.texts for row in iter_rows(path, text_columns, form=form)]
+    return list(iter_texts(path, text_columns, form))
+
+
+def iter_texts(
+    path: str | Path,
+    text_columns: str | Sequence[str | int] | None = None,
+    form: str | None = None,
+) -> Iterator[tuple[str, ...]]:
+    """Yield what :func:`read_texts` returns, as it is read; arguments as there."""
+    for row in iter_rows(path, text_columns, form=form):
+        yield row.texts
 
 
 def iter_rows(

@@ -23,7 +23,11 @@ FRAME = pandas.DataFrame(
         "text": ['she said "yes"\tand\nleft', "two, three; four", "é 猫 \U0001f431"],
         "label": ["pos", "neg", "pos"],
         "score": [0.5, 3.25, -1.0],
-        "when": pandas.to_datetime(["2020-01-02", "2020-01-03 04:05:06", None]),
+        "when": [
+            datetime.datetime(2020, 1, 2),
+            datetime.datetime(2020, 1, 3, 4, 5, 6),
+            pandas.NaT,
+        ],
         "none": [None, "x", None],
     }
 )

@@ -59,7 +59,8 @@ class TextNotes:
             )
         if self.empty:
             log.warning(
-                "%d of %d rows have an empty text, the first is number %d; they are taken as they are.",
+                "%d of %d rows have an empty text, the first is number %d; they are taken as they "
+                "are.",
                 self.empty,
                 self.rows,
                 self.first,

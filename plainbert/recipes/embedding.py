@@ -141,7 +141,7 @@ def run(settings: Settings) -> Vectors:
         if settings.output is not None:
             result_files.write_vectors(settings.output, lines, *_columns(vectors))
             blocks.discard(settings.output)
-            log.info("vectors of %d texts in %s", len(lines), settings.output)
+            log.info("vectors of %d rows in %s", len(lines), settings.output)
         if settings.of_words:
             return Vectors(lines, vectors, None, settings.output)
         return Vectors(lines, None, vectors, settings.output)
@@ -247,7 +247,7 @@ def _write_blocks(done: blocks.BlockWork, reader: blocks.BlockReader, work: Enco
         done.add(parts, width=result_files.width_of(vectors))
     rows = done.done
     done.finish(result_files.publish)
-    log.info("vectors of %d texts in %s", rows, done.output)
+    log.info("vectors of %d rows in %s", rows, done.output)
 
 
 def report(results: Vectors) -> None:

@@ -17,8 +17,9 @@ A task class of your own; a run that was interrupted; scores of a trained model:
     python scripts/bert/finetune_classifier.py --task_name RTE --model_parameters runs/rte/best \
         --only_inference --output_dir runs/rte
 
-Writes into --output_dir: best and last (model folders), eval_results.json, metrics.jsonl, log.txt
-and, for every test split, the file that GLUE takes. Next: scripts/bert/predict_classifier.py.
+Writes into --output_dir: best and last (model folders), state-STEP (what --resume needs),
+eval_results.json, metrics.jsonl, log.txt and, for every test split, the file that GLUE takes.
+Next: scripts/bert/predict_classifier.py.
 """
 
 from __future__ import annotations

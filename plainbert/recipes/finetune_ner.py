@@ -24,8 +24,9 @@ A published BERT; a run that was interrupted; scores of a trained model:
         --test-path test.conll --output_dir runs/ner
 
 Tags may be IOB1, IOB2 or BIOES. Writes into --output_dir: best and last (model folders, the tags
-in their config.json), eval_results.json, report.json (scores by type), dev and test predictions in
-the form of their file, metrics.jsonl, log.txt. Next: scripts/bert/predict_ner.py.
+in their config.json), state-STEP (what --resume needs), eval_results.json, report.json (scores by
+type), dev and test predictions in the form of their file, metrics.jsonl, log.txt. Next:
+scripts/bert/predict_ner.py.
 """
 
 from __future__ import annotations
@@ -151,8 +152,8 @@ def run(settings: Settings) -> Trained:
         if path is not None
     }
     with session(settings, NAME) as job:
-        for sentences in (*([train] if train else ()), *sets.values()):
-            evaluate.describe(sentences)
+        for number, sentences in enumerate((*([train] if train else ()), *sets.values())):
+            evaluate.describe(sentences, example=number == 0)
         opened = job.open("token_classification", tags.labels if tags else None)
         model, max_len = opened.headed, job.max_len(opened.headed)
         if tags is None:

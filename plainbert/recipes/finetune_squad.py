@@ -15,11 +15,11 @@ SQuAD 2.0, where a question may have no answer; scores and answers of a trained 
     python scripts/bert/finetune_squad.py --only_predict --model_parameters runs/squad/best \
         --predict_file dev.json --output_dir runs/again
 
-Writes into --output_dir: best and last (model folders), predictions.json, nbest_predictions.json
-(with --version_2 also null_odds.json, na_probs.json and raw_predictions.json), eval_results.json,
-metrics.jsonl and log.txt. --predict_file is answered at the end; --dev_file, or that file if it has
-the right answers, chooses the best model and the threshold of SQuAD 2.0. Next:
-scripts/bert/predict_squad.py.
+Writes into --output_dir: best and last (model folders), state-STEP (what --resume needs),
+predictions.json, nbest_predictions.json (with --version_2 also null_odds.json, na_probs.json and
+raw_predictions.json), eval_results.json, metrics.jsonl and log.txt. --predict_file is answered at
+the end; --dev_file, or that file if it has the right answers, chooses the best model and the
+threshold of SQuAD 2.0. Next: scripts/bert/predict_squad.py.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class Settings(OlderTrainingFlags, QuestionFilesFlags, ScoringFlags, SearchFlags
     debug: bool = option(
         False,
         None,
-        f"A quick look: train on {DEBUG_TRAIN} questions, predict {DEBUG_EVAL}; without files, "
+        f"A quick look: train on {DEBUG_TRAIN} rows, predict {DEBUG_EVAL}; without files, "
         "both of the dev set.",
         group="training",
     )

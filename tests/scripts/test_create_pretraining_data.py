@@ -81,7 +81,7 @@ def test_the_sample_with_a_vocabulary_of_its_own(
     ids[rows.masked_rows] = rows.masked_ids
     assert (ids == tokenizer.vocab.unk_id).mean() < 0.01
     assert int(rows.lengths.max()) == 128
-    for words in ("Wrote ", "padding avoided", "Time cost=", "the first instance: [CLS]"):
+    for words in ("Wrote ", "padding avoided", "Time cost=", "the first row: [CLS]"):
         assert words in said
     assert last.startswith("next: plainbert run_pretraining --data ")
     assert last.endswith(f"--vocab {folder}")

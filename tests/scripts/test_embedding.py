@@ -76,7 +76,7 @@ def test_a_text_that_is_cut_for_the_words_is_said(
     long = "cat " * 30
     result = main(["--params_path", folder, "--sentences", long, "the cat"])
     assert [len(words) for words, _ in result["words"]] == [23, 2]  # beside [CLS] and [SEP]
-    assert "1 of 2 texts were longer than 25 tokens and were cut" in caplog.text
+    assert "1 of 2 rows were longer than 25 tokens and were cut" in caplog.text
     assert "--words --output words.npz" in caplog.text
     result = main(["--params_path", folder, "--sentences", long, "--max_seq_length", "32"])
     assert [len(words) for words, _ in result["words"]] == [30]

@@ -111,6 +111,23 @@ def test_learns_and_leaves_everything_behind(tiny: Path, rows: Path) -> None:
     assert json.loads((run / "args.json").read_text())["flags"]["lr"] == 1e-3
 
 
+def test_without_a_dev_file_the_last_model_is_kept_and_it_is_said(
+    tiny: Path, rows: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = words_for(tiny, rows, "--epochs", "1")
+    for name in ("--dev_file", "--test_file"):
+        place = words.index(name)
+        del words[place : place + 2]
+    assert script.main(words) == {}
+    why = "there is no dev set with labels: the last model is kept"
+    out, err = capsys.readouterr()
+    assert f"{why}; --dev_file lets the best one be chosen." in err
+    assert "the last model is of step" in err
+    run = rows / "run"
+    assert json.loads((run / "eval_results.json").read_text()) == {"kept": "last", "why": why}
+    assert out.startswith(f"model: {run / 'last'}\nnext: ")
+
+
 def test_only_inference_repeats_the_scores(tiny: Path, rows: Path) -> None:
     trained = script.main(words_for(tiny, rows, "--epochs", "2"))
     again = script.main(

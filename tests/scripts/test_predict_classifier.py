@@ -239,7 +239,7 @@ def test_right_labels_are_scored(
         "1 of 5 rows have labels that the model does not know, and are not scored: 'pink' (1)"
         in (shown.err)
     )
-    assert "1 of 5 texts are empty, the first is number 3" in shown.err
+    assert "1 of 5 rows have an empty text, the first is number 3" in shown.err
 
 
 def test_kept_and_scored_after_an_interruption(
@@ -314,4 +314,4 @@ def test_texts_that_are_cut(
     main: Callable[..., Any], folder: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     main(["--model_dir", folder, "--max_len", "4", "--sentences", "a b c the", "a", "b", "c"])
-    assert "1 of 4 texts were longer than 4 tokens and were cut (25 %)" in capsys.readouterr().err
+    assert "1 of 4 rows were longer than 4 tokens and were cut (25 %)" in capsys.readouterr().err

@@ -27,7 +27,7 @@ from tests.helpers.processes import HERE, Command, environment
 
 Main = Callable[[list[str]], dict[str, Any]]
 # They say when and where, or go with the next start that is not refused.
-OTHERS = ("log.txt", "args.json", "events.", earlier.ASIDE, ".plainbert.lock", ".step-")
+OTHERS = ("log.txt", "args.json", "events.", earlier.ASIDE, ".plainbert.lock", ".step-", ".state-")
 
 
 def load(name: str) -> Main:
@@ -262,7 +262,8 @@ def test_others_beside_a_run_that_is_writing_a_checkpoint(given: Path, tmp_path:
     with half.beside(training):
         [partial] = folder.glob(".step-*")
         written = content(partial)
-        assert "training.safetensors" in written
+        [state] = folder.glob(".state-0000006*")
+        assert "training.safetensors" in content(state)
         for more in ((), ("--resume",), ("--overwrite",)):
             with pytest.raises(UsageError, match=r"is in use by process \d+ on .*, since 20"):
                 main([*line, *more])

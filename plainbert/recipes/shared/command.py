@@ -7,7 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 from plainbert.cli.settings import Flags
-from plainbert.recipes.shared.console import end_console, log_to_console, printing_any_text
+from plainbert.recipes.shared.console import (
+    end_console,
+    end_log_file,
+    log_to_console,
+    printing_any_text,
+)
 from plainbert.recipes.shared.settings import ProcessFlags
 
 Settings = TypeVar("Settings", bound=Flags)
@@ -59,4 +64,5 @@ def shown(settings: Flags, recipe: str, argv: Sequence[str] | None = None) -> It
     log_to_console()
     with printing_any_text():
         yield
-    end_console()  # not after an error: that is still to be explained there
+    end_console()  # not after an error: that is still to be explained there, and noted in log.txt
+    end_log_file()

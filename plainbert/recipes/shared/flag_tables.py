@@ -170,7 +170,7 @@ _OUTPUT = (
     Flag("export", values.one_of("format", _formats), "Export the best model at the end, too: "
          "mxnet, onnx, savedmodel or torch, as the command export makes them.", group="output",
          metavar="FORMAT"),
-    Flag("verbose", None, "Log more.", group="output"),
+    Flag("verbose", None, "Show the details that are otherwise in log.txt only.", group="output"),
     Flag("seed", values.whole_number, "Seed of every random number.", ("random_seed",), "output",
          "N"),
 )  # fmt: skip

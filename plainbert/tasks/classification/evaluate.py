@@ -25,6 +25,7 @@ from plainbert.tasks.classification.submission import write_submission
 from plainbert.tasks.classification.task import Example, Split, Task
 from plainbert.text.tokenizer import Tokenizer
 from plainbert.train.parallel.strategy import ALONE, ParallelStrategy
+from plainbert.visible import near
 
 log = logging.getLogger(__name__)
 
@@ -80,8 +81,7 @@ def prepare(
     texts = [example.texts for example in examples]
     features = tokenized(tokenizer, texts, max_len, positions, num_workers, bar=True)
     log.info(
-        "%s %s: %d rows, %.1f tokens each on average",
-        task.name,
+        "%s: %d rows, %.1f tokens each on average",
         split,
         len(features),
         features.lengths.mean(),
@@ -118,14 +118,14 @@ def write_results(
         if part.features.labels is not None:
             scores[split] = score(names or task.metrics, model, rows, part.features.labels)
             line = ", ".join(f"{name} {score:.4f}" for name, score in scores[split].items())
-            log.info("%s (%d rows): %s", split, len(rows), line)
+            log.debug("%s (%d rows): %s", split, len(rows), line)
         if split in task.test_splits and ranks.rank == 0:
             if task.several:
                 path = several.write_predictions(task, split, part.examples, rows, folder)
             else:
                 ids = predicted(activated(rows, model.config)).tolist()
                 path = write_submission(task, split, part.examples, ids, folder)
-            log.info("predictions of %s: %s", split, path)
+            log.info("predictions of %s: %s", split, near(path))
     if ranks.rank == 0:
         files.write_json(folder / RESULTS_FILE, scores)
     return scores
@@ -180,7 +180,8 @@ def evaluate(
     scores = {}
     for split, features in sets.items():
         assert features.labels is not None
-        scores[split] = score(names, model, logits(model, features, dtype, ranks), features.labels)
+        rows = logits(model, features, dtype, ranks, bar=ranks.rank == 0)
+        scores[split] = score(names, model, rows, features.labels)
     return scores
 
 

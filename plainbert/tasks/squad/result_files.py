@@ -12,6 +12,7 @@ from plainbert.containers import tables
 from plainbert.errors import UsageError
 from plainbert.tasks.squad.data import Question
 from plainbert.tasks.squad.decode import Answer, Span
+from plainbert.visible import near
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ def write_folder(folder: Path, answers: Sequence[Answer]) -> None:
         }
     for name, content in values.items():
         files.write_json(folder / name, content)
-    log.info("%d answers in %s", len(answers), folder / PREDICTIONS)
+    log.info("predictions: %s", near(folder / PREDICTIONS))
 
 
 def write_file(path: str | Path, questions: Sequence[Question], answers: Sequence[Answer]) -> None:
@@ -68,7 +69,7 @@ def write_file(path: str | Path, questions: Sequence[Question], answers: Sequenc
         files.write_text(path, tables.table(rows, ".jsonl") if rows else "")
     else:
         raise UsageError(f"{path}: a name ending in .json or .jsonl is expected.")
-    log.info("%d answers in %s", len(answers), path)
+    log.info("predictions of %d rows: %s", len(answers), near(path))
 
 
 def table(

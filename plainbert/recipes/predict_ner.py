@@ -18,15 +18,17 @@ What GluonNLP's script left behind, models/large_bert_012.params and its metadat
     python scripts/bert/predict_ner.py --load-checkpoint-prefix models/large_bert \
         --test-path test.txt
 
---output ends in .jsonl (entities; words, where the labels mark none), .conll or .txt (columns:
-word, tag in the file, predicted tag) or .tsv (words, a tab, predicted tags). Without it JSON Lines
-are printed. Every text gets an answer, in the order of the input.
+--output ends in .jsonl (entities; words, where the labels mark none), .csv (a row for each entity,
+with the number of its text from 0), .conll or .txt (columns: word, tag in the file, predicted tag)
+or .tsv (words, a tab, predicted tags). Without it a table is shown on a terminal, and JSON Lines
+are written elsewhere. Every text gets an answer, in the order of the input.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import logging
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,7 +51,7 @@ if TYPE_CHECKING:
     from plainbert.tasks.ner.decode import Tagging
 
 NAME = "predict_ner"
-FORMS = (".jsonl", ".conll", ".txt", ".tsv")
+FORMS = (".jsonl", ".csv", ".conll", ".txt", ".tsv")
 OLD_LENGTH = 200  # tokens that GluonNLP's predict_ner.py let a model see
 
 log = logging.getLogger(__name__)
@@ -204,7 +206,7 @@ def run(settings: Settings) -> Taggings:
     from plainbert.recipes.shared.start import start
     from plainbert.tasks.ner.conll import Sentence
     from plainbert.tasks.ner.decode import Tagging
-    from plainbert.tasks.ner.result_files import record, score, table
+    from plainbert.tasks.ner.result_files import part_rows, record, score, screen_table, table
     from plainbert.tasks.ner.result_files import report as report_by_type
     from plainbert.tasks.ner.scores import require
     from plainbert.tasks.reports import format_report
@@ -235,8 +237,12 @@ def run(settings: Settings) -> Taggings:
     suffix = ".jsonl" if settings.output is None else Path(settings.output).suffix
     if group.rank > 0:
         content = ""
+    elif settings.output is None and sys.stdout.isatty():
+        content = screen_table(taggings, tags)
     elif suffix == ".jsonl":
         content = tables.table([record(tagging, tags) for tagging in taggings], suffix)
+    elif suffix == ".csv":
+        content = tables.table(part_rows(taggings, tags), suffix)
     else:
         sentences = [
             Sentence(tuple(word.text for word in tagging.words), own)

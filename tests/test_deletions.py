@@ -71,7 +71,7 @@ ALLOWED = {
         "_tidy",
         "remove_leftovers",
     ): "of an output, by our mark",
-    ("plainbert/hub/download.py", "_check", "unlink"): "a download that came damaged",
+    ("plainbert/hub/answer.py", "OfferedFile.check", "unlink"): "a download that came damaged",
     ("plainbert/train/earlier.py", "put_back", "remove"): "a run's that has no checkpoint",
     ("plainbert/train/earlier.py", "put_back", "rmdir"): "empty",
     ("plainbert/train/earlier.py", "remove", "remove"): "a run that another has replaced",

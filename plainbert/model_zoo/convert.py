@@ -15,6 +15,7 @@ from torch import nn
 
 from plainbert import checkpoint, files
 from plainbert.checkpoint import Checkpoint
+from plainbert.checkpoint.sentence import SentenceSettings
 from plainbert.checkpoint.writer import state
 from plainbert.config import BertConfig
 from plainbert.errors import CheckpointError, UnknownNameError, UsageError
@@ -197,7 +198,8 @@ def convert(
 
 def _about(stored: Checkpoint) -> dict[str, Any]:
     """What the source says of itself beside its config, whoever wrote it."""
-    about = {key: value for key, value in asdict(stored.sentence).items() if value}
+    usual = asdict(SentenceSettings())
+    about = {key: value for key, value in asdict(stored.sentence).items() if value != usual[key]}
     return {**about, **stored.about}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -93,14 +93,7 @@ def parts_of(
         UsageError: another suffix.
     """
     if suffix == ".jsonl":
-        rows = (vector.tolist() for vector in vectors)  # one at a time: as objects they are large
-        lines = (
-            {"text": text, "vector": row}
-            if names is None
-            else {"text": text, "words": list(names), "vectors": row}
-            for text, row, names in zip(texts, rows, words or [None] * len(texts), strict=True)
-        )
-        return {"lines": b"".join(map(json_line, lines))}
+        return {"lines": b"".join(map(json_line, _objects(texts, vectors, words)))}
     if suffix != ".npz":
         raise UsageError(f"a name ending in .npz or .jsonl is expected, not in {suffix!r}.")
     parts = _encoded("text", texts)
@@ -111,6 +104,20 @@ def parts_of(
     joined = np.concatenate([*vectors]).astype(FLOATS, copy=False)
     lengths = np.array([len(vector) for vector in vectors], COUNTS)
     return {**parts, "vector": joined.tobytes(), "lengths": lengths.tobytes()}
+
+
+def _objects(
+    texts: Sequence[str],
+    vectors: Vectors | Sequence[Vectors],
+    words: Sequence[Sequence[str]] | None,
+) -> Iterator[dict[str, Any]]:
+    """The lines of a .jsonl file; one at a time, for as objects vectors are large."""
+    if words is None:
+        for text, vector in zip(texts, vectors, strict=True):
+            yield {"text": text, "vector": vector.tolist()}
+        return
+    for text, names, rows in zip(texts, words, vectors, strict=True):
+        yield {"text": text, "words": list(names), "vectors": rows.tolist()}
 
 
 def _encoded(name: str, strings: Iterable[str]) -> dict[str, bytes]:

@@ -166,7 +166,7 @@ def convert(
     foreign = stored.foreign if isinstance(stored, ForeignCheckpoint) else None
     config: BertConfig = opened.model.config.replace(pad_token_id=tokenizer.vocab.pad_id)
     if target == "huggingface":
-        checkpoint.write(folder, opened.model, tokenizer, config, _about(stored))
+        checkpoint.write(folder, opened.model, tokenizer, config, about_of(stored))
         dropped: tuple[str, ...] = ()
     else:
         dropped = _write(folder, target, opened, config, tokenizer, whole)
@@ -196,7 +196,7 @@ def convert(
     )
 
 
-def _about(stored: Checkpoint) -> dict[str, Any]:
+def about_of(stored: Checkpoint) -> dict[str, Any]:
     """What the source says of itself beside its config, whoever wrote it."""
     usual = asdict(SentenceSettings())
     about = {key: value for key, value in asdict(stored.sentence).items() if value != usual[key]}

@@ -32,18 +32,18 @@ LAYERS = (
     {"train"},
     {"tasks"},
     {"tasks.classification", "tasks.squad", "tasks.ner", "tasks.embedding", "tasks.pretraining"},
-    {"evaluation"},
+    {"evaluation", "tables"},
     {"model"},
     {"export", "serve", "compare"},
     {"recipes.shared"},
     {"recipes"},
-    {"__main__"},
+    {"finetuning", "__main__"},
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 
 # Used as if they were modules: their __init__ may re-export. All others hold only a docstring, so
 # that importing one light module of a package never loads the heavy ones.
-DOORS = {"checkpoint", "model_zoo"}
+DOORS = {"checkpoint", "model", "model_zoo"}
 # Names that users have from here; the code is one layer up.
 PUBLIC = {"tasks/task.py": "plainbert.tasks.classification.task"}
 # May not import torch, not even inside a function: their users must not wait two seconds for it.

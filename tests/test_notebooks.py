@@ -50,7 +50,6 @@ def test_a_notebook_runs_and_prints_what_it_shows(path: Path, monkeypatch) -> No
     # What training has made, down to which rows are wrong, is another processor's too.
     varies = ["varies" in cell.metadata.get("tags", []) for cell in code(fresh)]
     for shown, seen, may in zip(printed(stored), printed(fresh), varies, strict=True):
-        assert bool(shown.strip()) == bool(seen.strip())
         if may:
             continue
         # Words are the same everywhere; the last digits are the processor's affair.

@@ -29,7 +29,7 @@ TABLES = {
 _LONGEST_FIELD = 1 << 30
 _LONGEST_ROW = 1 << 20  # characters of a row of cells in quotation marks
 _SAMPLE = 100  # lines that show what separates the columns
-_SEPARATORS = (",", ";", "\t")
+_SEPARATORS = (",", ";", "\t", "|")
 _QUOTED_CELL = r'(?:"[^"]*(?:""[^"]*)*"|[^"\t]*)'
 _QUOTED_ROW = re.compile(rf"{_QUOTED_CELL}(?:\t{_QUOTED_CELL})*")
 _NUMBER = re.compile(r"[+-]?[0-9.]*(?:[eE][+-]?[0-9]+)?")  # or nothing
@@ -222,5 +222,15 @@ def objects(path: str | Path, form: str = "jsonl") -> Iterator[tuple[int, dict[s
 def wrong_count(path: str | Path, line: int, got: list[str], expected: int, why: str) -> DataError:
     """The error for a row whose number of columns is wrong."""
     return DataError(
-        f"{len(got)} columns; {expected} are expected{why}.", path, line, "\t".join(got)
+        f"{len(got)} columns; {expected} are expected{why}.",
+        path,
+        line,
+        as_written(path, line, got),
     )
+
+
+def as_written(path: str | Path, line: int, row: list[str]) -> str:
+    """A row for an error: the line of the file, or its columns where it cannot be read again."""
+    if str(path) == "-" or suffix_of(path) == ".xlsx":
+        return "\t".join(row)
+    return next((text for number, text in text_files.read_lines(path) if number == line), "")

@@ -17,6 +17,7 @@ OWN: dict[str, Key] = {
         name: sentence_files.MODEL[name]
         for name in ("prompts", "default_prompt_name", "truncate_dim", "similarity_fn_name")
     },
+    "include_prompt": sentence_files.POOLING["include_prompt"],
     # Of answers.
     "doc_stride": followed(whole(1)),
     "max_query_length": followed(whole(1)),

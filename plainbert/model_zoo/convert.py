@@ -15,6 +15,7 @@ from torch import nn
 
 from plainbert import checkpoint, files
 from plainbert.checkpoint import Checkpoint
+from plainbert.checkpoint.sentence import SentenceSettings
 from plainbert.checkpoint.writer import state
 from plainbert.config import BertConfig
 from plainbert.errors import CheckpointError, UnknownNameError, UsageError
@@ -165,7 +166,7 @@ def convert(
     foreign = stored.foreign if isinstance(stored, ForeignCheckpoint) else None
     config: BertConfig = opened.model.config.replace(pad_token_id=tokenizer.vocab.pad_id)
     if target == "huggingface":
-        checkpoint.write(folder, opened.model, tokenizer, config, _about(stored))
+        checkpoint.write(folder, opened.model, tokenizer, config, about_of(stored))
         dropped: tuple[str, ...] = ()
     else:
         dropped = _write(folder, target, opened, config, tokenizer, whole)
@@ -195,9 +196,10 @@ def convert(
     )
 
 
-def _about(stored: Checkpoint) -> dict[str, Any]:
+def about_of(stored: Checkpoint) -> dict[str, Any]:
     """What the source says of itself beside its config, whoever wrote it."""
-    about = {key: value for key, value in asdict(stored.sentence).items() if value}
+    usual = asdict(SentenceSettings())
+    about = {key: value for key, value in asdict(stored.sentence).items() if value != usual[key]}
     return {**about, **stored.about}
 
 

@@ -24,7 +24,8 @@ A line of --file (or of standard input, --file -) is a text; "first ||| second" 
 of --output are in the order of the input: .npz holds the arrays "text" and "vector", .jsonl one
 object a line. Sentence vectors are made when --output or a pooling flag is given, without --words.
 Of words there are the first 25 tokens of a text (--max_seq_length): in .npz "word" and "vector",
-where text i has the rows offsets[i] to offsets[i + 1], in .jsonl "words" and "vectors".
+where text i has the rows offsets[i] to offsets[i + 1], in .jsonl "words" and "vectors". .csv has
+the columns text (and word), v0, v1 ...; .npy the vectors alone.
 
 A long file goes through block by block, to --output. If that is interrupted, the same command with
 --resume goes on behind the rows that are done, and the file is the same.
@@ -40,6 +41,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from plainbert import files
+from plainbert.cli.settings import FlagError
 from plainbert.recipes.shared import blocks, command, flags, texts
 from plainbert.recipes.shared.older_systems import refusals
 from plainbert.recipes.shared.settings import (
@@ -48,13 +50,12 @@ from plainbert.recipes.shared.settings import (
     TextsFlags,
     TrainedModelFlags,
 )
-from plainbert.tasks.embedding.flags import VectorFlags
+from plainbert.tasks.embedding.flags import FORMS, VectorFlags
 
 POOLING = (
     "output", "pooling_strategy", "pooling_layer", "mask_cls_sep", "normalize", "prompt",
     "prompt_name",
 )  # fmt: skip
-FORMS = (".npz", ".jsonl")
 WORD_LENGTH = 25  # tokens of a sentence, as GluonNLP's script has it
 
 if TYPE_CHECKING:
@@ -82,6 +83,14 @@ class Settings(DeviceFlags, GrowingOutputFlags, VectorFlags, TextsFlags, Trained
         self.check_output(FORMS)
         for name in POOLING[1:]:
             self.exclusive("words", name)
+        suffix = Path(self.output or "").suffix
+        if suffix in (".npy", ".csv") and self.pooling_strategy == "NONE":
+            raise FlagError(
+                f"--output {self.output}: {suffix} has one vector for a text; for each token take "
+                ".npz or .jsonl."
+            )
+        if suffix == ".npy" and self.words:
+            raise FlagError(f"--output {self.output}: .npy has no place for words; take .csv.")
         if "oov_way" in self.typed and not self.of_words:
             settings = settings.noted("--oov_way is for vectors of words: add --words.")
         return settings
@@ -243,7 +252,8 @@ def _write_blocks(done: blocks.BlockWork, reader: blocks.BlockReader, work: Enco
         with blocks.numbered(done.done, NotFiniteError):
             vectors, words = _columns(work(block))
         lines = [texts.join(row) for row in block]
-        parts = result_files.parts_of(lines, vectors, done.output.suffix, words)
+        suffix, first = done.output.suffix, not done.done
+        parts = result_files.parts_of(lines, vectors, suffix, words, header=first)
         done.add(parts, width=result_files.width_of(vectors))
     rows = done.done
     done.finish(result_files.publish)

@@ -15,9 +15,10 @@ As GluonNLP had it; without --model_parameters the weights are random:
 
 --format mxnet (the default) writes TASK-symbol.json and TASK-0000.params, onnx model.onnx,
 savedmodel a version folder for TensorFlow Serving, torch a program of torch.export. Each folder
-also holds the tokenizer, labels, a card, and predict.py, a few lines that need nothing of
-plainbert. At the end the exported file runs in its own runtime, on the texts of --file or
---sentences or on a few of ours, and is compared with its source; if they differ nothing is kept.
+also holds the tokenizer, labels, a README.md, and predict.py, which prints labels, entities,
+answers or vectors and needs nothing of plainbert. At the end the exported file runs in its own
+runtime, on the texts of --file or --sentences or on a few of ours, and is compared with its source;
+if they differ nothing is kept.
 
 --evaluate scores an exported folder on labelled rows, and says how many it does in a second.
 """
@@ -263,6 +264,7 @@ def export(settings: Settings) -> Manifest:
 
 def run(settings: Settings) -> dict[str, Any]:
     """Export a model, or score an exported one."""
+    from plainbert.export.program import predict
     from plainbert.recipes.shared import evaluate_export
     from plainbert.recipes.shared.start import CPU, start
 
@@ -275,7 +277,8 @@ def run(settings: Settings) -> dict[str, Any]:
         return evaluate_export.score(settings, exported, manifest, format, settings.threads or 0)
     folder = settings.output_dir
     manifest = export(settings)
-    log.info('next: python %s "a text"', shlex.quote(f"{folder}/predict.py"))
+    example = predict.TASKS[manifest.task][1]
+    log.info("next: python %s %s", shlex.quote(f"{folder}/predict.py"), example)
     if manifest.task != "embedding":  # vectors alone have no score
         place = shlex.quote(str(folder))
         log.info("      %s --evaluate %s --dev_file FILE", program.command("export"), place)

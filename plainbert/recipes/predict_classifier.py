@@ -146,7 +146,7 @@ def run(settings: Settings) -> Predictions:
     from plainbert.recipes.shared.start import start
     from plainbert.tasks.classification.scores import require
 
-    def stream() -> Iterator[InputRow]:
+    def stream(settings: TextsFlags) -> Iterator[InputRow]:
         return texts.rows(settings, label, keep)
 
     label, keep = settings.label_column, settings.keep_columns

@@ -15,7 +15,7 @@ import torch
 
 from plainbert import checkpoint
 from plainbert.errors import CheckpointError, FormatError, UnknownNameError, UsageError
-from plainbert.export import bundle, check
+from plainbert.export import bundle, check, example
 from plainbert.export.exported import Exported
 from plainbert.export.formats import DEFAULTS, with_defaults
 from plainbert.export.manifest import Manifest
@@ -43,9 +43,10 @@ def test_a_whole_export(tmp_path: Path, task: str) -> None:
     given = source(tmp_path, task, max_length=20)
     out = tmp_path / "out"
     written = bundle.export(given, out, TorchFormat(), texts=TEXTS)
-    assert {"model.pt2", "predict.py", "tokenizer.json", "vocab.txt", "config.json"} < {
-        path.name for path in out.iterdir()
-    }
+    names = {path.name for path in out.iterdir()}
+    assert {"model.pt2", "tokenizer.json", "vocab.txt", "config.json"} < names
+    program = {"predict.py", "predict_model.py", "predict_task.py", "predict_runtime.py"}
+    assert program < names
     assert Manifest.read(out) == written
     assert (written.task, written.max_length, written.lower) == (task, 20, given.tokenizer.lower)
     assert written.check["texts"] == 3
@@ -68,14 +69,15 @@ def test_the_example_runs_without_plainbert(tmp_path: Path) -> None:
         check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    found = eval(done.stdout, {})  # a dict of our own making
+    header, row = (line.split("\t") for line in done.stdout.splitlines())
+    assert header[1:] == ["label", *(f"p({label})" for label in given.labels)]
     ids, types, mask = check.batches(
         check.featurize(given.tokenizer, [("the cat sat", "a dog")], 32)
     )[0]
-    wanted = given.module()(*map(torch.from_numpy, (ids, types, mask)))[0]
-    right = dict(zip(given.labels, wanted.tolist(), strict=True))
-    atol = rounding(terms_of(given.config), wanted.detach())
-    assert found == pytest.approx(right, rel=0, abs=atol)
+    wanted = given.module()(*map(torch.from_numpy, (ids, types, mask)))[0].softmax(0)
+    shares = [float(cell) for cell in row[2:]]
+    assert shares == pytest.approx(wanted.tolist(), rel=0, abs=1e-5)
+    assert row[1] == given.labels[int(wanted.argmax())]
 
 
 class Wrong:
@@ -220,7 +222,7 @@ def test_manifests_of_others(tmp_path: Path) -> None:
 def test_every_format_has_its_parts() -> None:
     assert DEFAULTS.keys() == FORMATS.keys()
     for name, format in DEFAULTS.items():
-        assert (bundle.HERE / name / bundle.EXAMPLE).is_file()
+        assert (example.HERE / name / "predict_runtime.py").is_file()
         assert format.info is FORMATS[name]
         assert format.variants() == (format,)
         assert not format.quantized

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from plainbert import checkpoint
+from plainbert.recipes import predict_classifier
+from plainbert.recipes.shared import blocks
 from tests.helpers import folders
 from tests.helpers.processes import Command, environment
 from tests.helpers.rounding import rounding, terms_of
@@ -115,3 +118,43 @@ def test_prediction(tiny: Path, tmp_path: Path) -> None:
             assert [float(x) for x in got[2:]] == pytest.approx(
                 [float(x) for x in want[2:]], rel=0, abs=rounding(terms_of(folders.CONFIG))
             )
+
+
+def test_what_one_process_began_two_go_on_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(1)
+    folder = checkpoint.write(
+        tmp_path / "trained", folders.tiny("classification"), folders.tokenizer()
+    )
+    source, whole, output = tmp_path / "rows.txt", tmp_path / "whole.tsv", tmp_path / "out.tsv"
+    # Three blocks, by their number of characters.
+    texts = [f"{'the ' * (row % 5)}cat {'a b c ' * 12_000}" for row in range(36)]
+    source.write_text("".join(f"{text}\n" for text in texts))
+    words = ["--model_dir", str(folder), "--file", str(source), "--gpus", "", "--output"]
+    predict_classifier.main([*words, str(whole)])
+
+    add = blocks.BlockWork.add
+
+    def once(self: blocks.BlockWork, *parts: Any, **state: Any) -> None:
+        if self.done:
+            raise KeyboardInterrupt
+        add(self, *parts, **state)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(blocks.BlockWork, "add", once)
+        with pytest.raises(KeyboardInterrupt):
+            predict_classifier.main([*words, str(output)])
+    begun = (blocks.work_folder(output) / "lines.part").read_text()
+    more = ["--resume", "--num_local_ranks", "2"]
+    done = run("predict_classifier.py", *words, str(output), *more).wait(120)
+    assert done.status == 0, done.text
+    assert output.read_text().startswith(begun)
+    tables = [path.read_text().splitlines() for path in (output, whole)]
+    ours, right = ([line.split("\t")[1:] for line in table] for table in tables)
+    assert len(ours) == 37
+    assert [row[0] for row in ours] == [row[0] for row in right]
+    for one, other in zip(ours[1:], right[1:], strict=True):
+        assert [float(x) for x in one[1:]] == pytest.approx(
+            [float(x) for x in other[1:]], rel=0, abs=rounding(terms_of(folders.CONFIG))
+        )

@@ -6,7 +6,6 @@ What is done lies in ``.NAME.plainbert.rows`` beside ``--output`` until the file
 from __future__ import annotations
 
 import contextlib
-import functools
 import hashlib
 import itertools
 import json
@@ -66,7 +65,7 @@ class BlockReader:
         output: file of the results. Where there are more blocks than one for it, every row of a
             file is read before the first is worked on, so that a wrong one is known at once;
             standard input cannot be read twice.
-        stream: yields the rows, from the first at every call; :func:`texts.stream` where None.
+        stream: reads the rows: tuples of texts, or :class:`InputRow`.
 
     Attributes:
         is_single: whether one block holds all.
@@ -80,15 +79,14 @@ class BlockReader:
         self,
         settings: TextsFlags,
         output: str | None,
-        stream: Callable[[], Iterator[Row]] | None = None,
+        stream: Callable[[TextsFlags], Iterator[Row]] = texts.stream,
     ) -> None:
-        stream = stream or functools.partial(texts.stream, settings)
-        self._blocks = cut(stream())
+        self._blocks = cut(stream(settings))
         self._begin = list(itertools.islice(self._blocks, 2))
         self.is_single = len(self._begin) == 1
         self.total: int | None = None
         if not self.is_single and output is not None and settings.file != "-":
-            self.total = sum(1 for _ in stream())
+            self.total = sum(1 for _ in stream(settings))
 
     def __iter__(self) -> Iterator[list[Row]]:
         while self._begin:

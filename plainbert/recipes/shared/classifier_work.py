@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -57,7 +56,7 @@ class ClassifierWork:
                 bar=bar and group.rank == 0,
                 notes=notes,
             )
-            return [dataclasses.asdict(prediction) for prediction in predictions]
+            return [prediction.as_dict() for prediction in predictions]
 
         row_texts = [row.texts for row in rows]
         fields = deal(group, row_texts, work)

@@ -63,12 +63,12 @@ def table_of(scores: Scores) -> str:
     return "\n".join(map(str.rstrip, lines))
 
 
-def report_trained(results: Trained, script: str, words: str) -> None:
+def report_trained(results: Trained, predict: str, words: str) -> None:
     """Print the scores, where the model is, and the command that uses it.
 
     Args:
         results: of a fine-tune recipe.
-        script: name of the command that predicts.
+        predict: name of the command that predicts.
         words: of its command line, as an example.
     """
     if results.rank > 0:
@@ -79,4 +79,4 @@ def report_trained(results: Trained, script: str, words: str) -> None:
         print(f"export: {near(results.export)}")
     if results.model is not None:
         print(f"model: {near(results.model)}")
-        print(f"next: {command(script)} --model_dir {shlex.quote(near(results.model))} {words}")
+        print(f"next: {command(predict)} --model_dir {shlex.quote(near(results.model))} {words}")

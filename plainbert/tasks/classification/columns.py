@@ -181,7 +181,7 @@ def _by_number(
                     f"{width} columns; there is no column {last} (they count from 0).",
                     path,
                     line,
-                    "\t".join(row),
+                    rows.as_written(path, line, row),
                 )
             if label_column is not None and row[label_column].strip().casefold() in HEADER_WORDS:
                 continue
@@ -244,7 +244,7 @@ def _record(
     value = None if positions.label is None else row[positions.label].strip()
     if need and value is not None and value.casefold() in MISSING:
         what = f"{value!r}, a missing number" if value else "empty"
-        raise DataError(f"the label is {what}.", path, line, "\t".join(row))
+        raise DataError(f"the label is {what}.", path, line, rows.as_written(path, line, row))
     texts = tuple(row[column] for column in positions.texts)
     others = {name: row[column] for name, column in positions.others.items()}
     return TableRow(line, texts, value, others)

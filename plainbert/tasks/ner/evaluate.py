@@ -21,7 +21,7 @@ from plainbert.tasks.ner.conll import Sentences
 from plainbert.tasks.ner.decode import decode_tags
 from plainbert.tasks.ner.features import WordFeatures, prepare
 from plainbert.tasks.ner.result_files import comparable, report, score, table
-from plainbert.tasks.ner.spelling import OUTSIDE, canonical, marks_entities
+from plainbert.tasks.ner.spelling import OUTSIDE, canonical, is_bare, marks_entities, parse
 from plainbert.tasks.ner.tags import TagSet, faults, respelled, scheme_of
 from plainbert.tasks.reports import format_report
 from plainbert.text.tokenizer import Tokenizer
@@ -95,6 +95,15 @@ def describe(data: Sentences, example: bool = True) -> None:
         if OUTSIDE in counts:
             log.info(
                 "no entities are marked: their tags would begin with B-, I-, E- or S-, like B-PER."
+            )
+        if alike := [tag for tag in counts if parse(tag)[0] == "B" and parse(tag)[1]]:
+            others = [tag for tag in counts if is_bare(tag)]
+            log.warning(
+                "%s: %s look as if they marked entities; they are plain labels here, as too many "
+                "words have other tags (%s). O is the tag of words outside.",
+                data.path,
+                ", ".join(alike[:5]),
+                ", ".join(others[:5]),
             )
         return
     scheme, _ = scheme_of(tags)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ RAW_PREDICTIONS = "raw_predictions.json"
 def write_folder(folder: Path, answers: Sequence[Answer]) -> None:
     """Write what was answered: ``predictions.json`` and ``nbest_predictions.json``.
 
+    In the latter the probabilities are those of the official scripts: among the candidates listed.
     Where "no answer" is possible, also ``null_odds.json`` (score of no answer minus that of the
     best answer), ``na_probs.json`` (its probability) and ``raw_predictions.json`` (the best answer
     whatever the threshold). The official script gives our scores for ``predictions.json`` alone,
@@ -31,9 +33,7 @@ def write_folder(folder: Path, answers: Sequence[Answer]) -> None:
     """
     values: dict[str, dict[str, Any]] = {
         PREDICTIONS: {answer.id: answer.text for answer in answers},
-        "nbest_predictions.json": {
-            answer.id: [_listed(span) for span in answer.nbest] for answer in answers
-        },
+        "nbest_predictions.json": {answer.id: _official(answer.nbest) for answer in answers},
     }
     if any(answer.null_odds is not None for answer in answers):
         values |= {
@@ -127,6 +127,19 @@ def _row(question: Question, answer: Answer) -> dict[str, Any]:
     if answer.null_odds is not None:
         row |= {"null_odds": answer.null_odds, "na_prob": answer.na_prob}
     return {**row, "nbest": [_listed(span) for span in answer.nbest]}
+
+
+def _official(spans: Sequence[Span]) -> list[dict[str, Any]]:
+    """Candidates, best first, with their probabilities among each other.
+
+    Source:
+        google-research/bert, run_squad.py, ``_compute_softmax`` in ``write_predictions``.
+    """
+    powers = [math.exp(span.score - spans[0].score) for span in spans]
+    shares = [power / sum(powers) for power in powers]
+    return [
+        {**_listed(span), "probability": share} for span, share in zip(spans, shares, strict=True)
+    ]
 
 
 def _listed(span: Span) -> dict[str, Any]:

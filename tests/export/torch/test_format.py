@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import pickle
-import shutil
 import subprocess
 import sys
 import zipfile
@@ -16,9 +15,9 @@ import pytest
 import torch
 
 from plainbert.errors import CheckpointError, FormatError, UsageError
+from plainbert.export.example import copy_program
 from plainbert.export.names import TASKS
 from plainbert.export.source import Source
-from plainbert.export.torch import format
 from plainbert.export.torch.format import TorchFormat
 from plainbert.nn.pooling import Pooling
 from tests.helpers import folders
@@ -120,9 +119,12 @@ def test_a_compiler_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def runs_alone(source: Source, folder: Path) -> bool:
     """Whether the example gets the source's scores, in a Python where plainbert is out of reach."""
     source.tokenizer.save(folder)
-    about = {"max_length": 32, "labels": source.labels}
+    about = {
+        "task": source.task, "max_length": 32, "labels": source.labels, "several": False,
+        "decoding": {},
+    }  # fmt: skip
     (folder / "manifest.json").write_text(json.dumps(about))
-    shutil.copy(Path(format.__file__).with_name("predict.py"), folder / "predict.py")
+    copy_program("torch", source.task, folder)
     # An editable install is found through the path, any other one is shadowed.
     code = """
 import pathlib, runpy, sys
@@ -144,7 +146,7 @@ assert not [name for name in sys.modules if name.startswith("plainbert.")]
     types = [0] * (len(one) + 2) + [1] * (len(two) + 1)
     with torch.no_grad():
         wanted = source.module()(*torch.tensor([[ids], [types], [[1] * len(ids)]]))[0]
-    numbers = json.loads(f"[{done.stdout.strip().strip('[]')}]")
+    numbers = json.loads(done.stdout)["vector"]
     atol = rounding(terms_of(source.config), wanted)
     return bool(torch.allclose(torch.tensor(numbers), wanted, rtol=0, atol=atol))
 

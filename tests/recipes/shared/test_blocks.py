@@ -16,14 +16,20 @@ import torch
 from plainbert import checkpoint, files, model
 from plainbert.containers import npz
 from plainbert.errors import DataError, UsageError
-from plainbert.recipes import embedding, predict_classifier
+from plainbert.recipes import embedding, predict_classifier, predict_ner
 from plainbert.recipes.shared import blocks
 from plainbert.recipes.shared.classifier_work import ClassifierWork
 from plainbert.tasks.embedding import result_files
 from tests.helpers import folders, kills
 
 LETTERS = ["the", "cat", "a", "cab", "b", "c"]
-FORMS = (".npz", ".jsonl", ".tsv")
+# What the end of an output's name stands for: a command, and the head of its model.
+FORMS: dict[str, tuple[Any, str]] = {
+    ".npz": (embedding, "embedding"),
+    ".jsonl": (embedding, "embedding"),
+    ".tsv": (predict_classifier, "classification"),
+    ".tags.jsonl": (predict_ner, "token_classification"),
+}
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +43,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     root = tmp_path_factory.mktemp("models")
     return {
         kind: str(checkpoint.write(root / kind, folders.tiny(kind), folders.tokenizer()))
-        for kind in ("embedding", "classification")
+        for kind in ("embedding", "classification", "token_classification")
     }
 
 
@@ -51,9 +57,17 @@ def texts(tmp_path: Path) -> Path:
 
 
 def command(models: dict[str, str], source: Path, output: Path, *words: str) -> Callable[[], Any]:
-    recipe: Any = predict_classifier if output.suffix == ".tsv" else embedding
-    model = models["classification" if output.suffix == ".tsv" else "embedding"]
-    argv = ["--model_dir", model, "--file", str(source), "--output", str(output), "--gpus", ""]
+    recipe, head = FORMS["".join(output.suffixes)]
+    argv = [
+        "--model_dir",
+        models[head],
+        "--file",
+        str(source),
+        "--output",
+        str(output),
+        "--gpus",
+        "",
+    ]
     return lambda: recipe.main([*argv, "--threads", "1", *words])
 
 
@@ -92,7 +106,7 @@ def test_blocks_give_what_one_block_gives(
     assert hidden(tmp_path) == []
 
 
-@pytest.mark.parametrize("suffix", FORMS)
+@pytest.mark.parametrize("suffix", [".npz", ".jsonl", ".tsv"])
 def test_killed_before_each_change_and_resumed(
     models: dict[str, str], texts: Path, tmp_path: Path, suffix: str
 ) -> None:
@@ -159,7 +173,7 @@ def test_what_is_done_is_not_done_again(
         sizes.append(len(rows))
         return work(self, rows, **words)
 
-    for kind, name in ((model.Model, "encode"), (ClassifierWork, "predict")):
+    for kind, name in ((model.Model, "encode"), (ClassifierWork, "predict"), (model.Model, "tag")):
         work = getattr(kind, name)
         monkeypatch.setattr(kind, name, functools.partialmethod(counted, work=work))
     command(models, texts, output, "--resume")()

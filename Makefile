@@ -9,7 +9,8 @@
 #                     both with ARGS="--record tests/results/SUITE.json" keep what came of them
 #   make test-hosts   runs over two emulated hosts; root, and Open MPI, which it installs on Debian
 #   make test-readme  every job of README, trained, its output compared with what is shown
-#   make drill        kills, full disks, two at once, hostile files: counts what comes of it
+#   make drill        kills, full disks, two at once, hostile files, and all trials of the tests of
+#                     which make test runs a sample: counts what comes of it
 #                     make drill ARGS="--trials 20 --seed 7 --only kill"
 #   make docs         the pages of docs/ as HTML, in build/docs; a warning is an error
 #   make lint         ruff and mypy

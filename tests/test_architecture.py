@@ -53,6 +53,7 @@ TORCH_FREE = (
     "containers.protobuf", "containers.rows", "containers.spreadsheets", "containers.tables",
     "nn.names", "train.names",
     "train.optimization", "export.names", "formats.names", "checkpoint.names", "compare.names",
+    "infer.gpus",
     *(f"tasks.classification.{name}" for name in (
         "chinese", "columns", "find", "glue", "headers", "hub_sets", "names", "own",
         "published", "rows", "scores", "submission", "table", "task")),

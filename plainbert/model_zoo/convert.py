@@ -24,7 +24,8 @@ from plainbert.formats.names import FORMATS
 from plainbert.formats.pytorch import folder as pytorch
 from plainbert.formats.tensorflow import reader as tensorflow
 from plainbert.hub import records
-from plainbert.model_zoo.find import path_of, record_of, resolve
+from plainbert.hub.lookup import path_of, record_of
+from plainbert.model_zoo.find import resolve
 from plainbert.model_zoo.folder import LoadedModel, open_stored
 from plainbert.model_zoo.lost_settings import lost_settings
 from plainbert.model_zoo.stored import ForeignCheckpoint, read_stored, tokenizer_of

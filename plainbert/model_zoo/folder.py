@@ -19,7 +19,8 @@ from plainbert.cli.program import command
 from plainbert.config import BertConfig
 from plainbert.errors import CheckpointError, FormatError, UnknownNameError
 from plainbert.hub import records
-from plainbert.model_zoo.find import path_of, record_of, resolve
+from plainbert.hub.lookup import path_of, record_of
+from plainbert.model_zoo.find import resolve
 from plainbert.model_zoo.stored import ForeignCheckpoint, read_stored, tokenizer_of
 from plainbert.nn.bert import Bert
 from plainbert.nn.headed import Headed

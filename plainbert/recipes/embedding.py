@@ -38,10 +38,9 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from plainbert import files
-from plainbert.cli.settings import FlagError
 from plainbert.recipes.shared import blocks, command, flags, texts
 from plainbert.recipes.shared.older_systems import refusals
 from plainbert.recipes.shared.settings import (
@@ -71,6 +70,24 @@ log = logging.getLogger(__name__)
 class Settings(DeviceFlags, GrowingOutputFlags, VectorFlags, TextsFlags, TrainedModelFlags):
     """The flags, with their documented defaults."""
 
+    MAIN: ClassVar = {
+        "required: texts from one of two places": ("sentences", "file"),
+        "what people set": (
+            "model_dir", "text_columns", "pooling_strategy", "pooling_layer", "normalize",
+            "prompt_name", "words", "oov_way", "max_len", "batch_size", "gpu", "dtype",
+        ),
+        "output": ("output", "overwrite", "resume"),
+    }  # fmt: skip
+    UNSET: ClassVar = {
+        "file": "required without --sentences",
+        "sentences": "required without --file",
+        "model_dir": "the size that --bert_model names, downloaded",
+        "pooling_strategy": "the folder's own",
+        "prompt": "the folder's default",
+        "prompt_name": "the folder's default",
+        "max_len": "the folder's own; 25 for vectors of words",
+    }
+
     sentencepiece: str | None = None
     max_len: int | None = None
     pooling_strategy: str | None = None
@@ -85,12 +102,9 @@ class Settings(DeviceFlags, GrowingOutputFlags, VectorFlags, TextsFlags, Trained
             self.exclusive("words", name)
         suffix = Path(self.output or "").suffix
         if suffix in (".npy", ".csv") and self.pooling_strategy == "NONE":
-            raise FlagError(
-                f"--output {self.output}: {suffix} has one vector for a text; for each token take "
-                ".npz or .jsonl."
-            )
+            self.refuse(f"--output {suffix} has one vector for a text; for tokens: .npz, .jsonl.")
         if suffix == ".npy" and self.words:
-            raise FlagError(f"--output {self.output}: .npy has no place for words; take .csv.")
+            self.refuse(f"--output {self.output}: .npy has no place for words; take .csv.")
         if "oov_way" in self.typed and not self.of_words:
             settings = settings.noted("--oov_way is for vectors of words: add --words.")
         return settings

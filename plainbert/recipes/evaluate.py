@@ -24,7 +24,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from plainbert import files
 from plainbert.cli import program, values
@@ -60,6 +60,14 @@ log = logging.getLogger(__name__)
 class Settings(DeviceFlags, FolderFlags, OutputFlags, ScoringFlags, ColumnFlags, CheckpointFlags):
     """The flags, with their documented defaults."""
 
+    MAIN: ClassVar = {
+        "required": ("model_dir", "file"),
+        "what people set": ("text_columns", "label_column", "word_column", "tag_column",
+                            "version_2", "max_eval_samples", "max_len", "gpu", "dtype"),
+        "output": ("output", "output_dir", "overwrite"),
+    }  # fmt: skip
+    UNSET: ClassVar = {"max_len": "that of the training, else all", "output_dir": "none"}
+
     model_dir: str
     file: str = option(
         REQUIRED,
@@ -71,11 +79,7 @@ class Settings(DeviceFlags, FolderFlags, OutputFlags, ScoringFlags, ColumnFlags,
     )
     text_columns: tuple[str, ...] | None = None
     label_column: str = option(
-        "label",
-        str,
-        "Column that holds the right label, by name or number from 0.",
-        group="data",
-        metavar="NAME",
+        "label", str, "Column of the right label, by name or number.", group="data", metavar="NAME"
     )
     labels: tuple[str, ...] | None = None
     max_len: int | None = None

@@ -35,7 +35,6 @@ from typing import TYPE_CHECKING, Any, Self
 
 from plainbert.cli import program
 from plainbert.cli.parser import Parser
-from plainbert.cli.settings import FlagError
 from plainbert.errors import UsageError
 from plainbert.export.flags import ExportFlags
 from plainbert.export.names import TASKS
@@ -104,13 +103,11 @@ class Settings(
             ("compiled", self.compiled, "torch"),
         ):
             if chosen and self.format != format:
-                raise FlagError(
+                self.refuse(
                     f"--{name} goes with --format {format}; this is --format {self.format}."
                 )
         if self.dtype != "float32":
-            raise FlagError(
-                f"--dtype {self.dtype}: exports are of float32; --int8 makes ONNX smaller."
-            )
+            self.refuse(f"--dtype {self.dtype}: exports are of float32; --int8 makes ONNX smaller.")
         bert_model = SIZES.get(self.bert_model, self.bert_model)
         return dataclasses.replace(settings, bert_model=bert_model)
 

@@ -30,7 +30,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from plainbert.cli import values
 from plainbert.cli.settings import option
@@ -59,6 +59,17 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True, kw_only=True)
 class Settings(ProcessFlags, GrowingOutputFlags, TextsFlags, CheckpointFlags):
     """The flags, with their documented defaults."""
+
+    MAIN: ClassVar = {
+        "required: a model, and texts from one of two places": ("model_dir", "sentences", "file"),
+        "what people set": ("text_columns", "max_len", "labels", "gpu", "dtype"),
+        "output": ("output", "overwrite", "resume"),
+    }
+    UNSET: ClassVar = {
+        "file": "required without --sentences",
+        "sentences": "required without --file",
+        "max_len": "that of the training, else what the model takes",
+    }
 
     model_dir: str
     labels: tuple[str, ...] | None = None

@@ -35,13 +35,13 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from plainbert import files
 from plainbert.cli import values
 from plainbert.cli.parser import REQUIRED
-from plainbert.cli.settings import FlagError, accepted, option
-from plainbert.recipes.shared import blocks, command, flags
+from plainbert.cli.settings import accepted, option
+from plainbert.recipes.shared import before, blocks, command, flags
 from plainbert.recipes.shared.flag_tables import WINDOW, helped
 from plainbert.recipes.shared.older_systems import refusals
 from plainbert.recipes.shared.results import line_of
@@ -54,6 +54,7 @@ from plainbert.recipes.shared.settings import (
 from plainbert.tasks.ner.flags import ColumnFlags
 
 if TYPE_CHECKING:
+    from plainbert.errors import PlainBertError
     from plainbert.tasks.ner.decode import Tagging
     from plainbert.tasks.ner.tags import TagSet
 
@@ -66,6 +67,16 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True, kw_only=True)
 class Settings(ProcessFlags, GrowingOutputFlags, TextsFlags, CheckpointFlags, ColumnFlags):
     """The flags, with their documented defaults."""
+
+    MAIN: ClassVar = {
+        "required: a model, and texts": ("model_dir", "sentences", "file", "test_file"),
+        "what people set": ("text_columns", "word_column", "tag_column", "max_len", "labels",
+                            "gpu", "dtype"),
+        "output": ("output", "overwrite", "resume"),
+    }  # fmt: skip
+    UNSET: ClassVar = {"max_len": "that of the training"} | dict.fromkeys(
+        ("file", "sentences", "test_file"), "required without the others"
+    )
 
     model_dir: str = option(
         REQUIRED,
@@ -84,10 +95,7 @@ class Settings(ProcessFlags, GrowingOutputFlags, TextsFlags, CheckpointFlags, Co
         "FILE",
     )
     batch_size: int = accepted(
-        int,
-        "batches are packed by tokens, and the results are the same for any size.",
-        "data",
-        default=32,
+        int, "batches are packed by tokens; any size gives the same results.", "data", default=32
     )
     labels: tuple[str, ...] | None = None
     file: str | None = helped(
@@ -107,14 +115,15 @@ class Settings(ProcessFlags, GrowingOutputFlags, TextsFlags, CheckpointFlags, Co
         self.exclusive("test_file", "file", "sentences")
         self.needs("text_columns", "file")
         if self.test_file is None and self.file is None and self.sentences is None:
-            raise FlagError("no texts: give --sentences TEXT ..., --file FILE or --test-path FILE.")
+            self.refuse("no texts: give --sentences TEXT ..., --file FILE or --test-path FILE.")
         self.check_output(FORMS)
         if self.resume and not self.grows:
-            raise FlagError(
-                "--resume goes on with plain text (--file) and an --output ending in .jsonl. Give "
-                "--overwrite to start anew."
-            )
+            self.refuse("--resume goes on with plain text (--file) and an --output in .jsonl.")
         return settings
+
+    def problems(self) -> Iterator[PlainBertError]:
+        yield from super().problems()
+        yield from before.text_problems(self.test_file)
 
     @property
     def grows(self) -> bool:

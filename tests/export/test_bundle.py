@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ from plainbert.export.formats import DEFAULTS, with_defaults
 from plainbert.export.manifest import Manifest
 from plainbert.export.names import FORMATS, TASKS
 from plainbert.export.source import Source, source_of
-from plainbert.export.torch.format import TorchFormat
+from plainbert.export.torch.format import PORTABLE, TorchFormat
 from plainbert.infer import logits
 from plainbert.model_zoo import open_folder
 from plainbert.nn.pooling import Pooling
@@ -34,8 +36,24 @@ TEXTS = [("the cat sat",), ("a dog", "the cat sat on the mat"), ("a",)]
 
 def source(tmp_path: Path, task: str = "classification", **about: Any) -> Source:
     folder = tmp_path / task
+    torch.manual_seed(7)
     checkpoint.write(folder, folders.tiny(TASKS[task]), folders.tokenizer(), about=about)
     return source_of(open_folder(folder), str(folder))
+
+
+@functools.cache
+def program() -> bytes:
+    """What the format writes for :func:`source`, which is the same model at every call."""
+    with tempfile.TemporaryDirectory() as place:
+        TorchFormat().write(source(Path(place)), Path(place))
+        return (Path(place) / PORTABLE).read_bytes()
+
+
+class Traced(TorchFormat):
+    """Writes that program without tracing the classifier once more; all else is the format's."""
+
+    def write(self, source: Source, folder: Path) -> None:
+        (folder / PORTABLE).write_bytes(program())
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -59,7 +77,7 @@ def test_a_whole_export(tmp_path: Path, task: str) -> None:
 
 def test_the_example_runs_without_plainbert(tmp_path: Path) -> None:
     given = source(tmp_path)
-    bundle.export(given, tmp_path / "out", TorchFormat(), texts=TEXTS)
+    bundle.export(given, tmp_path / "out", Traced(), texts=TEXTS)
     code = (
         "import runpy, sys; sys.argv = ['predict.py', 'the cat sat', 'a dog']; "
         "sys.modules['plainbert'] = None; runpy.run_path('predict.py', run_name='__main__')"
@@ -120,7 +138,7 @@ def test_an_export_that_is_wrong_leaves_nothing(
 ) -> None:
     monkeypatch.setattr(check, "TOLERANCE", -1.0)
     with pytest.raises(CheckpointError, match="it is not kept"):
-        bundle.export(source(tmp_path), tmp_path / "out", TorchFormat())
+        bundle.export(source(tmp_path), tmp_path / "out", Traced())
     assert [path.name for path in tmp_path.iterdir()] == ["classification"]
 
 
@@ -129,20 +147,20 @@ def test_a_folder_that_exists(tmp_path: Path) -> None:
     out.mkdir()
     (out / "thesis.txt").write_text("mine")
     with pytest.raises(UsageError, match="out exists. Choose a new folder, or add --overwrite"):
-        bundle.export(given, out, TorchFormat())
+        bundle.export(given, out, Traced())
     with pytest.raises(UsageError, match=r"has no manifest.json: it is not replaced"):
-        bundle.export(given, out, TorchFormat(), overwrite=True)
+        bundle.export(given, out, Traced(), overwrite=True)
     assert (out / "thesis.txt").read_text() == "mine"
 
     (out / "thesis.txt").rename(out / "manifest.json")  # of whatever else
     with pytest.raises(UsageError, match=r"its manifest.json is something else than ours"):
-        bundle.export(given, out, TorchFormat(), overwrite=True)
+        bundle.export(given, out, Traced(), overwrite=True)
     assert (out / "manifest.json").read_text() == "mine"
 
     shutil.rmtree(out)
-    bundle.export(given, out, TorchFormat())
+    bundle.export(given, out, Traced())
     (out / "notes.txt").write_text("goes with it")
-    bundle.export(given, out, TorchFormat(), overwrite=True)
+    bundle.export(given, out, Traced(), overwrite=True)
     assert Manifest.read(out).format == "torch"
     assert not (out / "notes.txt").exists()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["classification", "out"]
@@ -152,11 +170,11 @@ def test_an_older_export_survives_a_bad_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given, out = source(tmp_path), tmp_path / "out"
-    bundle.export(given, out, TorchFormat())
+    bundle.export(given, out, Traced())
     before = (out / "manifest.json").read_bytes()
     monkeypatch.setattr(check, "TOLERANCE", -1.0)
     with pytest.raises(CheckpointError):
-        bundle.export(given, out, TorchFormat(), overwrite=True)
+        bundle.export(given, out, Traced(), overwrite=True)
     assert (out / "manifest.json").read_bytes() == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["classification", "out"]
 

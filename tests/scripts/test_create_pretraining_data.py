@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from plainbert.errors import CheckpointError, DataError, UsageError
+from plainbert.errors import DataError, UsageError
 from plainbert.recipes import create_pretraining_data
 from plainbert.tasks.pretraining.shards import Shards
 from plainbert.text.reader import read_tokenizer
@@ -188,7 +188,7 @@ def test_mistakes(main: Main, tmp_path: Path, vocab: str) -> None:
     cased.write_bytes(Path(vocab).read_bytes())
     with pytest.raises(UsageError, match=r"'toy-cased\.txt' says cased; .* --do_lower_case true"):
         main(argv(source, folder, "--vocab", str(cased)))
-    with pytest.raises(CheckpointError, match="a SentencePiece model is expected"):
+    with pytest.raises(DataError, match=r"no\.model: does not exist; --sentencepiece needs"):
         main(argv(source, folder, "--overwrite", "--sentencepiece", str(tmp_path / "no.model")))
     (tmp_path / "bad.txt").write_bytes(b"a\n\xff\n")
     with pytest.raises(DataError, match=r"bad\.txt:2: is not UTF-8"):

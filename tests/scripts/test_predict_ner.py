@@ -230,21 +230,22 @@ def test_the_files_of_gluonnlp(main: Callable[..., Any], tmp_path: Path) -> None
     assert {word.tag for word in other["predictions"][0].words} <= {"O", "B-A", "I-A", "B-B", "I-B"}
 
 
-def test_two_processes_answer_as_one(folder: str, tmp_path: Path) -> None:
+def test_two_processes_answer_as_one(
+    main: Callable[[list[str]], dict[str, Any]], folder: str, tmp_path: Path
+) -> None:
     source = FIXTURES / "ner" / "wikigold.conll"
-    outputs = []
-    for count in ("1", "2"):
-        outputs.append(tmp_path / f"out{count}.conll")
-        done = subprocess.run(
-            [sys.executable, str(SCRIPT), "--model_dir", folder, "--test-path", str(source),
-             "--output", str(outputs[-1]), "--num_local_ranks", count],
-            env={**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1",
-                 "PYTHONPATH": str(HERE)},
-            capture_output=True, text=True, check=False, timeout=300,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr[-3000:]
-        assert done.stdout.startswith("f1 ")
-        assert done.stdout.count("\n") == 1
+    outputs = [tmp_path / f"out{count}.conll" for count in ("1", "2")]
+    words = ["--model_dir", folder, "--test-path", str(source), "--output"]
+    main([*words, str(outputs[0])])
+    done = subprocess.run(
+        [sys.executable, str(SCRIPT), *words, str(outputs[1]), "--num_local_ranks", "2"],
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1",
+             "PYTHONPATH": str(HERE)},
+        capture_output=True, text=True, check=False, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.startswith("f1 ")
+    assert done.stdout.count("\n") == 1
     assert outputs[0].read_text() == outputs[1].read_text()
     assert len(conll.read(outputs[0])) == len(conll.read(source))
 

@@ -173,12 +173,12 @@ def test_standard_input_and_files_of_text(
     assert main([*words, "-"])["answers"] == right
 
 
-def test_two_processes(folder: Path, tmp_path: Path) -> None:
-    for name, more in (("one", []), ("two", ["--num_local_ranks", "2"])):
-        words = ["--model_dir", str(folder / "two"), "--file", str(folder / "some.json"),
-                 "--output", str(tmp_path / f"{name}.json"), *more]  # fmt: skip
-        done = Command([sys.executable, str(SCRIPT), *words], environment()).wait(120)
-        assert done.status == 0, done.text
+def test_two_processes(main: Main, folder: Path, tmp_path: Path) -> None:
+    words = ["--model_dir", str(folder / "two"), "--file", str(folder / "some.json"), "--output"]
+    main([*words, str(tmp_path / "one.json")])
+    line = [sys.executable, str(SCRIPT), *words, str(tmp_path / "two.json")]
+    done = Command([*line, "--num_local_ranks", "2"], environment()).wait(120)
+    assert done.status == 0, done.text
     assert (tmp_path / "one.json").read_text() == (tmp_path / "two.json").read_text()
 
 

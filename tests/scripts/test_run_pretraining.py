@@ -461,7 +461,7 @@ def test_mistakes_with_data(shards: Path, text: Path, tmp_path: Path, tiny: Path
         assert not (tmp_path / "run" / "last").exists()
 
     some = f"{shards}/part-000.npz"
-    fails(DataError, r"'.*/no-\*\.npz' matches no file", "--data", f"{shards}/no-*.npz")
+    fails(DataError, r"/no-\*\.npz: matches no file", "--data", f"{shards}/no-*.npz")
     fails(DataError, "matches no file", "--data", some, "--data_eval", f"{shards}/no-*.npz")
     fails(CheckpointError, "vocabulary", "--data", some, "--model_dir", str(tiny))
     fails(
@@ -508,11 +508,11 @@ def test_mistakes_with_folders(
         (("--model", "bert_2_64_2"), "shape|size|config"),
         (("--model", "bert_3_32_2"), "layer.2"),
         (("--batch_size", "8"), "per_step 16, now 8"),
-        (("--seed", "9"), "seed 0, now 9"),
+        (("--seed", "9"), "seed 2, now 9"),
         (("--optimizer", "sgd"), "does not belong to this model and sgd"),
         (("--no_nsp",), "seq_relationship"),
         (("--data", f"{shards}/part-000.npz"), "examples"),
-        (("--data", str(other)), r"started with data \w+, now"),
+        (("--data", str(other)), "started with other data"),
     ):
         with pytest.raises(CheckpointError, match=words):
             main([*words_for(shards, folder, *more), *changed])

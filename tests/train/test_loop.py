@@ -472,7 +472,7 @@ def changed(what):
 def test_other_data_of_the_same_size_is_refused(tmp_path, what):
     on(1, tmp_path, training_steps=2)
     before = weights(tmp_path / "last")
-    with pytest.raises(CheckpointError, match=r"started with data \w+, now \w+\. A resumed run"):
+    with pytest.raises(CheckpointError, match=r"started with other data\. A resumed run"):
         on(1, tmp_path, resume=True, features=changed(what), training_steps=4)
     assert weights(tmp_path / "last") == before
     on(1, tmp_path, resume=True, training_steps=4)
@@ -482,7 +482,7 @@ def test_another_vocabulary_is_refused(tmp_path):
     on(1, tmp_path, training_steps=2)
     other = WordPiece(Vocab.from_tokens([*tiny.VOCAB.tokens[:-1], "another"]))
     settings = dataclasses.replace(SETTINGS, training_steps=4)
-    with pytest.raises(CheckpointError, match="started with vocabulary"):
+    with pytest.raises(CheckpointError, match="started with other vocabulary"):
         fit(tiny.model(), other, Examples(TRAIN), settings, folder=tmp_path, resume=True)
 
 

@@ -36,6 +36,7 @@ def carry_out(
         report: prints the results.
 
     Raises:
+        PlainBertError: a file, a model or a package that the flags name is not there.
         SystemExit: the flags are wrong, or the ranks that this process started have ended.
     """
     settings = parse_args(argv)
@@ -55,8 +56,12 @@ def shown(settings: Flags, recipe: str, argv: Sequence[str] | None = None) -> It
         argv: the words of the command line; ``sys.argv[1:]`` when None.
 
     Raises:
+        PlainBertError: a file, a model or a package that the settings name is not there.
         SystemExit: the ranks that this process started have ended.
     """
+    from plainbert.recipes.shared import before
+
+    before.check(settings)
     if isinstance(settings, ProcessFlags) and settings.local_ranks > 1:
         from plainbert.recipes.shared.ranks import start_ranks
 

@@ -19,6 +19,21 @@ USUAL_TEXTS = (
 )
 
 
+class MissingColumnError(DataError):
+    """A table lacks a column.
+
+    Args:
+        column: its name.
+        header: the names that there are.
+        path: the file.
+        line: of the header.
+    """
+
+    def __init__(self, column: str, header: list[str], path: str | Path, line: int) -> None:
+        super().__init__(str(UnknownNameError("column", column, header)), path, line)
+        self.column = column
+
+
 def all_others(header: Sequence[str], taken: Sequence[int | None]) -> dict[str, int]:
     """Every column that is not taken, by its name: of a name that comes again x, x.1, x.2 ..."""
     others: dict[str, int] = {}
@@ -41,7 +56,7 @@ def find(path: str | Path, line: int, header: list[str], name: str) -> int:
     if header.count(name) != 1:
         if name in header:
             raise DataError(f"there are two columns named {name!r}.", path, line)
-        raise DataError(str(UnknownNameError("column", name, header)), path, line)
+        raise MissingColumnError(name, header, path, line)
     return header.index(name)
 
 

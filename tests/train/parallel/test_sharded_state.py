@@ -104,10 +104,10 @@ def test_ranks_must_share_the_disk(done):
     assert not list(folder.glob("disk-*/step-*"))
 
 
-@pytest.mark.parametrize("kills", [pytest.param(20, marks=pytest.mark.slow)])
-def test_a_killed_run_ends_with_the_weights_of_one_that_was_not(kills, tmp_path, seed):
-    printed, _ = run("killed", tmp_path, kills, seed)
-    assert f"{kills} kills" in printed
+@pytest.mark.volume(sample=4, whole=40)
+def test_a_killed_run_ends_with_the_weights_of_one_that_was_not(trials, tmp_path, seed):
+    printed, _ = run("killed", tmp_path, trials, seed)
+    assert f"{trials} kills" in printed
 
 
 @pytest.fixture

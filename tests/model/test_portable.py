@@ -87,7 +87,8 @@ def test_an_own_process(tmp_path: Path) -> None:
 @pytest.mark.parametrize("head", HEADS)
 def test_saved(tmp_path: Path, head: str) -> None:
     about = {"pooling": "cls", "normalize": True, "max_length": 9, "task": "colours",
-             "prompts": {"query": "a "}, "truncate_dim": 7}  # fmt: skip
+             "prompts": {"query": "a "}, "truncate_dim": 7,
+             "include_prompt": False}  # fmt: skip
     folder = written(tmp_path / "m", head, **about)
     model = plainbert.load(folder)
     right = results(model)

@@ -56,7 +56,6 @@ from plainbert.tasks.ner.flags import ColumnFlags
 if TYPE_CHECKING:
     from plainbert.errors import PlainBertError
     from plainbert.tasks.ner.decode import Tagging
-    from plainbert.tasks.ner.tags import TagSet
 
 NAME = "predict_ner"
 FORMS = (".jsonl", ".csv", ".conll", ".txt", ".tsv")
@@ -185,14 +184,13 @@ def stream(settings: Settings) -> Iterator[tuple[str]]:
 
 def run(settings: Settings) -> Taggings:
     """Tag every text, score the tags of a file, and write them where ``--output`` says."""
-    from plainbert.containers.tables import table as rows_table
     from plainbert.recipes.shared import ranked_blocks, taggers
     from plainbert.recipes.shared.ranks import deal, from_first, join
     from plainbert.recipes.shared.start import start
     from plainbert.tasks.ner.conll import Sentence
     from plainbert.tasks.ner.decode import Tagging
-    from plainbert.tasks.ner.result_files import part_rows, score, screen_table, table
     from plainbert.tasks.ner.result_files import report as report_by_type
+    from plainbert.tasks.ner.result_files import score, screen_table, table
     from plainbert.tasks.ner.scores import require
     from plainbert.tasks.reports import format_report
 
@@ -244,7 +242,7 @@ def run(settings: Settings) -> Taggings:
                 growing.reader,
                 key,
                 lambda part: tag_all([text for (text,) in part]),
-                lambda _, taggings, __: _json_lines(taggings, tags),
+                lambda _, taggings, __: records(taggings, tags, ".jsonl"),
             )
             return Taggings(None, {}, "", settings.output, group.rank)
         taggings = tag_all(
@@ -264,10 +262,8 @@ def run(settings: Settings) -> Taggings:
         content = ""
     elif settings.output is None and sys.stdout.isatty():
         content = screen_table(taggings, tags)
-    elif suffix == ".jsonl":
-        content = _json_lines(taggings, tags)
-    elif suffix == ".csv":
-        content = rows_table(part_rows(taggings, tags), suffix)
+    elif suffix in (".jsonl", ".csv"):
+        content = records(taggings, tags, suffix)
     else:
         sentences = [
             Sentence(tuple(word.text for word in tagging.words), own)
@@ -280,14 +276,6 @@ def run(settings: Settings) -> Taggings:
             blocks.discard(settings.output)
         log.info("%d predictions in %s", len(taggings), settings.output)
     return Taggings(taggings, scores, content, settings.output, group.rank)
-
-
-def _json_lines(taggings: Sequence[Tagging], tags: TagSet) -> str:
-    """A line for each text, with its entities or words."""
-    from plainbert.containers import tables
-    from plainbert.tasks.ner.result_files import record
-
-    return tables.table([record(tagging, tags) for tagging in taggings], ".jsonl")
 
 
 def report(results: Taggings) -> None:

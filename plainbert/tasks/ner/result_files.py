@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from plainbert.containers import tables
 from plainbert.errors import DataError
 from plainbert.tasks.ner import conll, escaped, scores
 from plainbert.tasks.ner.conll import Sentence
@@ -119,6 +120,13 @@ def record(tagging: Tagging, tags: TagSet) -> dict[str, Any]:
         for word in tagging.words
     ]
     return {"text": tagging.text, "words": words}
+
+
+def records(taggings: Sequence[Tagging], tags: TagSet, suffix: str) -> str:
+    """A file's content: a line for each text in ".jsonl", for each entity or word in ".csv"."""
+    if suffix == ".csv":
+        return tables.table(part_rows(taggings, tags), suffix)
+    return tables.table([record(tagging, tags) for tagging in taggings], suffix)
 
 
 def part_rows(taggings: Sequence[Tagging], tags: TagSet, first: int = 0) -> list[dict[str, Any]]:

@@ -189,8 +189,8 @@ def run(settings: Settings) -> Taggings:
     from plainbert.recipes.shared.start import start
     from plainbert.tasks.ner.conll import Sentence
     from plainbert.tasks.ner.decode import Tagging
+    from plainbert.tasks.ner.result_files import records, score, screen_table, table
     from plainbert.tasks.ner.result_files import report as report_by_type
-    from plainbert.tasks.ner.result_files import score, screen_table, table
     from plainbert.tasks.ner.scores import require
     from plainbert.tasks.reports import format_report
 

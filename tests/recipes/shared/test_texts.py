@@ -118,9 +118,9 @@ def test_files_with_any_other_suffix_are_lines(tmp_path: Path, suffix: str, pack
     ],
 )
 def test_files_that_are_no_text(tmp_path: Path, head: bytes, said: str) -> None:
-    (tmp_path / "t.xlsx").write_bytes(head + bytes(range(256)))
-    with pytest.raises(DataError, match=rf"t\.xlsx: is {said}.*text"):
-        parse("--file", str(tmp_path / "t.xlsx"))
+    (tmp_path / "t.tsv").write_bytes(head + bytes(range(256)))
+    with pytest.raises(DataError, match=rf"t\.tsv: is {said}.*text"):
+        parse("--file", str(tmp_path / "t.tsv"))
 
 
 @pytest.mark.parametrize("wrong", [{"a": "b"}, b"a", 3, ("a", None), ("a", ("b", "c"))])

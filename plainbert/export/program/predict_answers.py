@@ -33,16 +33,19 @@ def results(model: Any, rows: Sequence[Row]) -> list[dict[str, Any]]:
     results = []
     for question, context, spans, first, windows, row in questions:
         values = [outputs[row + number].astype(np.float64) for number in range(len(windows))]
-        ranked = _candidates(model.decoding["search"], spans, first, windows, values)
+        ranked, mass = _candidates(model.decoding["search"], spans, first, windows, values)
         nothing = min(float(value[0].sum()) for value in values)
-        results.append({"question": question, **_best(model, context, ranked, nothing)})
+        results.append({"question": question, **_best(model, context, ranked, mass, nothing)})
     return results
 
 
 def _candidates(
     search: dict[str, Any], spans: Spans, first: int, windows: Spans, outputs: list[Any]
-) -> list[tuple[float, int, int]]:
-    """Score and characters of every possible answer, in the order in which they are tried.
+) -> tuple[list[tuple[float, int, int]], float]:
+    """Score and characters of the candidates, and the mass of all that is possible.
+
+    Candidates come in the order in which they are tried; the mass is the logarithm of the sum of
+    all powers of scores, what a probability is divided by.
 
     Args:
         search: how many starts and ends are tried, and how long an answer may be.
@@ -52,12 +55,16 @@ def _candidates(
         outputs: logits of the start and the end, of each window; (L, 2).
     """
     count, longest = search["n_best"], search["max_answer_length"]
-    owner, ranked = _owners(windows), []
+    owner, ranked, mass = _owners(windows), [], -np.inf
     for number, ((begin, size), values) in enumerate(zip(windows, outputs)):
         part = values[first : first + size]
         # A token begins an answer only in the window that shows most around it.
         own = np.array([owner[begin + place] == number for place in range(size)], bool)
-        starts = np.argsort(np.where(own, -part[:, 0], np.inf), kind="stable")[:count]
+        begins = np.where(own, part[:, 0], -np.inf)
+        for shift in range(min(longest, size)):
+            scores = begins[: size - shift] + part[shift:, 1]
+            mass = np.logaddexp(mass, np.logaddexp.reduce(scores))
+        starts = np.argsort(-begins, kind="stable")[:count]
         ends = np.argsort(-part[:, 1], kind="stable")[:count]
         ranked += [
             (float(part[start, 0] + part[end, 1]), spans[begin + start][0], spans[begin + end][1])
@@ -65,11 +72,11 @@ def _candidates(
             for end in ends.tolist()
             if own[start] and start <= end < start + longest
         ]
-    return ranked
+    return ranked, float(mass)
 
 
 def _best(
-    model: Any, context: str, ranked: list[tuple[float, int, int]], nothing: float
+    model: Any, context: str, ranked: list[tuple[float, int, int]], mass: float, nothing: float
 ) -> dict[str, Any]:
     """The answer among the candidates; the score ``nothing`` is that of "no answer"."""
     search = model.decoding["search"]
@@ -79,13 +86,11 @@ def _best(
         if text and len(different) < search["n_best"]:
             different.setdefault(text, candidate)
     text, (score, start, end) = next(iter(different.items()), ("", (-np.inf, 0, 0)))
-    scores = [candidate[0] for candidate in different.values()]
     if search["null"]:
-        scores.append(nothing)
+        mass = float(np.logaddexp(mass, nothing))
         if nothing - score > search["null_threshold"]:
             text, score, start, end = "", nothing, 0, 0
-    total = sum(np.exp(other - max(scores)) for other in scores)
-    share = float(np.exp(score - max(scores)) / total) if scores else 0.0
+    share = min(1.0, float(np.exp(score - mass))) if score > -np.inf else 0.0
     return {"answer": text, "probability": share, "start": start, "end": end}
 
 

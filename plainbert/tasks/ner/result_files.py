@@ -140,7 +140,7 @@ def part_rows(taggings: Sequence[Tagging], tags: TagSet, first: int = 0) -> list
     name, kind = ("entity", "type") if tags.entities else ("word", "label")
     rows = []
     for number, tagging in enumerate(taggings, start=first):
-        parts = (
+        parts: list[tuple[Any, ...]] = (
             [(part.text, part.type, part.start, part.end, part.score) for part in tagging.entities]
             if tags.entities
             else [(word.text, word.tag, word.start, word.end, word.score) for word in tagging.words]

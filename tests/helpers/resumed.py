@@ -127,6 +127,7 @@ def faults(folder: Path) -> None:
             saves.save(optimizer, RunProgress(1))
             saves.wait()
             if group.rank == 1:
+                sys.dont_write_bytecode = True  # it would leave half a .pyc
                 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
             message = ""
             try:

@@ -432,6 +432,7 @@ from pathlib import Path
 from plainbert.cli.run import run
 from tests.helpers import scripts
 main = scripts.load(Path(sys.argv[1])).main
+sys.dont_write_bytecode = True  # it would leave half a .pyc
 for size in sys.argv[2].split(","):
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(size), resource.RLIM_INFINITY))
     try:

@@ -26,7 +26,7 @@ from plainbert.export.onnx.format import ONNXFormat
 from plainbert.export.source import Source
 from plainbert.nn.pooling import Pooling
 from tests.helpers import folders
-from tests.helpers.onnx_sources import HERE, cases, difference, made
+from tests.helpers.onnx_sources import HERE, cases, difference, layers_for, made
 from tests.helpers.rounding import rounding, terms_of
 
 CALIBRATION = (("the cat a",), ("b c", "a b the"))
@@ -53,7 +53,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Source, Path]:
 def test_same_outputs_at_any_shape(
     tmp_path: Path, task: str, activation: str, pooling: Pooling | None
 ) -> None:
-    source = made(task, activation, pooling)
+    source = made(task, activation, pooling, num_hidden_layers=layers_for(activation, pooling))
     ONNXFormat().write(source, tmp_path)
     assert [each.name for each in tmp_path.iterdir()] == ["model.onnx"]
 

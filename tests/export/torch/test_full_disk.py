@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,6 +24,7 @@ def test_no_room_for_the_program(room: int, tmp_path: Path) -> None:
     argv = ["--model_dir", str(model), "--format", "torch", "--output_dir", str(place / "out")]
 
     def around(work: Callable[[], object]) -> None:
+        sys.dont_write_bytecode = True  # it would leave half a .pyc
         resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
         work()
 

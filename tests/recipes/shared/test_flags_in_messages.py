@@ -26,6 +26,7 @@ GUARDS = {
     "plainbert.recipes.shared.output_dir": "--output_dir",
     "plainbert.recipes.shared.ranks": "--dist_timeout",
     "plainbert.export.card": "--int8",
+    "plainbert.tasks.classification.columns": "--text_columns",
     "plainbert.infer.devices": "--gpus",
     "plainbert.infer.gpus": "--gpus",
     "plainbert.export.onnx.format": "--int8",

@@ -50,12 +50,13 @@ PUBLIC = {"tasks/task.py": "plainbert.tasks.classification.task"}
 TORCH_FREE = (
     "visible", "errors", "text_files", "arguments", "files", "patterns", "folders", "ragged",
     "progress", "packages", "keys", "config", "cli", "text", "hub",
-    "containers.protobuf", "containers.rows", "containers.tables", "nn.names", "train.names",
+    "containers.protobuf", "containers.rows", "containers.spreadsheets", "containers.tables",
+    "nn.names", "train.names",
     "train.optimization", "export.names", "formats.names", "checkpoint.names", "compare.names",
     "infer.gpus",
     *(f"tasks.classification.{name}" for name in (
-        "chinese", "columns", "find", "glue", "hub_sets", "names", "own", "published", "scores",
-        "submission", "table", "task")),
+        "chinese", "columns", "find", "glue", "headers", "hub_sets", "names", "own",
+        "published", "rows", "scores", "submission", "table", "task")),
     *(f"tasks.squad.{name}" for name in ("data", "files", "find", "flags", "scores")),
     *(f"tasks.ner.{name}" for name in (
         "columns", "conll", "escaped", "flags", "punctuation", "scores", "spelling", "tags")),

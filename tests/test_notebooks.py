@@ -43,7 +43,7 @@ def test_a_notebook_runs_and_prints_what_it_shows(path: Path, monkeypatch) -> No
         if cell.cell_type == "code":
             cell.outputs = []
     NotebookClient(
-        fresh, timeout=60, kernel_name="python3", resources={"metadata": {"path": str(FOLDER)}}
+        fresh, timeout=240, kernel_name="python3", resources={"metadata": {"path": str(FOLDER)}}
     ).execute()
 
     assert any(printed(stored)), "a notebook is committed with its outputs"

@@ -10,6 +10,7 @@ OWN: dict[str, Key] = {
     "max_length": followed(whole(1)),
     "pooling": followed(TEXT),
     "normalize": followed(FLAG),
+    "texts": followed(whole(1, 3)),
     "num_choices": followed(whole(1, 10_000)),
     # Of vectors: sentence-transformers' names.
     **{

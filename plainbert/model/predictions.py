@@ -119,6 +119,7 @@ class Predicts(Portable):
             name=str(self.checkpoint.folder),
             tokens_per_batch=self._tokens(batch_size, limit),
             bar=bar or bool(show_progress_bar),
+            trained_on=self.checkpoint.about.get("texts"),
         )
         if top_k is None:
             return predictions[0] if isinstance(texts, str) else Results(predictions)

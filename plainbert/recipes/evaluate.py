@@ -110,12 +110,10 @@ class Evaluated:
 
     Attributes:
         name: of the file, as ``eval_results.json`` calls it.
-        what: "rows", "sentences" or "questions".
         results: the scores and tables.
     """
 
     name: str
-    what: str
     results: SetScores
 
 
@@ -126,12 +124,10 @@ class LabelledSet:
     Attributes:
         rows: texts and pairs, tuples of words, or questions.
         gold: label of each row, tags of each sentence; None for questions, which have answers.
-        what: "rows", "sentences" or "questions".
     """
 
     rows: list[Any]
     gold: list[Any] | None
-    what: str
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Settings:
@@ -190,7 +186,7 @@ def _rows(settings: Settings, stored: Checkpoint) -> LabelledSet:
     gold = [record.label or "" for record in records]
     scoring = LabelScoring(tuple(labels), several)
     scoring.check(gold, settings.file, [record.line for record in records])
-    return LabelledSet([record.texts for record in records], gold, "rows")
+    return LabelledSet([record.texts for record in records], gold)
 
 
 def _sentences(settings: Settings, stored: Checkpoint) -> LabelledSet:
@@ -206,7 +202,7 @@ def _sentences(settings: Settings, stored: Checkpoint) -> LabelledSet:
     labels = settings.labels or stored.config.id2label
     if labels:
         check_tags(gold, TagSet.trained(labels, stored.about.get("tag_scheme")), settings.file)
-    return LabelledSet([sentence.words for sentence in data.sentences], gold, "sentences")
+    return LabelledSet([sentence.words for sentence in data.sentences], gold)
 
 
 def _questions(settings: Settings, stored: Checkpoint) -> LabelledSet:
@@ -218,7 +214,7 @@ def _questions(settings: Settings, stored: Checkpoint) -> LabelledSet:
     null = settings.version_2 or bool(stored.about.get("version_2"))
     if not answers.gold_of(squad, null):
         raise DataError("no question has a right answer to be scored by.", settings.file)
-    return LabelledSet(squad.questions, None, "questions")
+    return LabelledSet(squad.questions, None)
 
 
 def score(settings: Settings, model: Model, data: LabelledSet) -> SetScores:
@@ -282,7 +278,7 @@ def run(settings: Settings) -> Evaluated:
         if results.confusion:
             files.write_json(paths[CONFUSION_FILE], {name: results.confusion})
         log.info("scores in %s", paths[RESULTS_FILE])
-    return Evaluated(name, data.what, results)
+    return Evaluated(name, results)
 
 
 def report(results: Evaluated) -> None:
@@ -290,7 +286,7 @@ def report(results: Evaluated) -> None:
     from plainbert.tasks.reports import format_scores
 
     scores = results.results
-    print(f"{results.name} ({scores.rows} {results.what}): {line_of(scores.scores)}")
+    print(f"{results.name} ({scores.rows} rows): {line_of(scores.scores)}")
     if tables := format_scores(scores):
         print(f"\n{tables}")
 

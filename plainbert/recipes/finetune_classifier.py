@@ -24,6 +24,7 @@ Next: scripts/bert/predict_classifier.py.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -38,7 +39,7 @@ from plainbert.recipes.shared.results import Trained, report_trained
 from plainbert.tasks.classification.flags import LabelsFlags
 
 if TYPE_CHECKING:
-    from plainbert.tasks.classification.task import Task
+    from plainbert.tasks.classification.task import Split, Task
 
 NAME = "finetune_classifier"
 FILES = ("train_file", "dev_file", "test_file")
@@ -97,12 +98,12 @@ class Settings(OlderTrainingFlags, LabelsFlags):
 
     def _first_row(self, path: str, need_label: bool) -> object:
         """The first row of a file, behind a header that has the columns."""
-        from plainbert.tasks.classification import columns
+        from plainbert.tasks.classification import columns, headers
 
         texts = columns.parse(self.text_columns)
         try:
             return next(columns.read(path, texts, self.label_column, None, need_label), None)
-        except columns.MissingColumnError as error:
+        except headers.MissingColumnError as error:
             if error.column != self.label_column or "label_column" in self.typed:
                 raise
             raise DataError(f"{error} --label_column names the one with the labels.") from None
@@ -145,6 +146,11 @@ def gives_several(settings: Settings) -> bool:
 
     stored = stored_of(name_of(settings))
     return stored.head == "classification" and stored.config.problem_type == MULTI_LABEL
+
+
+def texts_of(rows: Split) -> int:
+    """Texts of a row: of most of them, where they differ."""
+    return Counter(len(example.texts) for example in rows.examples).most_common(1)[0][0]
 
 
 def run(settings: Settings) -> Trained:
@@ -199,7 +205,7 @@ def run(settings: Settings) -> Trained:
                 opened,
                 load("train", settings.max_train_samples).features,
                 ClassifierEvaluation(dev, metrics, job.ready.dtype, job.ranks) if dev else None,
-                about={"task": task.name, "max_length": max_len},
+                about={"task": task.name, "max_length": max_len, "texts": texts_of(rows["train"])},
                 labels=task.labels,
             )
         scores = evaluate.write_results(

@@ -21,15 +21,17 @@ What GluonNLP's script left behind, models/large_bert_012.params and its metadat
 A long file of plain text goes through block by block, to an --output in .jsonl. If that is
 interrupted, the same command with --resume goes on behind the texts that are done.
 
---output ends in .jsonl (entities; words, where the labels mark none), .conll or .txt (columns:
-word, tag in the file, predicted tag) or .tsv (words, a tab, predicted tags). Without it JSON Lines
-are printed. Every text gets an answer, in the order of the input.
+--output ends in .jsonl (entities; words, where the labels mark none), .csv (a row for each entity,
+with the number of its text from 0), .conll or .txt (columns: word, tag in the file, predicted tag)
+or .tsv (words, a tab, predicted tags). Without it a table is shown on a terminal, and JSON Lines
+are written elsewhere. Every text gets an answer, in the order of the input.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import logging
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,10 +56,9 @@ from plainbert.tasks.ner.flags import ColumnFlags
 if TYPE_CHECKING:
     from plainbert.errors import PlainBertError
     from plainbert.tasks.ner.decode import Tagging
-    from plainbert.tasks.ner.tags import TagSet
 
 NAME = "predict_ner"
-FORMS = (".jsonl", ".conll", ".txt", ".tsv")
+FORMS = (".jsonl", ".csv", ".conll", ".txt", ".tsv")
 
 log = logging.getLogger(__name__)
 
@@ -188,8 +189,8 @@ def run(settings: Settings) -> Taggings:
     from plainbert.recipes.shared.start import start
     from plainbert.tasks.ner.conll import Sentence
     from plainbert.tasks.ner.decode import Tagging
+    from plainbert.tasks.ner.result_files import records, score, screen_table, table
     from plainbert.tasks.ner.result_files import report as report_by_type
-    from plainbert.tasks.ner.result_files import score, table
     from plainbert.tasks.ner.scores import require
     from plainbert.tasks.reports import format_report
 
@@ -241,7 +242,7 @@ def run(settings: Settings) -> Taggings:
                 growing.reader,
                 key,
                 lambda part: tag_all([text for (text,) in part]),
-                lambda _, taggings, __: _json_lines(taggings, tags),
+                lambda _, taggings, __: records(taggings, tags, ".jsonl"),
             )
             return Taggings(None, {}, "", settings.output, group.rank)
         taggings = tag_all(
@@ -259,8 +260,10 @@ def run(settings: Settings) -> Taggings:
     suffix = ".jsonl" if settings.output is None else Path(settings.output).suffix
     if group.rank > 0:
         content = ""
-    elif suffix == ".jsonl":
-        content = _json_lines(taggings, tags)
+    elif settings.output is None and sys.stdout.isatty():
+        content = screen_table(taggings, tags)
+    elif suffix in (".jsonl", ".csv"):
+        content = records(taggings, tags, suffix)
     else:
         sentences = [
             Sentence(tuple(word.text for word in tagging.words), own)
@@ -273,14 +276,6 @@ def run(settings: Settings) -> Taggings:
             blocks.discard(settings.output)
         log.info("%d predictions in %s", len(taggings), settings.output)
     return Taggings(taggings, scores, content, settings.output, group.rank)
-
-
-def _json_lines(taggings: Sequence[Tagging], tags: TagSet) -> str:
-    """A line for each text, with its entities or words."""
-    from plainbert.containers import tables
-    from plainbert.tasks.ner.result_files import record
-
-    return tables.table([record(tagging, tags) for tagging in taggings], ".jsonl")
 
 
 def report(results: Taggings) -> None:

@@ -13,8 +13,9 @@ A context may be of any length. Every question gets one answer, an exact part of
 nothing where the model was trained to say so (--null_score_diff_threshold; the best one of the
 training when not given). Without --output the answers are printed, and with --n_best_size N the N
 best, with probabilities and characters (from, to). A name in .json gets {id: answer}, .jsonl all
-that is known about each question; --output_dir gets the files that finetune_squad.py writes. If
-the file has right answers, the scores are printed.
+that is known about each question, .csv and .tsv a row for each with the right answer beside;
+--output_dir gets the files that finetune_squad.py writes. If the file has right answers, the
+scores are printed.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from plainbert.tasks.squad.decode import Answer
 
 NAME = "predict_squad"
-FORMS = (".json", ".jsonl")
+FORMS = (".json", ".jsonl", ".csv", ".tsv")
 
 
 @dataclass(frozen=True, kw_only=True)

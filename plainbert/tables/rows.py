@@ -13,7 +13,7 @@ from plainbert.arguments import short
 from plainbert.errors import DataError, UsageError
 from plainbert.tables.table import Table, table_of
 from plainbert.tasks.classification import columns as file_columns
-from plainbert.tasks.classification.columns import USUAL_TEXTS
+from plainbert.tasks.classification.headers import USUAL_TEXTS
 from plainbert.tasks.ner import conll
 from plainbert.tasks.ner.columns import ColumnChoice
 from plainbert.tasks.squad import files as squad_files

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import shutil
@@ -100,13 +101,25 @@ def test_learns_and_leaves_everything_behind(tiny: Path, rows: Path) -> None:
     said = [line.split("\t")[1] for line in lines[1:]]
     share = sum(a == b for a, b in zip(said, right, strict=True)) / 24
     assert share == pytest.approx(scores["test"]["accuracy"])
+    with (run / "test_predictions.csv").open(newline="") as file:
+        table = list(csv.DictReader(file))
+    texts = [row.split("\t")[0] for row in (rows / "test.tsv").read_text().splitlines()[1:]]
+    assert [(row["text"], row["gold"], row["label"]) for row in table] == list(
+        zip(texts, right, said, strict=True)
+    )
+    for number, row in enumerate(table):
+        shares = {"no": float(row["p(no)"]), "yes": float(row["p(yes)"])}
+        assert sum(shares.values()) == pytest.approx(1, abs=1e-5)
+        assert (max(shares, key=lambda name: shares[name]), row["row"]) == (
+            row["label"], str(number),
+        )  # fmt: skip
     records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     evaluated = [record for record in records if "dev/accuracy" in record]
     assert [record["step"] for record in evaluated] == [12 * epoch for epoch in range(1, 21)]
     best = max(evaluated, key=lambda record: record["dev/accuracy"])
     assert (run / "best").readlink() == Path(f"step-{best['step']:07d}")
     about = json.loads((run / "best/plainbert.json").read_text())
-    assert (about["task"], about["max_length"]) == ("table", 16)
+    assert (about["task"], about["max_length"], about["texts"]) == ("table", 16, 1)
     assert model_zoo.labels_of(run / "best") == ("no", "yes")
     assert json.loads((run / "args.json").read_text())["flags"]["lr"] == 1e-3
 

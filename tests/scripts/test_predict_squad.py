@@ -212,7 +212,7 @@ def test_a_model_without_answers(main: Main, tmp_path: Path) -> None:
         (["--model_dir", "m", "--question", "a"], "--question needs --context or --context_file"),
         (["--model_dir", "m", "--file", "a", "--context", "b"], "--context needs --question"),
         (["--model_dir", "m", "--file", "a", "--question", "b"], "exclude each other"),
-        (["--model_dir", "m", "--file", "a", "--output", "x.tsv"], "ending in .json or .jsonl"),
+        (["--model_dir", "m", "--file", "a", "--output", "x.txt"], "ending in .json or .jsonl"),
         (
             ["--model_dir", "m", "--file", "a", "--output", "x.json", "--output_dir", "d"],
             "exclude each other",
@@ -230,3 +230,22 @@ def test_wrong_flags(
         main(flags)
     assert exit.value.code == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv"])
+def test_answers_as_a_table(main: Main, folder: Path, tmp_path: Path, suffix: str) -> None:
+    source, output = folder / "some.json", tmp_path / f"out{suffix}"
+    found = main(["--model_dir", str(folder / "one"), "--file", str(source), "--output",
+                  str(output)])  # fmt: skip
+    asked = read(source).questions
+    with output.open(newline="", encoding="utf-8") as file:
+        table = list(csv.DictReader(file, delimiter="," if suffix == ".csv" else "\t"))
+    assert [(row["id"], row["question"], row["answer"]) for row in table] == [
+        (question.id, question.question, answer.text)
+        for question, answer in zip(asked, found["answers"], strict=True)
+    ]
+    assert [row["row"] for row in table] == [str(row) for row in range(len(asked))]
+    assert [row["gold"] for row in table] == [
+        question.answers[0].text if question.answers else "" for question in asked
+    ]
+    assert any(row["gold"] for row in table)

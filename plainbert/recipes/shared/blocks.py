@@ -23,13 +23,14 @@ from plainbert.errors import UsageError
 from plainbert.recipes.shared import texts
 from plainbert.recipes.shared.lock import Lock
 from plainbert.recipes.shared.settings import GrowingOutputFlags, TextsFlags
+from plainbert.tasks.classification.rows import InputRow
 
 # A block is sorted by length as a whole: this many rows fill every batch.
 ROWS = 1 << 14
 CHARACTERS = 1 << 20  # of a block's texts at most, unless a single one has more
 SUFFIX = ".plainbert.rows"
 
-Row = tuple[str, ...]
+Row = tuple[Any, ...]
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ def cut(rows: Iterable[Row]) -> Iterator[list[Row]]:
     block: list[Row] = []
     size = 0
     for row in rows:
-        length = sum(map(len, row))
+        length = _length(row)
         if block and (len(block) == ROWS or size + length > CHARACTERS):
             yield block
             block, size = [], 0
@@ -47,6 +48,13 @@ def cut(rows: Iterable[Row]) -> Iterator[list[Row]]:
         size += length
     if block:
         yield block
+
+
+def _length(row: tuple[Any, ...]) -> int:
+    """Characters of a row."""
+    if isinstance(row, InputRow):
+        return sum(map(len, row.texts)) + sum(len(str(value)) for value in row.others.values())
+    return sum(map(len, row))
 
 
 class BlockReader:
@@ -57,7 +65,7 @@ class BlockReader:
         output: file of the results. Where there are more blocks than one for it, every row of a
             file is read before the first is worked on, so that a wrong one is known at once;
             standard input cannot be read twice.
-        stream: reads the rows.
+        stream: reads the rows: tuples of texts, or :class:`InputRow`.
 
     Attributes:
         is_single: whether one block holds all.

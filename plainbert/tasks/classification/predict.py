@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from plainbert.batching.batch import TOKENS_PER_BATCH
 from plainbert.batching.features import tokenized
+from plainbert.batching.notes import TextNotes
 from plainbert.cli.program import command
 from plainbert.errors import UsageError
 from plainbert.infer import finite
@@ -29,6 +30,8 @@ def predict(
     name: str = "this model",
     tokens_per_batch: int = TOKENS_PER_BATCH,
     bar: bool = False,
+    trained_on: int | None = None,
+    notes: TextNotes | None = None,
 ) -> list[Prediction]:
     """Classify texts, or score them with a regressor.
 
@@ -41,6 +44,8 @@ def predict(
         name: what errors call the model.
         tokens_per_batch: tokens that go through the model together.
         bar: show progress.
+        trained_on: texts of a row in training, as the model's folder says; others are warned of.
+        notes: counts what would be warned of, for a caller that says it of many calls at once.
 
     Raises:
         NotFiniteError: logits are not finite; the texts are named.
@@ -48,7 +53,11 @@ def predict(
     """
     classifier = checked(model, name)
     positions = classifier.config.max_position_embeddings
-    features = tokenized(tokenizer, texts, max_len, positions, bar=bar)
+    counts = TextNotes() if notes is None else notes
+    features = tokenized(tokenizer, texts, max_len, positions, bar=bar, notes=counts)
+    if notes is None:
+        counts.report(max_len)
+        counts.report_kind(trained_on, name)
     logits = run(classifier, features, tokens_per_batch=tokens_per_batch, bar=bar)
     finite.check(logits, finite.named(texts))
     names = () if classifier.head == "regression" else labels

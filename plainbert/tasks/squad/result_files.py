@@ -53,7 +53,8 @@ def write_file(path: str | Path, questions: Sequence[Question], answers: Sequenc
 
     Args:
         path: ``.json``: {id: answer}, as SQuAD's scripts take it; ``.jsonl``: for every question
-            a line with all that is known.
+            a line with all that is known; ``.csv`` and ``.tsv``: a row with its number, the
+            answer, and the first right answer where the file has some.
         questions: what was asked.
         answers: an answer to each question, in order.
 
@@ -67,8 +68,10 @@ def write_file(path: str | Path, questions: Sequence[Question], answers: Sequenc
         pairs = zip(questions, answers, strict=True)
         rows = [_row(question, answer) for question, answer in pairs]
         files.write_text(path, tables.table(rows, ".jsonl") if rows else "")
+    elif suffix in (".csv", ".tsv"):
+        files.write_text(path, tables.table(_rows(questions, answers), suffix))
     else:
-        raise UsageError(f"{path}: a name ending in .json or .jsonl is expected.")
+        raise UsageError(f"{path}: a name ending in .json, .jsonl, .csv or .tsv is expected.")
     log.info("predictions of %d rows: %s", len(answers), near(path))
 
 
@@ -96,6 +99,20 @@ def table(
                 }
             )
     return tables.table(rows, ".tsv") if rows else ""
+
+
+def _rows(questions: Sequence[Question], answers: Sequence[Answer]) -> list[dict[str, Any]]:
+    """A row for every question."""
+    has_gold = any(question.answers for question in questions)
+    rows = []
+    for number, (question, answer) in enumerate(zip(questions, answers, strict=True)):
+        row = {"row": number, "id": question.id, "question": question.question}
+        row |= {"answer": answer.text, "probability": answer.probability}
+        row |= {"start": answer.start, "end": answer.end}
+        if has_gold:
+            row["gold"] = question.answers[0].text if question.answers else ""
+        rows.append(row)
+    return rows
 
 
 def _row(question: Question, answer: Answer) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from plainbert.containers import npz
 from plainbert.errors import DataError, UsageError
 from plainbert.recipes import embedding, predict_classifier, predict_ner
 from plainbert.recipes.shared import blocks
+from plainbert.recipes.shared.classifier_work import ClassifierWork
 from plainbert.tasks.embedding import result_files
 from tests.helpers import folders, kills
 
@@ -179,9 +180,9 @@ def test_what_is_done_is_not_done_again(
         sizes.append(len(rows))
         return work(self, rows, **words)
 
-    for name in ("encode", "predict", "tag"):
-        work = getattr(model.Model, name)
-        monkeypatch.setattr(model.Model, name, functools.partialmethod(counted, work=work))
+    for kind, name in ((model.Model, "encode"), (ClassifierWork, "predict"), (model.Model, "tag")):
+        work = getattr(kind, name)
+        monkeypatch.setattr(kind, name, functools.partialmethod(counted, work=work))
     command(models, texts, output, "--resume")()
     assert sizes == [7, 5]
     assert output.read_bytes() == right.read_bytes()

@@ -121,5 +121,5 @@ def test_what_has_passed_a_threshold_has_another_best_score(tmp_path: Path) -> N
 
 
 def test_another_suffix(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"\.json or \.jsonl"):
-        result_files.write_file(tmp_path / "a.tsv", QUESTIONS, FOUND)
+    with pytest.raises(UsageError, match=r"\.json, \.jsonl, \.csv or \.tsv"):
+        result_files.write_file(tmp_path / "a.txt", QUESTIONS, FOUND)

@@ -8,8 +8,11 @@
 #   make test-openvino   exported ONNX files in OpenVINO too, in .venv
 #                     both with ARGS="--record tests/results/SUITE.json" keep what came of them
 #   make test-hosts   runs over two emulated hosts; root, and Open MPI, which it installs on Debian
-#   make drill        kills, full disks, two at once, hostile files: counts what comes of it
+#   make test-readme  every job of README, trained, its output compared with what is shown
+#   make drill        kills, full disks, two at once, hostile files, and all trials of the tests of
+#                     which make test runs a sample: counts what comes of it
 #                     make drill ARGS="--trials 20 --seed 7 --only kill"
+#   make docs         the pages of docs/ as HTML, in build/docs; a warning is an error
 #   make lint         ruff and mypy
 #   make bench        the measurements of benchmarks/, each against its peer
 #   make clean        remove the virtual environments
@@ -29,7 +32,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: quickstart test test-mxnet test-tensorflow test-openvino test-hosts drill lint bench clean
+.PHONY: quickstart test test-mxnet test-tensorflow test-openvino test-hosts test-readme drill docs lint bench clean
 .DELETE_ON_ERROR:
 
 quickstart: $(VENV)/.quickstart
@@ -60,8 +63,15 @@ test-hosts: $(VENV)/.dev
 	  exit 2; }
 	PLAINBERT_HOSTS=1 $(BIN)/python -m pytest -m hosts $(ARGS)
 
+test-readme: $(VENV)/.dev
+	PLAINBERT_README=1 $(BIN)/python -m pytest -m readme $(ARGS)
+
 drill: $(VENV)/.dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.drill $(ARGS)
+
+docs: $(VENV)/.dev
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs build/docs $(ARGS)
+	@echo "Written: build/docs/index.html"
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

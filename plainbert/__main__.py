@@ -10,7 +10,7 @@ from plainbert import __version__
 from plainbert.cli.program import command
 from plainbert.cli.run import run
 from plainbert.errors import UnknownNameError
-from plainbert.recipes.commands import SUMMARIES
+from plainbert.recipes.commands import GROUPS, SUMMARIES
 
 
 def main() -> int:
@@ -40,12 +40,14 @@ def main() -> int:
 
 
 def overview() -> str:
-    """All commands, a line each."""
+    """All commands, a line each, in groups."""
     width = max(map(len, SUMMARIES))
-    lines = [f"  {name:{width}}  {summary}" for name, summary in SUMMARIES.items()]
     how = command("NAME")
-    ends = (f"{how} --help explains a command.", "--version, --completion bash|fish|tcsh|zsh")
-    return "\n".join([f"{how} [flags]", "", *lines, "", *ends])
+    lines = [f"{how} [flags]", ""]
+    for heading, group in GROUPS.items():
+        lines += [f"{heading}:", *(f"  {name:{width}}  {text}" for name, text in group.items()), ""]
+    lines += [f"{how} --help explains a command.", "--version, --completion bash|fish|tcsh|zsh"]
+    return "\n".join(lines)
 
 
 def console() -> NoReturn:

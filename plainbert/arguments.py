@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import operator
 import os
+import reprlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from plainbert.errors import UsageError
+
+_short = reprlib.Repr()
+_short.maxlevel, _short.maxstring, _short.maxother = 3, 80, 80
 
 
 def whole(name: str, value: Any, least: int | None = 1) -> int:
@@ -79,6 +83,5 @@ def path(name: str, value: Any) -> str | Path:
 
 
 def short(value: Any) -> str:
-    """How Python writes a value, cut where that is long."""
-    words = repr(value)
-    return words if len(words) <= 80 else f"{words[:77]}..."
+    """A value for a message, shortened: it may be as long or as deep as a caller or file likes."""
+    return _short.repr(value)

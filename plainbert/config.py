@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from plainbert import files
+from plainbert.arguments import short
 from plainbert.errors import CheckpointError, ShapeError
 from plainbert.keys import schema
 from plainbert.keys.config_json import CONFIG
@@ -142,7 +143,7 @@ class BertConfig:
         model_type = values.get("model_type", "bert")
         if model_type != "bert":
             raise CheckpointError(
-                f"{source} describes a {schema.short(model_type)} model; BERT is expected."
+                f"{source} describes a {short(model_type)} model; BERT is expected."
             )
         schema.check(values, CONFIG, source)
         known = {item.name for item in dataclasses.fields(cls)} - {"extra"}
@@ -206,14 +207,14 @@ def _labels(value: Any, source: str, number: Any = None) -> tuple[str, ...]:
         labels = tuple(by_id[row] for row in range(count))
     except (KeyError, ValueError):
         raise CheckpointError(
-            f"{source}: id2label must name ids 0 to n-1, got {schema.short(value)}."
+            f"{source}: id2label must name ids 0 to n-1, got {short(value)}."
         ) from None
     rows: dict[str, int] = {}
     for row, label in enumerate(labels):
         if (first := rows.setdefault(label, row)) != row:
             raise CheckpointError(
                 f"{source}: id2label calls both class {first} and class {row} "
-                f"{schema.short(label)}: results could not tell them apart. Give each class a name "
+                f"{short(label)}: results could not tell them apart. Give each class a name "
                 "of its own there."
             )
     return labels

@@ -117,3 +117,16 @@ def _requirement(package: str, extra: str) -> str:
     if checkout == Path.cwd():
         return f"-c constraints.txt -e '.[{extra}]'"
     return shlex.join(["-c", f"{checkout}/constraints.txt", "-e", f"{checkout}[{extra}]"])
+
+
+class Stopped(KeyboardInterrupt):
+    """A run ended because it was told to, after it had saved where it stood.
+
+    Args:
+        number: of the signal.
+        speaks: whether this process, of all that work together, is the one to say it.
+    """
+
+    def __init__(self, number: int, speaks: bool = True) -> None:
+        super().__init__(f"ended by signal {number}")
+        self.number, self.speaks = number, speaks

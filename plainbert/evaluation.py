@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from plainbert.batching.notes import TextNotes
 from plainbert.checkpoint import Checkpoint
 from plainbert.errors import DataError, UsageError
 from plainbert.infer.logits import ComputesLogits
@@ -102,15 +103,17 @@ def evaluate_rows(
     if len(texts) != len(gold):
         raise DataError(f"{len(gold)} labels for {len(texts)} rows; one each is expected.")
     scoring.check(gold)
-    parts = []
+    parts, notes = [], TextNotes()
     for start in range(0, len(texts), ROWS):
         rows, labels = texts[start : start + ROWS], gold[start : start + ROWS]
         predictions = classification.predict(
-            classifier, model.tokenizer, rows, model.labels, limit, bar=bar
+            classifier, model.tokenizer, rows, model.labels, limit, bar=bar, notes=notes
         )
         parts.append(scoring.pairs(predictions, labels))
     if not parts:
         raise DataError("there are no rows to score.")
+    notes.report(limit)
+    notes.report_kind(model.checkpoint.about.get("texts"), str(model.checkpoint.folder))
     return scoring.score(np.concatenate(parts))
 
 

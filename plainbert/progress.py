@@ -19,7 +19,7 @@ class Progress:
 
     Args:
         what: the work, as in "tokenise".
-        unit: what is counted, as in "instance".
+        unit: what is counted, as in "rows".
         total: how many there will be; None where that is not known.
         scale: show thousands and millions as k and M.
         bar: False silences everything.
@@ -31,7 +31,12 @@ class Progress:
         self.what, self.unit, self.total = what, unit, total
         on_terminal = bar and sys.stderr.isatty()
         self._bar = tqdm(
-            desc=what, unit=unit, total=total, unit_scale=scale, disable=not on_terminal
+            desc=what,
+            unit=unit,
+            total=total,
+            unit_scale=scale,
+            disable=not on_terminal,
+            leave=False,
         )
         self._lines = bar and not on_terminal
         self._done = 0

@@ -7,6 +7,7 @@ them exact.
 
 from __future__ import annotations
 
+import os
 import re
 
 # All control characters but the tab and the line feed.
@@ -19,3 +20,18 @@ def visible(text: str) -> str:
     Tabs and line feeds stay. Escaped text stays as it is, so nothing is escaped twice.
     """
     return _CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def near(path: str | os.PathLike[str]) -> str:
+    """A path as a user in the working folder would type it: what is below it needs no more words.
+
+    Example:
+        >>> near(os.path.join(os.getcwd(), "runs", "spam"))
+        'runs/spam'
+    """
+    try:
+        inside = os.path.join(os.getcwd(), "")
+    except OSError:  # the working folder is gone
+        return os.fspath(path)
+    whole = os.path.abspath(path)
+    return whole.removeprefix(inside) if whole.startswith(inside) else os.fspath(path)

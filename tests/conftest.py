@@ -15,7 +15,7 @@ import sys
 import tempfile
 import zlib
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
@@ -52,6 +52,7 @@ NEEDS = {
     "tensorflow": bool(os.environ.get("PLAINBERT_TENSORFLOW")),
     "openvino": importlib.util.find_spec("openvino") is not None,
     "hosts": bool(os.environ.get("PLAINBERT_HOSTS")),
+    "readme": bool(os.environ.get("PLAINBERT_README")),
 }
 
 
@@ -70,6 +71,42 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.markexpr = " and ".join(lacking)
     elif wanted in NEEDS and not NEEDS[wanted]:
         raise pytest.UsageError(f"-m {wanted}: what it needs is not here; try make test-{wanted}")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave tests of which `make test` runs no sample to `make drill`."""
+    left = [item for item in items if _trials(item) == 0]
+    if left:
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if item not in left]
+
+
+def _trials(item: pytest.Item) -> int | None:
+    """How many times a test repeats its trial; None where it does not say."""
+    marker = item.get_closest_marker("volume")
+    if marker is None:
+        return None
+    count: int = marker.kwargs["whole" if os.environ.get("PLAINBERT_VOLUME") else "sample"]
+    return count
+
+
+@pytest.fixture
+def trials(request: pytest.FixtureRequest, record_property: Callable[[str, object], None]) -> int:
+    """How many kills, or garbled files, a test has: a sample, or in `make drill` the whole number.
+
+    The drill adds up what is recorded.
+    """
+    count = _trials(request.node)
+    assert count is not None, "pytest.mark.volume(sample=..., whole=...) is missing"
+    record_property("trials", count)
+    return count
+
+
+@pytest.fixture(autouse=True)
+def exports_are_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time an export for a moment: no test looks at its speed, which takes two seconds."""
+    if check := sys.modules.get("plainbert.export.check"):
+        monkeypatch.setattr(check, "SECONDS", 0.0)
 
 
 @pytest.fixture(scope="session", autouse=True)

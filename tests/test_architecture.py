@@ -32,29 +32,31 @@ LAYERS = (
     {"train"},
     {"tasks"},
     {"tasks.classification", "tasks.squad", "tasks.ner", "tasks.embedding", "tasks.pretraining"},
-    {"evaluation"},
+    {"evaluation", "tables"},
     {"model"},
     {"export", "serve", "compare"},
     {"recipes.shared"},
     {"recipes"},
-    {"__main__"},
+    {"finetuning", "__main__"},
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 
 # Used as if they were modules: their __init__ may re-export. All others hold only a docstring, so
 # that importing one light module of a package never loads the heavy ones.
-DOORS = {"checkpoint", "model_zoo"}
+DOORS = {"checkpoint", "model", "model_zoo"}
 # Names that users have from here; the code is one layer up.
 PUBLIC = {"tasks/task.py": "plainbert.tasks.classification.task"}
 # May not import torch, not even inside a function: their users must not wait two seconds for it.
 TORCH_FREE = (
     "visible", "errors", "text_files", "arguments", "files", "patterns", "folders", "ragged",
     "progress", "packages", "keys", "config", "cli", "text", "hub",
-    "containers.protobuf", "containers.rows", "containers.tables", "nn.names", "train.names",
+    "containers.protobuf", "containers.rows", "containers.spreadsheets", "containers.tables",
+    "nn.names", "train.names",
     "train.optimization", "export.names", "formats.names", "checkpoint.names", "compare.names",
+    "infer.gpus",
     *(f"tasks.classification.{name}" for name in (
-        "chinese", "columns", "find", "glue", "hub_sets", "names", "own", "published", "scores",
-        "submission", "table", "task")),
+        "chinese", "columns", "find", "glue", "headers", "hub_sets", "names", "own",
+        "published", "rows", "scores", "submission", "table", "task")),
     *(f"tasks.squad.{name}" for name in ("data", "files", "find", "flags", "scores")),
     *(f"tasks.ner.{name}" for name in (
         "columns", "conll", "escaped", "flags", "punctuation", "scores", "spelling", "tags")),

@@ -115,21 +115,47 @@ def test_no_length_is_no_wish_for_the_usual_one(models: dict[str, Model]) -> Non
         models["question_answering"].answer("a", "the cat", doc_stride=0)
 
 
-def test_a_tuple_is_one_row_and_many_texts_are_none(models: dict[str, Model]) -> None:
+def test_a_tuple_is_a_batch_like_a_list(models: dict[str, Model]) -> None:
     model = models["embedding"]
-    pair = model.encode(("the cat", "a"))
-    assert pair.shape == (16,)
-    np.testing.assert_array_equal(pair, model.encode([("the cat", "a")])[0])
-    assert model.encode(("a", "b", "c")).shape == (16,)
-    many = ("a",) * 40
+    texts = ("the cat", "a")
+    assert model.encode(texts).shape == (2, 16)
+    np.testing.assert_array_equal(model.encode(texts), model.encode(list(texts)))
+    assert [len(row) for row in model.encode_tokens(texts)] == [4, 3]
+    assert len(model.features(texts)) == 2
+    assert models["classification"].predict(texts) == models["classification"].predict([*texts])
+    assert models["token_classification"].tag(texts) == models["token_classification"].tag([*texts])
+    answers = models["question_answering"].answer(texts, "the cat")
+    assert [answer.id for answer in answers] == ["0", "1"]
+    assert model.encode(("a",) * 40).shape == (40, 16)
+
+
+def test_pairs_are_named_so(models: dict[str, Model]) -> None:
     for name in ("encode", "encode_tokens", "features", "predict"):
         method: Callable[..., Any] = getattr(models[METHODS[name]], name)
-        for texts in (many, [many]):
-            with pytest.raises(UsageError, match=r"a tuple of 40 texts.*pass a list"):
-                method(texts)
-    assert model.encode(list(many)).shape == (40, 16)
-    # The words of a sentence may be many.
-    assert len(models["token_classification"].tag(many).words) == 40
+        pair = method([("the cat", "a")])
+        assert len(pair) == 1
+        for rows in ([["the cat", "a"]], (("the cat", "a"),), iter([["the cat", "a"]])):
+            same = method(rows, pairs=True)
+            if name == "features":
+                assert same.row(0) == pair.row(0)
+                assert same.types.tolist() == pair.types.tolist()
+            else:
+                assert str(same) == str(pair)
+        with pytest.raises(UsageError, match=r"a tuple of 40 texts.*one row"):
+            method([("a",) * 40])
+        with pytest.raises(UsageError, match=r"with pairs=True every row is a list"):
+            method(["the cat", "a"], pairs=True)
+
+
+def test_words_of_sentences(models: dict[str, Model]) -> None:
+    tagger = models["token_classification"]
+    right = tagger.tag([("the", "cat"), ("a",) * 40])
+    assert [len(tagging.words) for tagging in right] == [2, 40]
+    assert tagger.tag([["the", "cat"], ["a"] * 40], words=True) == right
+    with pytest.raises(UsageError, match="words=True"):
+        tagger.tag([["the", "cat"]])
+    with pytest.raises(UsageError, match=r"texts\[0\] is 'the' .*words=True"):
+        tagger.tag(["the", "cat"], words=True)
 
 
 def test_one_layer_needs_no_list(models: dict[str, Model]) -> None:

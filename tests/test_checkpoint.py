@@ -160,7 +160,7 @@ def test_missing_head_is_drawn_new_only_when_allowed(tmp_path, caplog):
     with torch.no_grad():
         for weight in model.parameters():
             weight.fill_(torch.nan)
-    caplog.set_level("INFO")
+    caplog.set_level("DEBUG")
     report = checkpoint.load(model, tensors, fresh_heads=True)
     assert report.fresh == ("classifier.weight", "classifier.bias")
     assert "drawn new, to be trained: classifier.weight, classifier.bias" in caplog.text

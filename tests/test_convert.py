@@ -177,7 +177,11 @@ def test_googles_files_become_what_the_old_script_made_of_them(tmp_path, head):
     )
     assert dropped
     assert all(name.startswith("cls.") for name in dropped)
+    opened = model_zoo.open_folder(tmp_path / "out0")  # as every command does
+    assert opened.head == "embedding"
+    assert all(torch.equal(opened.model.state_dict()[name], body[name]) for name in body)
     whole, dropped = stored("--whole")
+    assert model_zoo.open_folder(tmp_path / "out1").head == head
     assert {name for name in whole if name.startswith("bert.")} == {f"bert.{name}" for name in bare}
     assert any(name.startswith("cls.predictions.") for name in whole)
     assert dropped == ()

@@ -1,17 +1,24 @@
-"""docs/migration.rst says of every old flag what the commands do with it."""
+"""docs/coming_from says of every old flag what the commands do with it."""
 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
 from tests.helpers.migration import SYSTEMS, flag_of, old_flags, table
 from tests.helpers.scripts import HERE, SCRIPTS, parser_of
 
-DOC = HERE / "docs" / "migration.rst"
-TEXT = DOC.read_text("utf-8")
+PAGES = sorted((HERE / "docs" / "coming_from").glob("*.rst"))
+TEXT = "\n".join(page.read_text("utf-8") for page in PAGES)
 README = HERE / "README.rst"
+
+
+def page_of(system: str) -> Path:
+    """The page that holds the table of a system."""
+    (page,) = (path for path in PAGES if between(system).search(path.read_text("utf-8")))
+    return page
 
 
 def between(system: str) -> re.Pattern[str]:
@@ -20,10 +27,11 @@ def between(system: str) -> re.Pattern[str]:
 
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_the_tables_of_flags_are_true(system: str, update_golden: bool) -> None:
-    text, wanted = DOC.read_text("utf-8"), f"\n{table(system)}\n\n"
+    page = page_of(system)
+    text, wanted = page.read_text("utf-8"), f"\n{table(system)}\n\n"
     if update_golden:
-        DOC.write_text(between(system).sub(lambda m: m[1] + wanted + m[2], text), "utf-8")
-        text = DOC.read_text("utf-8")
+        page.write_text(between(system).sub(lambda m: m[1] + wanted + m[2], text), "utf-8")
+        text = page.read_text("utf-8")
     found = between(system).search(text)
 
     assert found is not None
@@ -31,9 +39,8 @@ def test_the_tables_of_flags_are_true(system: str, update_golden: bool) -> None:
 
 
 def test_every_old_flag_has_its_row() -> None:
-    text = DOC.read_text("utf-8")
     for system, _, words, outcome in old_flags():
-        found = between(system).search(text)
+        found = between(system).search(TEXT)
         assert found is not None
         row = re.search(rf"``{re.escape(flag_of(words))}``\n     - (.*)", found[0])
         assert row is not None, (system, words)
@@ -50,11 +57,11 @@ def test_every_old_flag_has_its_row() -> None:
      "Published scores"],
 )  # fmt: skip
 def test_old_files_and_defaults_are_named(name: str) -> None:
-    assert name in DOC.read_text("utf-8")
+    assert name in TEXT
 
 
 def test_the_readme_leads_there() -> None:
-    assert "docs/migration.rst" in README.read_text("utf-8")
+    assert "docs/coming_from" in README.read_text("utf-8")
 
 
 def test_what_is_used_here_exists() -> None:

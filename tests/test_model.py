@@ -56,7 +56,7 @@ def test_one_and_many(sentence_folder: Path) -> None:
     many = model.encode(["the heron", ("a", "river")])
     assert many.shape == (2, 32)
     np.testing.assert_allclose(model.encode("the heron"), many[0], atol=2e-2)
-    np.testing.assert_allclose(model.encode(("a", "river")), many[1], atol=2e-2)
+    np.testing.assert_allclose(model.encode([("a", "river")])[0], many[1], atol=2e-2)
     np.testing.assert_allclose(np.linalg.norm(many, axis=1), 1, atol=rounding(32))
     assert model.tokenize("unaffable") == ["un", "##aff", "##able"]
 
@@ -117,7 +117,7 @@ def test_predict(config: BertConfig, tokenizer: WordPiece, tmp_path: Path) -> No
 
 def test_predict_a_number(config: BertConfig, tokenizer: WordPiece, tmp_path: Path) -> None:
     folder = checkpoint.write(tmp_path / "r", MODELS["regression"](config), tokenizer)
-    answer = plainbert.load(folder).predict(("the heron", "we sat"))
+    answer = plainbert.load(folder).predict([("the heron", "we sat")])[0]
     assert isinstance(answer.label, float)
     assert answer.probabilities == {}
 
@@ -185,8 +185,8 @@ child = os.fork()
 if not child:
     signal.alarm(60)
     same = abs(model.encode(text) - before).max() < 1e-5
-    many = model.encode([text, "a", "b"] * 20)
-    os._exit(0 if same and torch.get_num_threads() == 1 and len(many) == 60 else 1)
+    many = model.encode([text, "a", "b"] * 4)
+    os._exit(0 if same and torch.get_num_threads() == 1 and len(many) == 12 else 1)
 status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 assert torch.get_num_threads() == 2
 sys.exit(abs(status))

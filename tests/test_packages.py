@@ -82,7 +82,8 @@ def test_training_says_so_before_any_work(tmp_path: Path) -> None:
 def test_tags_to_score_say_so_before_a_model_is_opened(tmp_path: Path) -> None:
     tags = tmp_path / "tags.conll"
     tags.write_text("Anna B-PER\n\n")
-    words = ["--model_dir", str(tmp_path / "none"), "--test-path", str(tags)]
+    # It has no head for tags, which would be said if it was opened.
+    words = ["--model_dir", model(tmp_path, "embedding"), "--test-path", str(tags)]
     assert "scoring a tagger needs the package 'scikit-learn'" in refused(predict_ner.main, *words)
 
 
@@ -93,7 +94,9 @@ def test_an_export_to_score_says_so_before_it_is_opened(
     words = ["--model_dir", model(tmp_path, "classification"), "--format", "torch"]
     export.main([*words, "--output_dir", str(out), "--max_len", "8", "--sentences", "a"])
     request.getfixturevalue("without_scores")
-    words = ["--evaluate", str(out), "--dev_file", str(tmp_path / "none.tsv")]
+    rows = tmp_path / "rows.tsv"
+    rows.write_text("text\ta\nb\tc\n")  # no column of labels
+    words = ["--evaluate", str(out), "--dev_file", str(rows)]
     assert "[scores]" in refused(export.main, *words)
 
 

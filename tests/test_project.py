@@ -236,6 +236,7 @@ SKIPS = (
     "pytest.mark.skip", "pytest.mark.skipif", "pytest.mark.xfail", "pytest.skip", "pytest.xfail",
     "pytest.importorskip",
 )  # fmt: skip
+ENDS = {name.rpartition(".")[2] for name in SKIPS} | {"load", "loads", "eval", "exec"}
 
 
 def test_no_skips_and_no_unsafe_reads() -> None:
@@ -246,6 +247,10 @@ def test_no_skips_and_no_unsafe_reads() -> None:
             continue
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if not isinstance(node, ast.Call | ast.Attribute):
+                continue
+            name = node.func if isinstance(node, ast.Call) else node
+            last = getattr(name, "attr", getattr(name, "id", ""))
+            if last not in ENDS:  # quicker than the text of every expression
                 continue
             place = f"{path.relative_to(HERE)}:{node.lineno}"
             text = ast.unparse(node if isinstance(node, ast.Attribute) else node.func)

@@ -1,16 +1,18 @@
-"""Every command that the README and the scripts' docstrings show is understood by its script."""
+"""What README and the pages of docs/ show is true: commands are understood, snippets print that."""
 
 from __future__ import annotations
 
 import ast
 import re
 import shlex
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from plainbert.recipes.commands import SUMMARIES
 from tests.helpers.scripts import HERE, SCRIPTS, parse_args_of
 
 PYTHON = re.compile(r"python3?(\.\d+)?$")
@@ -53,6 +55,13 @@ def parser_of(name: str) -> Callable[[list[str]], Any]:
 
 
 README = (HERE / "README.rst").read_text("utf-8") if (HERE / "README.rst").exists() else ""
+PAGES = {
+    str(path.relative_to(HERE)): path.read_text("utf-8")
+    for path in sorted(HERE.glob("docs/**/*.rst"))
+}
+SNIPPET = re.compile(
+    r"\.\. code-block:: python\n\n((?: {4}.*\n|\n)+)\.\. code-block:: text\n\n((?: {4}.*\n|\n)+)"
+)
 
 
 def test_the_readme_shows_commands() -> None:
@@ -63,6 +72,25 @@ def test_the_readme_shows_commands() -> None:
 @pytest.mark.parametrize("words", commands(README), ids=" ".join)
 def test_readme_command(words: list[str]) -> None:
     parser_of(words[0])(words[1:])
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_of_a_page(page: str) -> None:
+    for words in commands(PAGES[page]):
+        parser_of(words[0])(words[1:])
+
+
+@pytest.mark.parametrize(
+    "page", [name for name, text in {"README.rst": README, **PAGES}.items() if SNIPPET.search(text)]
+)
+def test_snippets_print_what_is_shown(page: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for code, output in SNIPPET.findall({"README.rst": README, **PAGES}[page]):
+        exec(textwrap.dedent(code), {})
+        assert capsys.readouterr().out.strip() == textwrap.dedent(output).strip()
+
+
+def test_the_commands_page_has_every_command() -> None:
+    assert re.findall(r"^\.\. flags:: (\w+)$", PAGES["docs/commands.rst"], re.M) == list(SUMMARIES)
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
@@ -92,10 +120,11 @@ def test_make_targets_exist() -> None:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
 
-def test_files_named_in_the_readme_exist() -> None:
+def test_files_named_exist() -> None:
     folders = "data|benchmarks|scripts|plainbert|tests"
     # A name that goes on as a pattern (finetune_{a,b}) or a variable is not a file's.
-    named = set(re.findall(rf"(?<![\w/])(?:{folders})/[\w/.-]*\w(?![\w/.-]*[{{*$<])", README))
+    text = "\n".join([README, *PAGES.values()])
+    named = set(re.findall(rf"(?<![\w/])(?:{folders})/[\w/.-]*\w(?![\w/.-]*[{{*$<])", text))
 
     assert named
     assert [name for name in sorted(named) if not (HERE / name).exists()] == []
@@ -143,8 +172,10 @@ def test_a_wrong_command_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_tree_is_the_folders() -> None:
-    """Every room of the library, its tasks and benchmarks is in the README's tree, nothing else."""
-    tree = README.split("The tree\n--------")[1].split("Imports point")[0]
+    """Every room of the library, its tasks and benchmarks is in the tree, nothing else."""
+    contributing = (HERE / "CONTRIBUTING.rst").read_text("utf-8")
+    assert "CONTRIBUTING.rst" in README
+    tree = contributing.split("The tree\n--------")[1].split("Imports point")[0]
     named = set(re.findall(r"(?<![\w/])([\w]+(?:/|\.py))(?=\s)", tree))
     package = HERE / "plainbert"
     folders = [path for path in package.iterdir() if (path / "__init__.py").exists()]

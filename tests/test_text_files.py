@@ -140,10 +140,7 @@ BY_HAND = {
     "compare/run_mxnet.py": "runs without the library; its own request",
     "compare/run_tensorflow.py": "runs without the library; its own request",
     "export/savedmodel/build.py": "runs without the library; its own request",
-    "export/onnx/predict.py": "runs without the library; its own manifest",
-    "export/mxnet/predict.py": "runs without the library; its own manifest",
-    "export/savedmodel/predict.py": "runs without the library; its own manifest",
-    "export/torch/predict.py": "runs without the library; its own manifest",
+    "export/program/predict.py": "runs without the library; its own manifest, and bytes",
 }
 # Not files of text: errors of other libraries, and what a child process answers.
 SPLIT_BY_HAND = {"(str(error)", "str(error)", "error.message", "output.strip()"}

@@ -23,7 +23,7 @@ from plainbert.errors import DataError, DownloadError
 from plainbert.hub.download import fetch
 from plainbert.hub.record import Record
 from plainbert.recipes import finetune_classifier, predict_classifier, predict_ner
-from plainbert.visible import visible
+from plainbert.visible import near, visible
 from tests.helpers import folders
 
 HERE = Path(__file__).resolve().parent.parent
@@ -199,3 +199,18 @@ def test_answers_of_a_server(
     assert not CONTROL.search(str(raised.value))
     logging.getLogger("huggingface_hub").error("told by a server: %s", EVIL)
     assert not CONTROL.search("".join(capsys.readouterr()))
+
+
+def test_a_path_is_as_near_as_one_would_type_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert near(tmp_path / "runs" / "spam") == "runs/spam"
+    assert near("runs/spam") == "runs/spam"
+    assert near(tmp_path.parent / "other") == str(tmp_path.parent / "other")
+    assert near(f"{tmp_path}-2/runs") == f"{tmp_path}-2/runs"
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert near("runs/spam") == "runs/spam"

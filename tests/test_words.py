@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +29,11 @@ def sources() -> list[Path]:
     paths = [path for name in ("plainbert", "scripts") for path in (HERE / name).rglob("*.py")]
     assert len(paths) > 100
     return sorted(paths)
+
+
+@functools.cache
+def trees() -> dict[Path, ast.AST]:
+    return {path: ast.parse(path.read_text("utf-8")) for path in sources()}
 
 
 def vague_names(tree: ast.AST) -> Iterator[tuple[int, str]]:
@@ -58,8 +64,8 @@ def test_words(check: object) -> None:
     assert callable(check)
     faults = [
         f"{path.relative_to(HERE)}:{line}: {words}"
-        for path in sources()
-        for line, words in check(ast.parse(path.read_text("utf-8")))
+        for path, tree in trees().items()
+        for line, words in check(tree)
     ]
     assert faults == []
 

@@ -7,7 +7,6 @@ instead of millions of objects, and passes between processes as bytes.
 from __future__ import annotations
 
 import hashlib
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -15,15 +14,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from plainbert import arguments, ragged
+from plainbert.batching.notes import TextNotes
 from plainbert.batching.truncation import truncate
 from plainbert.errors import UsageError
 from plainbert.processes import WorkerProcesses
+from plainbert.progress import Progress
 from plainbert.text.tokenizer import Tokenizer
-
-log = logging.getLogger(__name__)
 
 Rows = Sequence[tuple[str, ...]]
 
@@ -135,7 +133,7 @@ def featurize(
     parts: list[Chunk] = []
     settings = (tokenizer, max_len, specials)
     with (
-        tqdm(total=len(texts), desc="tokenise", unit="row", disable=None if bar else True) as meter,
+        Progress("tokenise", "rows", len(texts), bar=bar) as meter,
         WorkerProcesses(num_workers if len(texts) >= WORTH_WORKERS else 0, settings) as workers,
     ):
         for part in workers.in_order(_encode, settings, chunks):
@@ -229,8 +227,9 @@ def tokenized(
     positions: int,
     num_workers: int = 0,
     bar: bool = False,
+    notes: TextNotes | None = None,
 ) -> Features:
-    """Texts as ids; a warning says how many were cut.
+    """Texts as ids; a warning says how many were cut, and how many are empty.
 
     Args:
         tokenizer: the one that the model was trained with.
@@ -239,6 +238,7 @@ def tokenized(
         positions: tokens that the model can take at most.
         num_workers: processes that tokenise; 0 does it in this one.
         bar: show progress.
+        notes: counts what the warning would say, for a caller that says it of many calls at once.
 
     Raises:
         UsageError: ``max_len`` is more than ``positions``.
@@ -247,11 +247,8 @@ def tokenized(
     check_positions(limit, positions)
     rows = [(text,) if isinstance(text, str) else tuple(text) for text in texts]
     features = featurize(tokenizer, rows, limit, num_workers=num_workers, bar=bar)
-    if features.cut:
-        log.warning(
-            "%d of %d texts were longer than %d tokens and were cut; --max_len sets the limit.",
-            features.cut,
-            len(features),
-            limit,
-        )
+    counts = TextNotes() if notes is None else notes
+    counts.add(rows, features.cut)
+    if notes is None:
+        counts.report(limit)
     return features

@@ -13,7 +13,6 @@ from plainbert.checkpoint.sentence import (
     SentenceSettings,
     read_activation,
     read_sentence,
-    transformer_folder,
 )
 from plainbert.checkpoint.sizes import check_sizes
 from plainbert.config import BertConfig
@@ -21,6 +20,7 @@ from plainbert.containers.weight_files import INDEX, WEIGHT_FILES
 from plainbert.errors import CheckpointError, FormatError
 from plainbert.keys import schema
 from plainbert.keys.config_json import ACTIVATION_KEYS
+from plainbert.keys.modules_json import transformer_folder
 from plainbert.keys.own_file import OWN
 from plainbert.nn.names import REFUSED, head_of
 

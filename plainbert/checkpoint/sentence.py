@@ -15,17 +15,22 @@ from pathlib import Path
 from typing import Any
 
 from plainbert import files
+from plainbert.arguments import short
 from plainbert.errors import CheckpointError, FormatError
 from plainbert.keys import schema, sentence_files
+from plainbert.keys.modules_json import (
+    MODULES,
+    TRANSFORMERS,
+    kind_of,
+    step_folder,
+    steps_of,
+    transformer_folder,
+)
 from plainbert.keys.sentence_files import POOLING_FLAGS
 
 # What we can write so that sentence-transformers makes equal vectors.
 WRITABLE = ("mean", "cls", "max")
-MODULES, MODEL, TRANSFORMER = (
-    "modules.json", "config_sentence_transformers.json", "sentence_bert_config.json",
-)  # fmt: skip
-# What the step of the transformer was called; each reads its model with transformers' classes.
-TRANSFORMERS = ("Transformer", "BERT")
+MODEL, TRANSFORMER = "config_sentence_transformers.json", "sentence_bert_config.json"
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,7 @@ class SentenceSettings:
         default_prompt_name: the prompt that is put there where none is asked for.
         truncate_dim: numbers kept of each vector, the first ones; None for all.
         similarity_fn_name: how vectors are meant to be compared.
+        include_prompt: whether the tokens of a prompt, and [CLS] before them, count in pooling.
     """
 
     pooling: str | None = None
@@ -50,13 +56,14 @@ class SentenceSettings:
     default_prompt_name: str | None = None
     truncate_dim: int | None = None
     similarity_fn_name: str | None = None
+    include_prompt: bool = True
 
     def __post_init__(self) -> None:
         name = self.default_prompt_name
         if name is not None and name not in self.prompts:
             raise CheckpointError(
-                f"default_prompt_name={schema.short(name)} is none of the prompts: "
-                f"{schema.short(list(self.prompts))}."
+                f"default_prompt_name={short(name)} is none of the prompts: "
+                f"{short(list(self.prompts))}."
             )
 
     @property
@@ -66,20 +73,6 @@ class SentenceSettings:
         return "" if name is None else self.prompts[name]
 
 
-def transformer_folder(folder: Path) -> Path:
-    """Where the transformer of a folder lies: since version 1 in the folder itself.
-
-    Before, it had a folder of its own, such as ``0_BERT``.
-
-    Raises:
-        FormatError: ``modules.json`` is garbled.
-    """
-    for module in _modules(folder):
-        if _kind(module) in TRANSFORMERS:
-            return _inside(folder, module["path"])
-    return folder
-
-
 def read_sentence(folder: Path) -> SentenceSettings:
     """Read the folder's modules, if it has them.
 
@@ -87,7 +80,7 @@ def read_sentence(folder: Path) -> SentenceSettings:
         FormatError: ``modules.json`` or a file it needs is garbled.
         CheckpointError: a key of theirs means what we do not have.
     """
-    modules = _modules(folder)
+    modules = steps_of(folder)
     inner = transformer_folder(folder)
     model = _read(folder / MODEL, sentence_files.MODEL)
     settings = _read(inner / TRANSFORMER, sentence_files.TRANSFORMER)
@@ -96,14 +89,15 @@ def read_sentence(folder: Path) -> SentenceSettings:
     if not modules:
         return SentenceSettings(max_length=stated_length(inner))
     steps: list[str] = []
-    normalize = False
+    normalize, include_prompt = False, True
     prompts = {name: text or "" for name, text in (model.get("prompts") or {}).items()}
     for module in modules:
-        kind = _kind(module)
+        kind = kind_of(module)
         if kind == "Pooling":
-            path = _inside(folder, module["path"]) / "config.json"
-            steps += _modes(path, any(prompts.values()))
-        elif kind == "Normalize" and _of_sentences(_inside(folder, module["path"])):
+            path = step_folder(folder, module) / "config.json"
+            modes, include_prompt = _modes(path)
+            steps += modes
+        elif kind == "Normalize" and _of_sentences(step_folder(folder, module)):
             normalize = True
         elif kind in TRANSFORMERS:
             task = settings.get("transformer_task") or "feature-extraction"
@@ -118,6 +112,7 @@ def read_sentence(folder: Path) -> SentenceSettings:
         model.get("default_prompt_name"),
         model.get("truncate_dim"),
         model.get("similarity_fn_name"),
+        include_prompt,
     )
 
 
@@ -159,7 +154,12 @@ def write_sentence(folder: Path, sentence: SentenceSettings, width: int) -> None
     (folder / "1_Pooling").mkdir()
     flags = {flag: mode == sentence.pooling for flag, mode in POOLING_FLAGS.items()}
     files.write_json(
-        folder / "1_Pooling" / "config.json", {"word_embedding_dimension": width, **flags}
+        folder / "1_Pooling" / "config.json",
+        {
+            "word_embedding_dimension": width,
+            **flags,
+            **({} if sentence.include_prompt else {"include_prompt": False}),
+        },
     )
     if sentence.normalize:
         (folder / "2_Normalize").mkdir()
@@ -178,33 +178,8 @@ def write_sentence(folder: Path, sentence: SentenceSettings, width: int) -> None
         files.write_json(folder / MODEL, {"prompts": {}, "default_prompt_name": None, **stated})
 
 
-def _modules(folder: Path) -> list[dict[str, Any]]:
-    """The steps that ``modules.json`` lists; none where it is not there."""
-    path = folder / MODULES
-    if not path.is_file():
-        return []
-    modules = files.read_json_value(path)
-    if not isinstance(modules, list) or not all(isinstance(item, dict) for item in modules):
-        raise FormatError(f"{path} is not a list of modules with a type and a path.")
-    for number, module in enumerate(modules):
-        schema.check(module, sentence_files.MODULE, f"{path}, step {number}", ("type", "path"))
-        _inside(folder, module["path"])
-    return modules
-
-
-def _kind(module: Mapping[str, Any]) -> str:
-    return str(module["type"]).rpartition(".")[2]
-
-
-def _inside(folder: Path, path: str) -> Path:
-    """A module's folder, which must lie in the model's."""
-    if Path(path).is_absolute() or ".." in Path(path).parts or "\0" in path or len(path) > 200:
-        raise FormatError(f"{folder / MODULES} names {path[:200]!r}, outside of the folder.")
-    return folder / path
-
-
-def _modes(path: Path, prompted: bool) -> list[str]:
-    """The pooling modes of one Pooling module, concatenated in this order."""
+def _modes(path: Path) -> tuple[list[str], bool]:
+    """The pooling modes of one Pooling module, joined in this order; whether prompts count."""
     if not path.is_file():
         raise FormatError(f"{path} is missing; modules.json names it.")
     config = schema.read(path, sentence_files.POOLING)
@@ -212,9 +187,7 @@ def _modes(path: Path, prompted: bool) -> list[str]:
     if modes is None:
         modes = [mode for flag, mode in POOLING_FLAGS.items() if config.get(flag)] or ["mean"]
     steps = [modes] if isinstance(modes, str) else list(modes)
-    # Without their prompt's tokens, vectors are others; plainbert's poolings take all tokens.
-    left_out = prompted and config.get("include_prompt") is False
-    return [*steps, "include_prompt=false"] if left_out else steps
+    return steps, config.get("include_prompt") is not False
 
 
 def _of_sentences(folder: Path) -> bool:

@@ -88,9 +88,9 @@ def load(
         ignored=tuple(sorted({*ignored, *(stored[name][0] for name in unused)})),
     )
     if report.fresh:
-        log.info("%s: drawn new, to be trained: %s", source, ", ".join(report.fresh))
+        log.debug("%s: drawn new, to be trained: %s", source, ", ".join(report.fresh))
     if report.ignored:
-        log.info(
+        log.debug(
             "%s: left out %d of the stored tensors (%s)",
             source,
             len(report.ignored),

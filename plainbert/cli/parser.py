@@ -1,23 +1,23 @@
 """The argument parser of every script: argparse with GluonNLP's spellings and short errors.
 
-What it adds: one declaration gives a flag all its spellings; flags that are gone exit naming what
-replaced them; ``given`` tells which flags were typed; a wrong flag names its nearest match.
+What it adds: one declaration gives a flag all its spellings; flags that are gone name what replaced
+them; ``given`` tells which flags were typed; all that is wrong is said at once.
 Free of torch, so that ``--help`` answers at once.
 """
 
 from __future__ import annotations
 
 import argparse
-import difflib
-import itertools
 import re
 import sys
 import textwrap
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+from plainbert.cli.help import HelpFormatter, ShowHelp, default_words, short
+from plainbert.cli.mistakes import about_unknown, render
 from plainbert.cli.program import as_started
 from plainbert.visible import visible
 
@@ -61,7 +61,7 @@ class Flag:
 
 
 class _Refuse(argparse.Action):
-    """A flag of the original scripts that exits naming its replacement."""
+    """A flag of the original scripts that names its replacement."""
 
     def __init__(self, option_strings: Sequence[str], dest: str, reason: str) -> None:
         super().__init__(option_strings, dest, nargs="*", default=argparse.SUPPRESS)
@@ -74,11 +74,12 @@ class _Refuse(argparse.Action):
         namespace: argparse.Namespace,
         values: object,
         option_string: str | None = None,
-    ) -> NoReturn:
+    ) -> None:
+        assert isinstance(parser, Parser)
         words = values if isinstance(values, list) else []
         parent = Path(words[0]).parent if words and "/" in words[0] else "FOLDER"
         reason = self.reason.replace("{folder}", str(parent))
-        parser.error(f"{option_string} is not available: {reason}")
+        parser._note(f"{option_string} is not available: {reason}")
 
 
 class _Join(argparse.Action):
@@ -97,57 +98,66 @@ class _Join(argparse.Action):
         setattr(namespace, self.dest, tuple(joined))
 
 
-class _Help(argparse.RawDescriptionHelpFormatter):
-    """Keeps the docstring's lines and shows each flag under one spelling."""
-
-    def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=30, width=100)
-
-    def _format_action_invocation(self, action: argparse.Action) -> str:
-        if not action.option_strings or isinstance(action, argparse._HelpAction):
-            return super()._format_action_invocation(action)
-        first = action.option_strings[0]
-        if action.nargs == 0:
-            return first
-        return f"{first} {self._format_args(action, action.dest.upper())}"
-
-
 class Parser(argparse.ArgumentParser):
     """Flags become attributes of a namespace, which ``recipes.shared.flags.parse`` makes settings.
 
     Args:
         doc: the command's docstring; help shows it with examples as this user would type them.
         prog: what starts the command; the script's name when None.
+
+    Attributes:
+        main: the flags that ``--help`` shows, by heading; all of them where there is none.
     """
 
     def __init__(self, doc: str | None, prog: str | None = None) -> None:
         super().__init__(
             prog=prog,
             description=as_started(textwrap.dedent(doc or "").strip()),
-            formatter_class=_Help,
+            formatter_class=HelpFormatter,
             allow_abbrev=False,
+            add_help=False,
             usage="%(prog)s [flags]",
             epilog="Underscores and dashes are the same in every flag.",
         )
         # A list such as -4,-3 is a value too, not a flag.
         self._negative_number_matcher = re.compile(r"-\d[-\d.,eE+ ]*$|-\.\d+$")
+        self.main: Mapping[str, Sequence[str]] = {}
+        self.add_argument(
+            "-h", "--help", action=ShowHelp, method="short_help", help="The flags that matter."
+        )
+        self.add_argument("--help-all", "--help_all", action=ShowHelp, help="Every flag.")
+        self._texts: dict[str, str] = {}
+        self._required: list[argparse.Action] = []
         self._headings: dict[str, argparse._ArgumentGroup] = {}
         self._notes: dict[str, str] = {}
+        # Of the command line that is read: mistakes, flags with a wrong value, flags without one.
+        self._mistakes: list[str] = []
+        self._wrong: list[argparse.Action] = []
+        self._empty: list[argparse.Action] = []
 
-    def add(self, flag: Flag, default: Any) -> None:
-        """Add one flag; ``REQUIRED`` as the default makes it obligatory."""
+    def short_help(self) -> str:
+        """What ``--help`` prints."""
+        main = self.main or {"flags": list(self._texts)}
+        return short(self, main, self._texts, self._required)
+
+    def add(self, flag: Flag, default: Any, unset: str = "") -> None:
+        """Add one flag.
+
+        Args:
+            flag: its declaration.
+            default: its value where it is not given; ``REQUIRED`` makes it obligatory.
+            unset: what is decided where it is not given, if that is no value.
+        """
         group = self._headings.get(flag.group)
         if group is None:
             group = self._headings[flag.group] = self.add_argument_group(flag.group)
         required = default is REQUIRED
-        parts = [flag.help.replace("%", "%%")]
-        if other := [word for word in flag.spellings if word.replace("-", "_") != flag.name]:
-            parts.append(f"Also: {', '.join(f'--{word}' for word in other)}.")
+        parts = [flag.help, default_words(None if required else default, unset)]
         if required:
-            parts.append("(required)")
-        elif default not in (None, False, ()):
-            text = ",".join(map(str, default)) if isinstance(default, tuple) else default
-            parts.append(f"(default: {text})")
+            parts[1] = "(required)"
+        self._texts[flag.name] = " ".join(filter(None, parts)).replace("%", "%%")
+        if other := [word for word in flag.spellings if word.replace("-", "_") != flag.name]:
+            parts.insert(1, f"Also: {', '.join(f'--{word}' for word in other)}.")
         kind: dict[str, Any] = {"action": "store_true", "default": False}
         if flag.type is not None:
             kind = {
@@ -160,14 +170,15 @@ class Parser(argparse.ArgumentParser):
                 kind["const"] = flag.const
             elif flag.nargs == "+":
                 kind["action"] = _Join
-        group.add_argument(
-            *flag.options, dest=flag.name, required=required, help=" ".join(parts), **kind
-        )
+        text = " ".join(filter(None, parts)).replace("%", "%%")
+        kind |= {"dest": flag.name, "required": required, "help": text}
+        action = group.add_argument(*flag.options, **kind)
+        self._required += [action] if required else []
         if flag.note:
             self._notes[flag.name] = flag.note
 
     def refuse(self, *spellings: str, reason: str) -> None:
-        """Make flags of the original scripts exit, saying what to use instead."""
+        """Make flags of the original scripts mistakes, saying what to use instead."""
         for spelling in spellings:
             options = dict.fromkeys((spelling, "--" + spelling[2:].replace("_", "-")))
             self.add_argument(*options, action=_Refuse, reason=reason)
@@ -178,30 +189,56 @@ class Parser(argparse.ArgumentParser):
         return [option for action in actions for option in action.option_strings]
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Parse; the namespace gets ``given``, the flags that were typed, beside their values.
+        """Parse; what is wrong is noted, and left at its default.
+
+        Returns:
+            the namespace. Beside the values it has ``given``, the flags that were typed; ``notes``
+            on flags that change nothing; ``mistakes``; and ``meant``, the flags behind these.
 
         Raises:
-            SystemExit: with status 2 and one to three lines on standard error for wrong flags.
+            SystemExit: ``--help``, with status 0; with 2 where the words cannot be read on.
         """
         space = argparse.Namespace() if namespace is None else namespace
+        for noted in (self._mistakes, self._wrong, self._empty):
+            noted.clear()
         actions = [action for action in self._actions if action.default is not argparse.SUPPRESS]
+        required = [action for action in actions if action.required]
         for action in actions:
             setattr(space, action.dest, _UNSET)
-        space, unknown = self.parse_known_args(self._two_dashes(args), space)
-        if unknown:
-            self._unknown(unknown)
+            action.required = False  # argparse would name nothing else
+        try:
+            space, words = self.parse_known_args(self._two_dashes(args), space)
+        finally:
+            for action in required:
+                action.required = True
+        messages, spellings = about_unknown(words, self._option_string_actions)
+        meant = [self._option_string_actions[spelling] for spelling in spellings]
+        self._mistakes += messages
         space.given = sorted(
             {action.dest for action in actions if getattr(space, action.dest) is not _UNSET}
         )
+        for action in required:
+            if getattr(space, action.dest) is _UNSET and action not in meant:
+                self._note(f"missing: {self._explained(action)}", action)
         for action in actions:
-            if getattr(space, action.dest) is _UNSET:
-                setattr(space, action.dest, action.default)
+            if getattr(space, action.dest) is _UNSET or action in self._wrong:
+                blank = () if action.nargs == "+" else ""
+                setattr(space, action.dest, blank if action.required else action.default)
         space.notes = [
             f"--{name} changes nothing: {self._notes[name]}"
             for name in space.given
             if name in self._notes
         ]
+        space.mistakes = list(self._mistakes)
+        space.meant = sorted({action.dest for action in (*meant, *self._wrong)})
         return space
+
+    def _explained(self, action: argparse.Action) -> str:
+        """A flag, what it takes and the first sentence of its help."""
+        name = action.option_strings[0] if action.option_strings else ""
+        sentence = re.match(r".*?(?=\. |\.?$)", str(action.help), re.DOTALL)
+        takes = str(action.metavar or "")
+        return f"{' '.join(filter(None, [name, takes]))} ({sentence[0] if sentence else ''})"
 
     def _two_dashes(self, args: Sequence[str] | None) -> list[str]:
         """The words with bert-as-service's ``-max_seq_len 25`` as ``--max_seq_len 25``."""
@@ -214,37 +251,49 @@ class Parser(argparse.ArgumentParser):
         ]
 
     def error(self, message: str) -> NoReturn:
-        """Print ``error: ...`` and exit with status 2."""
-        message = re.sub(r"^argument (--[^/\s:]+)[^:]*: ", r"\1: ", message)
-        message = message.replace("the following arguments are required:", "missing:")
-        message = re.sub(r"(--[\w-]+)(/--[\w-]+)+", r"\1", message)
-        text = f"error: {message}\n  {self.prog} --help explains every flag."
+        """Stop at what argparse cannot read past; says everything that is known to be wrong."""
+        self.fail([*self._mistakes, _in_short(message)])
+
+    def fail(self, mistakes: Sequence[object]) -> NoReturn:
+        """Print ``error: ...`` and exit with status 2.
+
+        Args:
+            mistakes: at least one.
+        """
+        text = f"error: {render(mistakes)}\n  {self.prog} --help explains the flags."
         print(visible(text), file=sys.stderr)
         raise SystemExit(2)
 
-    def _unknown(self, words: list[str]) -> NoReturn:
-        word = words[0].split("=")[0]
-        if not word.startswith("-"):
-            self.error(f"{word!r} belongs to no flag; a value with blanks needs quotes.")
-        near = _nearest(word, self._option_string_actions)
-        self.error(f"no flag is named {word}." + (f" Did you mean {near}?" if near else ""))
+    # What argparse would stop at, noted instead, so that all is said at once.
+
+    def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
+        try:
+            return super()._get_value(action, arg_string)  # type: ignore[misc]
+        except argparse.ArgumentError as error:
+            self._note(str(error), action)
+            return action.default
+
+    def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
+        if action in self._empty:
+            return action.default if action.nargs is None else []
+        return super()._get_values(action, arg_strings)  # type: ignore[misc]
+
+    def _match_argument(self, action: argparse.Action, arg_strings_pattern: str) -> int:
+        try:
+            return super()._match_argument(action, arg_strings_pattern)  # type: ignore[misc]
+        except argparse.ArgumentError as error:
+            self._note(str(error), action)
+            self._empty.append(action)
+            return 0
+
+    def _note(self, message: str, action: argparse.Action | None = None) -> None:
+        """Remember a mistake, and whose value is none."""
+        self._mistakes.append(_in_short(message))
+        if action is not None:
+            self._wrong.append(action)
 
 
-def _nearest(word: str, known: Iterable[str]) -> str | None:
-    """The flag that was mistyped: each of its words is like the one that was typed.
-
-    Example:
-        >>> _nearest("--bath_size", ["--batch_size"]), _nearest("--data_dir", ["--ckpt_dir"])
-        ('--batch_size', None)
-    """
-
-    def parts(flag: str) -> list[str]:
-        return re.split("[-_]", flag.lstrip("-"))
-
-    for flag in difflib.get_close_matches(word, known, n=5, cutoff=0.7):
-        pairs = list(itertools.zip_longest(parts(word), parts(flag), fillvalue=""))
-        if "".join(parts(word)) == "".join(parts(flag)):
-            return flag
-        if all(difflib.SequenceMatcher(None, *pair).ratio() >= 0.6 for pair in pairs):
-            return flag
-    return None
+def _in_short(message: str) -> str:
+    """A message of argparse, with a flag under one spelling."""
+    message = re.sub(r"^argument (--[^/\s:]+)[^:]*: ", r"\1: ", message)
+    return re.sub(r"(--[\w-]+)(/--[\w-]+)+", r"\1", message)

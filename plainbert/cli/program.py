@@ -36,6 +36,21 @@ def command_words(name: str) -> list[str]:
     return [*(("python", "-m") if module else ()), "plainbert", name]
 
 
+def resumed() -> str:
+    """What to type to go on with the run of this program: as it was started, with ``--resume``."""
+    words: list[str] = []
+    typed = iter(sys.argv[1:])
+    for word in typed:
+        flag, equals, _ = word.partition("=")
+        name = flag.lstrip("-").replace("-", "_") if flag.startswith("-") else ""
+        if name == "start_step" and not equals:
+            next(typed, None)
+        if name not in ("overwrite", "resume", "start_step"):
+            words.append(word)
+    start = command_words("")[:-1] if _scripts() is None else ["python", sys.argv[0]]
+    return shlex.join([*start, *words, "--resume"])
+
+
 def as_started(text: str) -> str:
     """A text whose examples, ``python scripts/bert/NAME.py``, are what this user would type."""
     if _scripts() is not None:

@@ -10,17 +10,18 @@ import errno
 import logging
 import os
 import select
+import signal
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NoReturn
 
 from plainbert import files
-from plainbert.errors import PlainBertError
-from plainbert.visible import visible
+from plainbert.cli.program import resumed
+from plainbert.errors import PlainBertError, Stopped
+from plainbert.visible import near, visible
 
-INTERRUPTED = 130  # what a shell reports for a program ended by Ctrl-C
-BROKEN_PIPE = 141  # ... and for one whose reader went away
+BROKEN_PIPE = 141  # what a shell reports for a program whose reader went away
 
 _log = logging.getLogger("plainbert")
 _folder: Path | None = None  # of the run in progress, for the message after Ctrl-C
@@ -40,7 +41,9 @@ def note_flags(spellings: Iterable[str]) -> None:
 
 
 def run(main: Callable[[], Any], status: Callable[[Any], int] | None = None) -> NoReturn:
-    """Call a script's ``main`` and exit: 0, 2 for a mistake, 130 for Ctrl-C, 141 for a broken pipe.
+    """Call a script's ``main`` and exit: 0, 2 for a mistake, 141 for a broken pipe.
+
+    Or with 130 for Ctrl-C, 143 for SIGTERM.
 
     Args:
         main: does the work and returns its results.
@@ -52,9 +55,12 @@ def run(main: Callable[[], Any], status: Callable[[Any], int] | None = None) -> 
     try:
         result = main()
         sys.stdout.flush()
-    except KeyboardInterrupt:
-        print(visible(f"\ninterrupted. {kept()}".rstrip()), file=sys.stderr)
-        raise SystemExit(INTERRUPTED) from None
+    except KeyboardInterrupt as stop:
+        number = stop.number if isinstance(stop, Stopped) else signal.SIGINT
+        if not isinstance(stop, Stopped) or stop.speaks:
+            how = "interrupted" if number == signal.SIGINT else "ended by SIGTERM"
+            print(visible(f"\n{how}. {kept()}".rstrip()), file=sys.stderr)
+        raise SystemExit(128 + number) from None
     except BrokenPipeError:
         if not _reader_is_gone():  # some other pipe broke, for example to a worker process
             raise
@@ -102,13 +108,20 @@ def kept() -> str:
         return ""
     last = _folder / "last"
     if last.exists():
-        return (
-            f"{last} ({files.followed(last).resolve().name}) is complete; the same command with "
-            "--resume goes on from there."
-        )
+        again = "the same command with --resume goes on from there."
+        if not _is_rank():
+            again = f"this goes on from there:\n{resumed()}"
+        step = files.followed(last).resolve().name
+        return f"{near(last)} ({step}) is complete; {again}"
     return (
-        f"{_folder} holds no checkpoint yet; the same command with --overwrite starts anew there."
+        f"{near(_folder)} holds no checkpoint yet; the same command with --overwrite starts anew "
+        "there."
     )
+
+
+def _is_rank() -> bool:
+    """Whether a launcher's command line started this process, and not what it finds as its own."""
+    return any(name in os.environ for name in ("RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK"))
 
 
 def _smaller() -> str:

@@ -17,13 +17,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
+from plainbert.cli.mistakes import render
 from plainbert.cli.parser import REQUIRED, Flag
-from plainbert.errors import UsageError
+from plainbert.errors import PlainBertError, UsageError
 
 _FLAG = "flag"
-_BESIDE = ("typed", "notes")  # fields that are no flags
+_BESIDE = ("typed", "notes", "faults")  # fields that are no flags
 
 
 class FlagError(UsageError):
@@ -38,10 +39,18 @@ class Flags:
         typed: names of the flags that were typed, or passed to :meth:`of`: such a value wins over
             the checkpoint folder's, a default does not.
         notes: sentences to log about flags that change nothing, or mean something else here.
+        faults: what :meth:`checked` has against these settings, gathered so that all is said.
     """
+
+    COMMAND: ClassVar[str] = ""  # its name, where its settings are not in the module of its name
+    # The fields that --help shows, by heading; all where there are no headings. What is decided
+    # where a flag is not given, in words, where the default value does not say it.
+    MAIN: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    UNSET: ClassVar[Mapping[str, str]] = {}
 
     typed: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
+    faults: list[str] = dataclasses.field(default_factory=list, repr=False, compare=False)
 
     @classmethod
     def of(cls, **flags: Any) -> Self:
@@ -53,27 +62,43 @@ class Flags:
         Raises:
             FlagError: they do not go together.
         """
-        return cls(**flags, typed=frozenset(flags)).checked()
+        settings = cls(**flags, typed=frozenset(flags)).checked()
+        if settings.faults:
+            raise FlagError(render(settings.faults))
+        return settings
 
     def checked(self) -> Self:
         """These settings, after the flags that go together were brought together.
 
+        What is wrong goes to ``faults``, which all copies share.
+
         Raises:
-            FlagError: some exclude or need each other.
+            FlagError: they cannot be brought together.
         """
         return self
+
+    def problems(self) -> Iterator[PlainBertError]:
+        """What the command will stumble over, as far as a quick look at its files shows it.
+
+        It is looked for before torch is imported. A file that is not there is none of these.
+        """
+        yield from ()
+
+    def refuse(self, fault: str) -> None:
+        """Note that flags do not go together."""
+        self.faults.append(fault)
 
     def exclusive(self, *names: str) -> None:
         """Refuse more than one of these flags."""
         present = [f"--{name}" for name in names if name in self.typed]
         if len(present) > 1:
-            raise FlagError(f"{' and '.join(present)} exclude each other: give one of them.")
+            self.refuse(f"{' and '.join(present)} exclude each other: give one of them.")
 
     def needs(self, name: str, *others: str) -> None:
         """Refuse the flag ``name`` without any of ``others``."""
         if name in self.typed and not self.typed.intersection(others):
             alternatives = " or ".join(f"--{other}" for other in others)
-            raise FlagError(f"--{name} needs {alternatives} beside it.")
+            self.refuse(f"--{name} needs {alternatives} beside it.")
 
     def values(self) -> dict[str, Any]:
         """Every flag with its value, by field name."""

@@ -86,7 +86,7 @@ def make(
             f"positions. Shorten it, or cut all texts with --max_len {most}."
         )
     if first.cut:
-        log.warning("%d of %d texts were cut to %d tokens", first.cut, len(texts), max_len)
+        log.warning("%d of %d rows were cut to %d tokens", first.cut, len(texts), max_len)
     segments = min(loaded.model.config.type_vocab_size for loaded in models)
     return [
         [

@@ -31,7 +31,7 @@ def table(report: Report) -> str:
         [
             f"first   {report.first}",
             f"second  {report.second}",
-            f"on      {report.texts} texts of {report.tokens} tokens, computed in {report.dtype}",
+            f"on      {report.texts} rows of {report.tokens} tokens, computed in {report.dtype}",
             "",
             *lines,
             "",

@@ -1,4 +1,4 @@
-"""Rows of TSV, CSV and JSON Lines files, with the line numbers that errors need.
+"""Rows of tables (TSV, CSV, JSON Lines, .xlsx, Parquet), with the line numbers that errors need.
 
 TSV is not quoted: a quotation mark is text (as GLUE's files need), unless :func:`is_quoted` says
 that a spreadsheet wrote the file. CSV follows RFC 4180, with any of ``_SEPARATORS``.
@@ -16,18 +16,23 @@ from pathlib import Path
 from typing import Any
 
 from plainbert import text_files
+from plainbert.containers.spreadsheets import parquet_objects, sheet_rows
 from plainbert.errors import DataError, UnknownNameError, UsageError
 
-FORMS = ("tsv", "csv", "jsonl")
+FORMS = ("tsv", "csv", "jsonl", "xlsx", "parquet")
 # Suffixes of tables; a file with another one is a TSV where a table is expected.
-TABLES = {".tsv": "tsv", ".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+TABLES = {
+    ".tsv": "tsv", ".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".xlsx": "xlsx",
+    ".parquet": "parquet",
+}  # fmt: skip
 # One text may be a megabyte; the csv module's own limit is 128 KiB.
 _LONGEST_FIELD = 1 << 30
 _LONGEST_ROW = 1 << 20  # characters of a row of cells in quotation marks
 _SAMPLE = 100  # lines that show what separates the columns
-_SEPARATORS = (",", ";", "\t")
+_SEPARATORS = (",", ";", "\t", "|")
 _QUOTED_CELL = r'(?:"[^"]*(?:""[^"]*)*"|[^"\t]*)'
 _QUOTED_ROW = re.compile(rf"{_QUOTED_CELL}(?:\t{_QUOTED_CELL})*")
+_NUMBER = re.compile(r"[+-]?[0-9.]*(?:[eE][+-]?[0-9]+)?")  # or nothing
 _CELL = re.compile(rf"(?:^|\t){_QUOTED_CELL}")
 
 log = logging.getLogger(__name__)
@@ -48,7 +53,7 @@ def form_of(path: str | Path, form: str | None = None) -> str:
     if suffix == ".json":
         raise UsageError(
             f"{path}: a .json file is one value, not rows. Write one object per line and call it "
-            ".jsonl; tables are read from .tsv, .csv and .jsonl."
+            ".jsonl; tables are read from .tsv, .csv, .jsonl, .xlsx and .parquet."
         )
     return TABLES.get(suffix, "tsv")
 
@@ -62,19 +67,22 @@ def suffix_of(path: str | Path) -> str:
 
 
 def cells(path: str | Path, form: str = "tsv") -> Iterator[tuple[int, list[str]]]:
-    """Yield (line number, columns) of a TSV or CSV file; a CSV row may span several lines.
+    """Yield (line number, columns) of a TSV, CSV or .xlsx file; a CSV row may span several lines.
 
     Blank rows at the end are none: an empty line, or the empty cells that spreadsheets leave.
 
     Args:
         path: the file; ``-`` is standard input.
         form: "tsv"; "csv", with the separator that the file shows; "quoted", for a TSV in which
-            :func:`is_quoted` sees a spreadsheet's quotation marks.
+            :func:`is_quoted` sees a spreadsheet's quotation marks; "xlsx".
 
     Raises:
         DataError: the file cannot be read, or a quoted field is malformed.
     """
-    rows = _plain_rows(path) if form == "tsv" else _quoted_rows(path, form)
+    if form == "xlsx":
+        rows = sheet_rows(path)
+    else:
+        rows = _plain_rows(path) if form == "tsv" else _quoted_rows(path, form)
     blank: list[tuple[int, list[str]]] = []
     for line, row in rows:
         blank.append((line, row))
@@ -158,10 +166,11 @@ def is_quoted(path: str | Path) -> bool:
     """Whether a spreadsheet or pandas wrote a TSV file: with quotation marks around cells.
 
     Then every quotation mark of the file belongs to a quoted cell, all rows have as many cells,
-    and some mark is doubled, or some cell holds a tab or line end. A text that merely begins and
-    ends with a quotation mark shows nothing.
+    and some mark is doubled, some cell holds a tab or line end, or every cell of several columns,
+    those of the header too, is quoted or a number. A text that merely begins and ends with a
+    quotation mark shows nothing.
     """
-    width, text, evident = 0, "", False
+    width, text, evident, whole = 0, "", False, True
     for _, line in text_files.read_lines(path):
         text = f"{text}\n{line}" if text else line
         if '"' in text:
@@ -171,20 +180,31 @@ def is_quoted(path: str | Path) -> bool:
             if row is None:
                 return False
             evident = evident or '""' in text or "\n" in text
-        size = len(_CELL.findall(text))
+        row_cells = [part.removeprefix("\t") for part in _CELL.findall(text)]
+        size = len(row_cells)
+        whole = whole and all(
+            part.startswith('"') or (width and _NUMBER.fullmatch(part)) for part in row_cells
+        )
         width = width or size
         if size != width and text:
             return False
         text = ""
-    return evident and not text
+    return (evident or (whole and width > 1)) and not text
 
 
-def objects(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield (line number, object) of a JSON Lines file; empty lines are none.
+def objects(path: str | Path, form: str = "jsonl") -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield (line number, object) of a JSON Lines file, in which empty lines are none, or Parquet.
+
+    Args:
+        path: the file; ``-`` is standard input.
+        form: "jsonl" or "parquet".
 
     Raises:
         DataError: a line is not a JSON object.
     """
+    if form == "parquet":
+        yield from parquet_objects(path)
+        return
     for number, line in text_files.read_lines(path):
         if not line.strip():
             continue
@@ -202,5 +222,15 @@ def objects(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
 def wrong_count(path: str | Path, line: int, got: list[str], expected: int, why: str) -> DataError:
     """The error for a row whose number of columns is wrong."""
     return DataError(
-        f"{len(got)} columns; {expected} are expected{why}.", path, line, "\t".join(got)
+        f"{len(got)} columns; {expected} are expected{why}.",
+        path,
+        line,
+        as_written(path, line, got),
     )
+
+
+def as_written(path: str | Path, line: int, row: list[str]) -> str:
+    """A row for an error: the line of the file, or its columns where it cannot be read again."""
+    if str(path) == "-" or suffix_of(path) == ".xlsx":
+        return "\t".join(row)
+    return next((text for number, text in text_files.read_lines(path) if number == line), "")

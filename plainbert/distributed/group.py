@@ -25,7 +25,7 @@ from plainbert.distributed.failure import DistributedError, is_communication
 from plainbert.distributed.packing import packed
 from plainbert.distributed.watch import Watch
 from plainbert.distributed.world import World
-from plainbert.errors import PlainBertError
+from plainbert.errors import PlainBertError, Stopped
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -144,7 +144,7 @@ class Group:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if error is None:
+        if error is None or isinstance(error, Stopped):  # as all of them do, at the same step
             self.close()
         elif self._ending is not None:
             if self._comes_from_others(error):

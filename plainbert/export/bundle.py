@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from plainbert.errors import UsageError
 from plainbert.export import manifest
 from plainbert.export.card import card
 from plainbert.export.check import check
+from plainbert.export.example import copy_program, example_of
 from plainbert.export.format import Format
 from plainbert.export.manifest import Manifest
 from plainbert.export.source import Source
@@ -19,8 +19,7 @@ from plainbert.text.samples import TEXTS
 
 log = logging.getLogger(__name__)
 
-HERE = Path(__file__).parent
-CARD, EXAMPLE = "README.md", "predict.py"
+CARD = "README.md"
 
 
 def export(
@@ -62,13 +61,14 @@ def export(
         source.tokenizer.save(partial)
         if not (partial / "config.json").exists():
             source.config.save(partial / "config.json")
-        shutil.copyfile(HERE / name / EXAMPLE, partial / EXAMPLE)
+        copy_program(name, source.task, partial)
         log.info("checking it with %s", format.checker)
         for variant in format.variants():
             with variant.open_runner(partial, threads) as runner:
                 outcome = check(source, runner, texts or TEXTS, variant.quantized)
+                written = manifest.describe(source, format, outcome)
+                example = example_of(written, partial, runner, texts)
             log.info("%s%s", "int8: " if variant.quantized else "", outcome.line())
-        written = manifest.describe(source, format, outcome)
         written.save(partial)
-        files.write_text(partial / CARD, card(written, partial))
+        files.write_text(partial / CARD, card(written, partial, example))
     return written

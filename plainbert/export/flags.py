@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from plainbert.cli import values
 from plainbert.cli.settings import Flags, option
@@ -14,6 +15,18 @@ HELP = "; ".join(f"{format.name} ({format.files})" for format in FORMATS.values(
 @dataclass(frozen=True, kw_only=True)
 class ExportFlags(Flags):
     """What to export, or which export to score."""
+
+    MAIN: ClassVar = {
+        "what people set": ("model_dir", "format", "task", "int8", "sentences", "file", "max_len"),
+        "scores of an export": ("evaluate", "dev_file", "text_columns", "label_column"),
+        "output": ("output_dir", "overwrite"),
+    }  # fmt: skip
+    UNSET: ClassVar = {
+        "model_dir": "random weights of the size that --bert_model names",
+        "task": "by the model's head", "max_len": "what the model takes",
+        "sentences": "texts of our own", "file": "texts of our own",
+        "evaluate": "a model is exported", "dev_file": "required with --evaluate",
+    }  # fmt: skip
 
     format: str = option(
         "mxnet",

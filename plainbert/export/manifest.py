@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import datetime
+import platform
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +15,7 @@ from plainbert import __version__, files
 from plainbert.cli.program import command
 from plainbert.errors import CheckpointError, FormatError, UnknownNameError
 from plainbert.export.check import Check
+from plainbert.export.decoding import decoding_of
 from plainbert.export.format import Format
 from plainbert.export.names import FORMATS, INPUTS, TASKS
 from plainbert.export.source import Source
@@ -39,6 +45,11 @@ class Manifest:
         about: what the source's own folder says, such as how windows are cut.
         check: fields of :class:`plainbert.export.check.Check`, of the model that was written.
         several: whether a text may have several labels, each with a probability of its own.
+        decoding: how results are made of the outputs, see :mod:`plainbert.export.decoding`.
+        origin: fields of :class:`plainbert.export.origin.Origin`.
+        date: day on which it was written, as 2026-01-31.
+        versions: of Python and of the packages that predict.py needs, as they are installed here.
+        install: the command that installs them.
         plainbert: version that wrote it.
     """
 
@@ -54,6 +65,11 @@ class Manifest:
     about: dict[str, Any] = field(default_factory=dict)
     check: dict[str, Any] = field(default_factory=dict)
     several: bool = False
+    decoding: dict[str, Any] = field(default_factory=dict)
+    origin: dict[str, Any] = field(default_factory=dict)
+    date: str = ""
+    versions: dict[str, str] = field(default_factory=dict)
+    install: str = ""
     plainbert: str = __version__
 
     def save(self, folder: Path) -> None:
@@ -138,4 +154,18 @@ def describe(source: Source, format: Format, check: Check) -> Manifest:
         dict(source.about),
         asdict(check),
         several=several,
+        decoding=decoding_of(source),
+        origin=asdict(source.origin),
+        date=datetime.date.today().isoformat(),
+        versions=_versions(format.info.packages),
+        install=format.info.install,
     )
+
+
+def _versions(packages: Sequence[str]) -> dict[str, str]:
+    """Versions of Python and of the packages that are installed beside plainbert."""
+    versions = {"Python": platform.python_version()}
+    for name in packages:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            versions[name] = metadata.version(name)
+    return versions

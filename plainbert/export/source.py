@@ -16,6 +16,7 @@ from plainbert.checkpoint.sentence import SentenceSettings
 from plainbert.config import BertConfig
 from plainbert.errors import CheckpointError, UsageError
 from plainbert.export.names import TASKS, task_of
+from plainbert.export.origin import Origin, origin_of
 from plainbert.model_zoo import LoadedModel
 from plainbert.nn.bert import Bert
 from plainbert.nn.headed import Headed
@@ -41,6 +42,8 @@ class Source:
         pooling: how vectors are made of tokens; for "embedding" alone.
         name: what it came from.
         about: what its folder says besides, such as how windows are cut.
+        sentence: what its folder says of vectors, prompts among it.
+        origin: where it comes from.
     """
 
     model: Headed | Bert
@@ -51,6 +54,8 @@ class Source:
     pooling: Pooling | None = None
     name: str = ""
     about: Mapping[str, Any] = field(default_factory=dict)
+    sentence: SentenceSettings = SentenceSettings()
+    origin: Origin = Origin()
 
     @property
     def config(self) -> BertConfig:
@@ -122,6 +127,8 @@ def source_of(
         pooling if task == "embedding" else None,
         name,
         about,
+        stored.sentence,
+        origin_of(stored, name),
     )
 
 
@@ -129,13 +136,16 @@ def _say_what_is_not_in_it(name: str, sentence: SentenceSettings) -> None:
     """Warn of what a folder does around its model, which an export cannot."""
     if sentence.prompt:
         log.warning(
-            "%s puts %r before every text; the export does not: write it there yourself",
+            "%s puts %r before every text; predict.py of the export does, other programs must",
             name,
             sentence.prompt,
         )
+    if any(sentence.prompts.values()) and not sentence.include_prompt:
+        log.warning("%s leaves a prompt's tokens out of its vectors; the export counts them", name)
     if sentence.truncate_dim is not None:
         log.warning(
-            "%s keeps the first %d numbers of a vector; the export gives all",
+            "%s keeps the first %d numbers of a vector; predict.py of the export does, the model "
+            "itself gives all",
             name,
             sentence.truncate_dim,
         )

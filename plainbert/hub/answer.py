@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from plainbert.arguments import short
 from plainbert.errors import DownloadError
 from plainbert.hub.record import Record
 from plainbert.keys import schema
@@ -28,6 +31,35 @@ class OfferedFile:
     size: int | None
     sha256: str | None
     sha1: str | None
+
+    def check(self, path: Path) -> None:
+        """Compare a new file with the server's checksum: SHA-256 (large files) or git's SHA-1.
+
+        A file that differs is removed from the cache.
+
+        Args:
+            path: where it was downloaded to.
+
+        Raises:
+            DownloadError: it differs.
+        """
+        if self.sha256 is not None:
+            expected, digest = self.sha256, hashlib.sha256()
+        elif self.sha1 is not None:
+            expected, digest = self.sha1, hashlib.sha1()  # git's object name, not for security
+            digest.update(b"blob %d\0" % path.stat().st_size)
+        else:
+            return
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+        if digest.hexdigest() != expected:
+            path.resolve().unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
+            raise DownloadError(
+                f"the checksum of {path.name} is {digest.hexdigest()}, but the server states "
+                f"{expected}; the file was removed."
+            )
 
 
 @dataclass(frozen=True)
@@ -64,7 +96,7 @@ def ask(hub: Any, endpoint: str, record: Record) -> Answer:
         # The client takes the answer apart without looking at it.
         raise _wrong(f"{type(error).__name__}: {error}") from None
     if not isinstance(commit, str) or not COMMIT.fullmatch(commit):
-        raise _wrong(f"sha={schema.short(commit)} is no commit")
+        raise _wrong(f"sha={short(commit)} is no commit")
     if COMMIT.fullmatch(record.revision) and commit != record.revision:
         raise DownloadError(
             f"commit {record.revision} was asked for, but it answers with commit {commit}: its "
@@ -82,9 +114,9 @@ def _files(siblings: Iterable[Any]) -> Iterable[tuple[str, OfferedFile]]:
         sha1 = item.blob_id if lfs is None else None
         for value, form in ((sha256, _SHA256), (sha1, _SHA1)):
             if value is not None and not (isinstance(value, str) and form.fullmatch(value)):
-                raise _wrong(f"{schema.short(value)} is no checksum of {schema.short(name)}")
+                raise _wrong(f"{short(value)} is no checksum of {short(name)}")
         if not schema.is_text(name) or not (size is None or schema.whole(0).fits(size)):
-            raise _wrong(f"{schema.short(name)} of {schema.short(size)} bytes is no file")
+            raise _wrong(f"{short(name)} of {short(size)} bytes is no file")
         yield name, OfferedFile(size, sha256, sha1)
 
 

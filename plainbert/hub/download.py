@@ -8,7 +8,6 @@ new files are compared with the checksum that the server states.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import textwrap
@@ -20,9 +19,10 @@ from plainbert import files
 from plainbert.cli.log_lines import VisibleFormatter
 from plainbert.cli.program import command
 from plainbert.containers.weight_files import INDEX, WEIGHT_FILES
-from plainbert.errors import DownloadError, MissingDependencyError
-from plainbert.hub.answer import OfferedFile, ask
+from plainbert.errors import DownloadError, FormatError, MissingDependencyError
+from plainbert.hub.answer import ask
 from plainbert.hub.records import TEXT_FILES, VOCABULARY_FILES, Record
+from plainbert.keys.modules_json import MODULES, step_folder, steps_of, transformer_folder
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ def cached(record: Record, cache: str | Path | None = None, weights: bool = True
     if record.repository is None:
         return None
     hub = _client()
-    for name in ("config.json", *VOCABULARY_FILES):
+    for name in (MODULES, "config.json", *VOCABULARY_FILES):
         place = hub.try_to_load_from_cache(
             record.repository, name, cache_dir=_folder(cache), revision=record.revision
         )
@@ -57,6 +57,7 @@ def cached(record: Record, cache: str | Path | None = None, weights: bool = True
 
 def is_complete(folder: Path, weights: bool = True) -> bool:
     """Whether a folder holds a config, a vocabulary and (every shard of) one set of weights."""
+    folder = transformer_folder(folder)
     if not any((folder / name).is_file() for name in VOCABULARY_FILES):
         return False
     if not weights:
@@ -114,7 +115,7 @@ def fetch(record: Record, cache: str | Path | None = None, weights: bool = True)
         )
     try:
         return _fetch(hub, endpoint, record, cache, weights)
-    except DownloadError as error:
+    except (DownloadError, FormatError) as error:
         raise DownloadError(f"{place}: {error}\n{HOW_TO_PASS_A_FOLDER}") from None
     except hub.errors.RepositoryNotFoundError:
         raise DownloadError(
@@ -169,28 +170,39 @@ def _fetch(
         )
         if path.parents[name.count("/")].name != answer.commit:
             raise DownloadError(f"it gives {name} of another commit than {answer.commit}.")
-        _check(path, offered[name])
+        offered[name].check(path)
         return path
 
-    folder: Path | None = None
-    for name in TEXT_FILES:
+    folder, inner = Path(), ""  # of the transformer, which older folders have one of its own for
+    if MODULES in offered:
+        folder = get(MODULES).parent
+        inner = _under(folder, transformer_folder(folder))
+        for module in steps_of(folder):
+            if (name := _under(folder, step_folder(folder, module)) + "config.json") in offered:
+                get(name)
+    for name in (*TEXT_FILES, *(inner + name for name in TEXT_FILES)):
         if name in offered:
-            path = get(name)
-            folder = path.parents[name.count("/")]
+            folder = get(name).parents[name.count("/")]
     if weights:
-        names = [name for name in WEIGHT_FILES if name in offered]
+        names = [name for name in WEIGHT_FILES if inner + name in offered]
         if not names:
             raise DownloadError(f"it offers none of {', '.join(WEIGHT_FILES)}.")
-        path = get(names[0])
+        path = get(inner + names[0])
         for shard in shards(path) if names[0].endswith(INDEX) else ():
-            if shard not in offered:
+            if inner + shard not in offered:
                 raise DownloadError(f"its index names {shard!r}, which it does not offer.")
-            get(shard)
-        folder = path.parent
-    if folder is None or not is_complete(folder, weights):
+            get(inner + shard)
+        folder = path.parents[inner.count("/")]
+    if folder == Path() or not is_complete(folder, weights):
         raise DownloadError(f"it lacks config.json or all of {', '.join(VOCABULARY_FILES)}.")
     _name_revision(folder, record.revision, answer.commit)
     return folder
+
+
+def _under(folder: Path, place: Path) -> str:
+    """What stands before the names of files that lie in a folder of a folder: "" or "NAME/"."""
+    path = place.relative_to(folder).as_posix()
+    return "" if path == "." else f"{path}/"
 
 
 def _name_revision(folder: Path, revision: str, commit: str) -> None:
@@ -201,31 +213,6 @@ def _name_revision(folder: Path, revision: str, commit: str) -> None:
         partial = reference.with_name(f".{reference.name}.{os.getpid()}.tmp")
         partial.write_text(commit, encoding="utf-8")
         os.replace(partial, reference)
-
-
-def _check(path: Path, stated: OfferedFile) -> None:
-    """Compare a new file with the server's checksum: SHA-256 (large files) or git's SHA-1.
-
-    A file that differs is removed from the cache.
-    """
-    if stated.sha256 is not None:
-        expected, digest = stated.sha256, hashlib.sha256()
-    elif stated.sha1 is not None:
-        expected, digest = stated.sha1, hashlib.sha1()  # git's object name, not for security
-        digest.update(b"blob %d\0" % path.stat().st_size)
-    else:
-        return
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    if digest.hexdigest() != expected:
-        path.resolve().unlink(missing_ok=True)
-        path.unlink(missing_ok=True)
-        raise DownloadError(
-            f"the checksum of {path.name} is {digest.hexdigest()}, but the server states "
-            f"{expected}; "
-            "the file was removed."
-        )
 
 
 def _client() -> Any:

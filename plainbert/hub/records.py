@@ -38,10 +38,14 @@ _ROBERTA = (
     "bert_24_1024_16 with the data set book_corpus_wiki_en_wwm_cased, for example. RoBERTa itself: "
     "FacebookAI/roberta-base and roberta-large in transformers."
 )
-# GluonNLP's names of models that are not BERT.
+# Names, GluonNLP's and the Hub's, of models that are not BERT.
 OTHER_ARCHITECTURES = {
     "distilbert_6_768_12": _DISTILBERT,
+    "distilbert-base-uncased": _DISTILBERT,
+    "distilbert-base-cased": _DISTILBERT,
     "distilbert_book_corpus_wiki_en_uncased": _DISTILBERT,
+    "roberta-base": _ROBERTA,
+    "roberta-large": _ROBERTA,
     "roberta_12_768_12": _ROBERTA,
     "roberta_24_1024_16": _ROBERTA,
     "openwebtext_ccnews_stories_books_cased": _ROBERTA,

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 
 from plainbert.errors import DeviceError
+from plainbert.infer.gpus import missing
 
 
 def pick_device(gpu: int | None = None, gpus: Sequence[int] | None = None) -> torch.device:
@@ -43,10 +44,7 @@ def pick_device(gpu: int | None = None, gpus: Sequence[int] | None = None) -> to
             if count or torch.version.cuda or torch.version.hip
             else (f" (torch {torch.__version__} is built for the CPU only)")
         )
-        raise DeviceError(
-            f"GPU {index} was asked for, but {have} that torch can use{why}. "
-            "Leave --gpu and --gpus out to run on what there is, or give --gpus '' for the CPU."
-        )
+        raise missing(index, f"{have} that torch can use{why}")
     return torch.device("cuda", index)
 
 

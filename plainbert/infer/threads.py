@@ -11,11 +11,11 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from plainbert.batching.batch import Batch, collate, inference_batches
 from plainbert.batching.features import Features
 from plainbert.infer.precision import FLOAT32, Precision
+from plainbert.progress import Progress
 
 # More threads than this would wait for each other in Python between the operations.
 MOST_WORKERS = 8
@@ -120,7 +120,7 @@ def run(
     threads = _WORKERS.available() if torch.device(device).type == "cpu" else 1
     few = precision.is_16_bit and features.offsets[-1] <= FEW
     workers = min(threads, MOST_WORKERS if few else len(parts), MOST_WORKERS)
-    with tqdm(total=len(features), unit="row", disable=None if bar else True) as meter:
+    with Progress("compute", "rows", len(features), bar=bar) as meter:
         if workers <= 1:
             for part in parts:
                 meter.update(one(part))

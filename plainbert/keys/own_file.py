@@ -10,12 +10,14 @@ OWN: dict[str, Key] = {
     "max_length": followed(whole(1)),
     "pooling": followed(TEXT),
     "normalize": followed(FLAG),
+    "texts": followed(whole(1, 3)),
     "num_choices": followed(whole(1, 10_000)),
     # Of vectors: sentence-transformers' names.
     **{
         name: sentence_files.MODEL[name]
         for name in ("prompts", "default_prompt_name", "truncate_dim", "similarity_fn_name")
     },
+    "include_prompt": sentence_files.POOLING["include_prompt"],
     # Of answers.
     "doc_stride": followed(whole(1)),
     "max_query_length": followed(whole(1)),

@@ -44,11 +44,13 @@ STATE: dict[str, Key] = {
 }
 
 MANIFEST: dict[str, Key] = {
-    **dict.fromkeys(("format", "task", "source", "output", "plainbert"), followed(TEXT)),
+    **dict.fromkeys(
+        ("format", "task", "source", "output", "plainbert", "date", "install"), followed(TEXT)
+    ),
     "max_length": followed(whole(2)),
     "labels": followed(listed(TEXT)),
     **dict.fromkeys(("lower", "quantized"), followed(FLAG)),
     "pooling": followed(by_name(ANY)),
     "about": followed(having(OWN)),
-    "check": followed(by_name(ANY)),
+    **dict.fromkeys(("check", "decoding", "origin", "versions"), followed(by_name(ANY))),
 }

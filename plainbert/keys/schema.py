@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import math
-import reprlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from plainbert import files
+from plainbert.arguments import short
 from plainbert.errors import CheckpointError, FormatError
 
 log = logging.getLogger(__name__)
@@ -20,9 +20,6 @@ FOLLOWED = "followed"  # our code reads it
 IDLE = "idle"  # it changes no result
 REFUSED = "refused"  # another value than the usual ones computes what we do not have
 NOTED = "noted"  # another value than the usual ones is told in a line, and not followed
-
-_short = reprlib.Repr()
-_short.maxlevel, _short.maxstring, _short.maxother = 3, 80, 80
 
 
 class Form(NamedTuple):
@@ -60,11 +57,6 @@ class Key:
 
 
 Keys = Mapping[str, Key]
-
-
-def short(value: Any) -> str:
-    """A value for a message, shortened: it may be as long or as deep as a file can be."""
-    return _short.repr(value)
 
 
 def is_text(value: Any) -> bool:

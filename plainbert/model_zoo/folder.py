@@ -19,7 +19,8 @@ from plainbert.cli.program import command
 from plainbert.config import BertConfig
 from plainbert.errors import CheckpointError, FormatError, UnknownNameError
 from plainbert.hub import records
-from plainbert.model_zoo.find import path_of, record_of, resolve
+from plainbert.hub.lookup import path_of, record_of
+from plainbert.model_zoo.find import resolve
 from plainbert.model_zoo.stored import ForeignCheckpoint, read_stored, tokenizer_of
 from plainbert.nn.bert import Bert
 from plainbert.nn.headed import Headed
@@ -27,6 +28,8 @@ from plainbert.nn.heads import MultipleChoice
 from plainbert.nn.models import MODELS
 from plainbert.nn.names import HEADS, problem_type_of
 from plainbert.text.tokenizer import Tokenizer
+
+PADDED = 0.9  # matrices are padded to round numbers; this share of their rows is used at least
 
 log = logging.getLogger(__name__)
 
@@ -124,6 +127,7 @@ def open_stored(
         raise UnknownNameError("head", head, HEADS)
     config, skip = _config_for(stored, head, labels, fresh_head)
     check_vocabulary(len(tokenizer.vocab), config.vocab_size, str(stored.folder))
+    _say_small(len(tokenizer.vocab), config.vocab_size, str(stored.folder))
     tensors = _in_order(stored.tensors(), stored.config.id2label, config.id2label)
     pooler = any(name.endswith("pooler.dense.weight") for name in tensors)
     model = unfilled(config.replace(**changes), head, pooler, stored.about)
@@ -172,6 +176,18 @@ def _config_for(
         ),
         skip,
     )
+
+
+def _say_small(pieces: int, rows: int, source: str) -> None:
+    """Warn of a vocabulary that is much smaller than the embedding matrix."""
+    if pieces < PADDED * rows:
+        log.warning(
+            "%s: the vocabulary has %d entries, and the model has vectors for %d. Is it the one "
+            "that the model was trained with? With another, the results mean nothing.",
+            source,
+            pieces,
+            rows,
+        )
 
 
 def _say_order(source: str, stored: tuple[str, ...], names: tuple[str, ...]) -> None:

@@ -175,6 +175,8 @@ class Embedding(Headed):
         body: the encoder, which is used and not copied.
         pooling: how token vectors become one.
         special_ids: ids of [CLS] and [SEP]; for ``mask_cls_sep`` alone.
+        skip: tokens at the beginning of each sequence that do not count in mean and max, and behind
+            which the first one stands.
 
     Shape:
         - output: (B, D'), where D' is the width after layers, and mean and max, were joined; of
@@ -186,10 +188,12 @@ class Embedding(Headed):
 
     head = "embedding"
 
-    def __init__(self, body: Bert, pooling: Pooling, special_ids: tuple[int, ...] = ()) -> None:
+    def __init__(
+        self, body: Bert, pooling: Pooling, special_ids: tuple[int, ...] = (), skip: int = 0
+    ) -> None:
         nn.Module.__init__(self)
         self.config, self.bert, self.pooling = body.config, body, pooling
-        self.special_ids = special_ids
+        self.special_ids, self.skip = special_ids, skip
         self.depth = pooling.depth(body.config.num_hidden_layers)
         if pooling.kind == "pooled" and body.pooler is None:
             raise UsageError(
@@ -223,11 +227,14 @@ class Embedding(Headed):
             types = None if types is None else layout.pad(types)
             output = self._run(layout.pad(ids), types, Padded(seen))
             hidden = layout.unpad(self._joined(output))
+        if self.skip:
+            behind = (layout.positions() >= self.skip).expand(ids.shape)
+            mask = behind if mask is None else mask & behind
         if self.pooling.kind == "pooled":
             assert output.pooled is not None
             vectors = output.pooled
         else:
-            vectors = pool(self.pooling.kind, hidden, layout, mask)
+            vectors = pool(self.pooling.kind, hidden, layout, mask, self.skip)
         return normalize(vectors) if self.pooling.normalize else vectors
 
     def loss(self, logits: Tensor, labels: Tensor, layout: Layout) -> Loss:

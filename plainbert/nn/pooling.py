@@ -30,6 +30,8 @@ class Pooling:
         layers: counted from the end, -1 the last; several are joined end to end, before pooling.
         mask_cls_sep: leave [CLS] and [SEP] out, of attention and of mean, max and none.
         normalize: scale the vector to length 1.
+        include_prompt: whether a prompt before the texts, and [CLS] before it, count in mean and
+            max; everything attends to them in any case.
 
     Raises:
         UnknownNameError: there is no such kind.
@@ -40,6 +42,7 @@ class Pooling:
     layers: tuple[int, ...] = (-1,)
     mask_cls_sep: bool = False
     normalize: bool = False
+    include_prompt: bool = True
 
     def __post_init__(self) -> None:
         if self.kind not in NUMBERS:
@@ -76,7 +79,9 @@ class Pooling:
         return num_layers + 1 + max(self.layers)
 
 
-def pool(kind: str, hidden: Tensor, layout: Layout, mask: Tensor | None = None) -> Tensor:
+def pool(
+    kind: str, hidden: Tensor, layout: Layout, mask: Tensor | None = None, skip: int = 0
+) -> Tensor:
     """Pool the token vectors of a packed or a padded batch.
 
     Args:
@@ -85,6 +90,7 @@ def pool(kind: str, hidden: Tensor, layout: Layout, mask: Tensor | None = None) 
         layout: where the sequences lie, none of them empty.
         mask: which tokens count for mean, max and none, (...); all when not given. A sequence in
             which none counts gets zeros.
+        skip: tokens that stand before the "first" one, in sequences that have more.
 
     Returns:
         (B, D'); (B, 2 * D') for "mean_max"; (..., D') for "none", zeros where the mask is false.
@@ -94,6 +100,10 @@ def pool(kind: str, hidden: Tensor, layout: Layout, mask: Tensor | None = None) 
     """
     if kind == "mean_max":
         return torch.cat([pool(part, hidden, layout, mask) for part in ("mean", "max")], -1)
+    if kind == "first" and skip:
+        offsets = torch.where(layout.lengths() > skip, skip, 0)
+        index = torch.stack([torch.arange(len(offsets), device=offsets.device), offsets], 1)
+        return hidden.flatten(0, -2)[layout.rows(index)]
     return _KINDS[kind](hidden, layout, mask)
 
 

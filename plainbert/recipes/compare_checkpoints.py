@@ -28,11 +28,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from plainbert.cli import values
 from plainbert.cli.parser import Parser
-from plainbert.cli.settings import FlagError, no_flag, option
+from plainbert.cli.settings import no_flag, option
 from plainbert.compare.names import ENGINES
 from plainbert.nn.names import HEADS, OLD_NAMES
 from plainbert.recipes.shared import command, flags, texts
@@ -53,6 +53,22 @@ PICTURES = (".png", ".svg", ".pdf")
 @dataclass(frozen=True, kw_only=True)
 class Settings(ThreadsFlags, OutputFlags, TextsFlags, CheckpointFlags):
     """The flags, with their documented defaults."""
+
+    MAIN: ClassVar = {
+        "required: two of them, or one and an engine": ("checkpoints", "reference"),
+        "what people set": (
+            "sentences", "file", "text_columns", "max_len", "tolerance", "dtype", "head", "vocab",
+        ),
+        "output": ("output", "plot", "overwrite"),
+    }  # fmt: skip
+    UNSET: ClassVar = {
+        "reference": "required with one checkpoint",
+        "sentences": "texts of our own",
+        "file": "texts of our own",
+        "max_len": "what both take",
+        "head": "the one that has all their weights",
+        "plot": "none",
+    }
 
     checkpoints: tuple[str, ...] = no_flag()
     reference: str | None = option(
@@ -99,7 +115,7 @@ class Settings(ThreadsFlags, OutputFlags, TextsFlags, CheckpointFlags):
         settings = super().checked()
         count = len(self.checkpoints)
         if count > 2 or (count == 2) == (self.reference is not None):
-            raise FlagError("give two checkpoints, or one checkpoint and --reference ENGINE.")
+            self.refuse("give two checkpoints, or one checkpoint and --reference ENGINE.")
         self.needs("reference_python", "reference")
         self.needs("text_columns", "file")
         for name, path, forms in (
@@ -108,9 +124,9 @@ class Settings(ThreadsFlags, OutputFlags, TextsFlags, CheckpointFlags):
         ):
             if path is not None and Path(path).suffix not in forms:
                 endings = " or ".join(forms)
-                raise FlagError(f"--{name} {path}: a name ending in {endings} is expected.")
+                self.refuse(f"--{name} {path}: a name ending in {endings} is expected.")
             if path is not None and Path(path).exists() and not self.overwrite:
-                raise FlagError(f"--{name} {path} exists. Add --overwrite, or choose another name.")
+                self.refuse(f"--{name} {path} exists. Add --overwrite, or choose another name.")
         return settings
 
 

@@ -18,11 +18,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from plainbert.cli import values
 from plainbert.cli.parser import REQUIRED
-from plainbert.cli.settings import FlagError, option
+from plainbert.cli.settings import option
 from plainbert.formats.names import FORMATS
 from plainbert.recipes.shared import command, flags
 from plainbert.recipes.shared.older_systems import refusals
@@ -44,6 +44,19 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True, kw_only=True)
 class Settings(CheckpointFlags):
     """The flags, with their documented defaults."""
+
+    MAIN: ClassVar = {
+        "required": ("source", "target"),
+        "what people set": (
+            "format", "from_format", "bert_dataset", "do_lower_case", "vocab", "vocab_order",
+            "num_heads", "labels", "repair_bias",
+        ),
+    }  # fmt: skip
+    UNSET: ClassVar = {
+        "from_format": "by the files",
+        "bert_dataset": "not stated",
+        "vocab_order": "the source's",
+    }
 
     source: str = option(
         REQUIRED,
@@ -108,11 +121,11 @@ class Settings(CheckpointFlags):
     def checked(self) -> Self:
         settings = super().checked()
         if self.whole and self.format != "pytorch":
-            raise FlagError("--whole goes with --format pytorch: the other formats keep all heads.")
+            self.refuse("--whole goes with --format pytorch: the other formats keep all heads.")
         ending = Path(self.target).suffix
         if ending in ENDINGS:
             folder = Path(self.target).with_suffix("")
-            raise FlagError(
+            self.refuse(
                 f"--to {self.target}: a folder is written, and {ending} is the ending of a file. "
                 f"Name a folder and its format: --to {folder} --format {ENDINGS[ending]}."
             )

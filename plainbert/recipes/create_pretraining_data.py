@@ -29,9 +29,8 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from plainbert.cli.settings import FlagError
 from plainbert.recipes.shared import command, flags
 from plainbert.recipes.shared.flag_tables import helped
 from plainbert.recipes.shared.older_systems import refusals
@@ -52,6 +51,26 @@ log = logging.getLogger(__name__)
 class Settings(FolderFlags, SamplingVocabularyFlags, MaskingFlags, ShardsFlags):
     """The flags, with their documented defaults."""
 
+    MAIN: ClassVar = {
+        "required: text, a folder, a vocabulary from one of four places": (
+            "input_file", "output_dir", "train_vocab", "vocab", "model_dir", "bert_dataset",
+        ),
+        "what people set": (
+            "split_sentences", "max_len", "max_predictions_per_seq", "masked_lm_prob",
+            "short_seq_prob", "whole_word_mask", "dupe_factor", "num_workers", "seed",
+        ),
+        "output": ("num_outputs", "overwrite"),
+    }  # fmt: skip
+    UNSET: ClassVar = {
+        "train_vocab": "none is trained",
+        "vocab": "none",
+        "model_dir": "none",
+        "bert_dataset": "none",
+        "split_sentences": "a line is a sentence",
+        "num_workers": "one for each core",
+        "num_outputs": "64, more for a large text",
+    }
+
     output_dir: str = helped(
         "output_dir", "Folder to write the shards, the tokenizer and summary.json into."
     )
@@ -60,7 +79,6 @@ class Settings(FolderFlags, SamplingVocabularyFlags, MaskingFlags, ShardsFlags):
         "max_len", "Longest input in tokens, [CLS] and two [SEP] counted; texts fill it.", 512
     )
     num_workers: int | None = None
-    seed: int = 12345
 
     def checked(self) -> Self:
         settings = super().checked()
@@ -69,7 +87,7 @@ class Settings(FolderFlags, SamplingVocabularyFlags, MaskingFlags, ShardsFlags):
         self.needs("vocab_kind", "train_vocab")
         self.exclusive("cased", "do_lower_case")
         if not self.typed.intersection(VOCABULARIES):
-            raise FlagError(
+            self.refuse(
                 "no vocabulary: give --dataset_name, --vocab, --sentencepiece, --model_dir or "
                 "--train_vocab."
             )
@@ -132,8 +150,8 @@ def run(settings: Settings) -> CorpusSummary:
             log.info("%s", line)
         folder = Path(settings.output_dir)
         if settings.verbose:
-            log.debug("the first instance: %s", build.first_instance(folder, tokenizer))
-        log.info("Wrote %d total instances", summary.instances)
+            log.debug("the first row: %s", build.first_instance(folder, tokenizer))
+        log.info("Wrote %d rows", summary.instances)
         log.info("Time cost=%.1f s", summary.seconds)
         log.info("next: %s", build.next_command(folder, summary))
     return summary

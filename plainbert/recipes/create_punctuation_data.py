@@ -43,7 +43,6 @@ class Settings(FolderFlags, SeedFlags, PunctuationFlags):
     )
     output_dir: str = helped("output_dir", "Folder to write train.tsv, dev.tsv and test.tsv into.")
     overwrite: bool = helped("overwrite", "Replace the files that are in --output_dir.", False)
-    seed: int = 12345
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Settings:

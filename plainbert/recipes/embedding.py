@@ -24,7 +24,8 @@ A line of --file (or of standard input, --file -) is a text; "first ||| second" 
 of --output are in the order of the input: .npz holds the arrays "text" and "vector", .jsonl one
 object a line. Sentence vectors are made when --output or a pooling flag is given, without --words.
 Of words there are the first 25 tokens of a text (--max_seq_length): in .npz "word" and "vector",
-where text i has the rows offsets[i] to offsets[i + 1], in .jsonl "words" and "vectors".
+where text i has the rows offsets[i] to offsets[i + 1], in .jsonl "words" and "vectors". .csv has
+the columns text (and word), v0, v1 ...; .npy the vectors alone.
 
 A long file goes through block by block, to --output. If that is interrupted, the same command with
 --resume goes on behind the rows that are done, and the file is the same.
@@ -37,7 +38,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from plainbert import files
 from plainbert.recipes.shared import blocks, command, flags, texts
@@ -48,13 +49,12 @@ from plainbert.recipes.shared.settings import (
     TextsFlags,
     TrainedModelFlags,
 )
-from plainbert.tasks.embedding.flags import VectorFlags
+from plainbert.tasks.embedding.flags import FORMS, VectorFlags
 
 POOLING = (
     "output", "pooling_strategy", "pooling_layer", "mask_cls_sep", "normalize", "prompt",
     "prompt_name",
 )  # fmt: skip
-FORMS = (".npz", ".jsonl")
 WORD_LENGTH = 25  # tokens of a sentence, as GluonNLP's script has it
 
 if TYPE_CHECKING:
@@ -70,6 +70,24 @@ log = logging.getLogger(__name__)
 class Settings(DeviceFlags, GrowingOutputFlags, VectorFlags, TextsFlags, TrainedModelFlags):
     """The flags, with their documented defaults."""
 
+    MAIN: ClassVar = {
+        "required: texts from one of two places": ("sentences", "file"),
+        "what people set": (
+            "model_dir", "text_columns", "pooling_strategy", "pooling_layer", "normalize",
+            "prompt_name", "words", "oov_way", "max_len", "batch_size", "gpu", "dtype",
+        ),
+        "output": ("output", "overwrite", "resume"),
+    }  # fmt: skip
+    UNSET: ClassVar = {
+        "file": "required without --sentences",
+        "sentences": "required without --file",
+        "model_dir": "the size that --bert_model names, downloaded",
+        "pooling_strategy": "the folder's own",
+        "prompt": "the folder's default",
+        "prompt_name": "the folder's default",
+        "max_len": "the folder's own; 25 for vectors of words",
+    }
+
     sentencepiece: str | None = None
     max_len: int | None = None
     pooling_strategy: str | None = None
@@ -82,6 +100,11 @@ class Settings(DeviceFlags, GrowingOutputFlags, VectorFlags, TextsFlags, Trained
         self.check_output(FORMS)
         for name in POOLING[1:]:
             self.exclusive("words", name)
+        suffix = Path(self.output or "").suffix
+        if suffix in (".npy", ".csv") and self.pooling_strategy == "NONE":
+            self.refuse(f"--output {suffix} has one vector for a text; for tokens: .npz, .jsonl.")
+        if suffix == ".npy" and self.words:
+            self.refuse(f"--output {self.output}: .npy has no place for words; take .csv.")
         if "oov_way" in self.typed and not self.of_words:
             settings = settings.noted("--oov_way is for vectors of words: add --words.")
         return settings
@@ -141,7 +164,7 @@ def run(settings: Settings) -> Vectors:
         if settings.output is not None:
             result_files.write_vectors(settings.output, lines, *_columns(vectors))
             blocks.discard(settings.output)
-            log.info("vectors of %d texts in %s", len(lines), settings.output)
+            log.info("vectors of %d rows in %s", len(lines), settings.output)
         if settings.of_words:
             return Vectors(lines, vectors, None, settings.output)
         return Vectors(lines, None, vectors, settings.output)
@@ -243,11 +266,12 @@ def _write_blocks(done: blocks.BlockWork, reader: blocks.BlockReader, work: Enco
         with blocks.numbered(done.done, NotFiniteError):
             vectors, words = _columns(work(block))
         lines = [texts.join(row) for row in block]
-        parts = result_files.parts_of(lines, vectors, done.output.suffix, words)
+        suffix, first = done.output.suffix, not done.done
+        parts = result_files.parts_of(lines, vectors, suffix, words, header=first)
         done.add(parts, width=result_files.width_of(vectors))
     rows = done.done
     done.finish(result_files.publish)
-    log.info("vectors of %d texts in %s", rows, done.output)
+    log.info("vectors of %d rows in %s", rows, done.output)
 
 
 def report(results: Vectors) -> None:

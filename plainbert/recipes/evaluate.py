@@ -24,7 +24,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from plainbert import files
 from plainbert.cli import program, values
@@ -60,6 +60,14 @@ log = logging.getLogger(__name__)
 class Settings(DeviceFlags, FolderFlags, OutputFlags, ScoringFlags, ColumnFlags, CheckpointFlags):
     """The flags, with their documented defaults."""
 
+    MAIN: ClassVar = {
+        "required": ("model_dir", "file"),
+        "what people set": ("text_columns", "label_column", "word_column", "tag_column",
+                            "version_2", "max_eval_samples", "max_len", "gpu", "dtype"),
+        "output": ("output", "output_dir", "overwrite"),
+    }  # fmt: skip
+    UNSET: ClassVar = {"max_len": "that of the training, else all", "output_dir": "none"}
+
     model_dir: str
     file: str = option(
         REQUIRED,
@@ -71,11 +79,7 @@ class Settings(DeviceFlags, FolderFlags, OutputFlags, ScoringFlags, ColumnFlags,
     )
     text_columns: tuple[str, ...] | None = None
     label_column: str = option(
-        "label",
-        str,
-        "Column that holds the right label, by name or number from 0.",
-        group="data",
-        metavar="NAME",
+        "label", str, "Column of the right label, by name or number.", group="data", metavar="NAME"
     )
     labels: tuple[str, ...] | None = None
     max_len: int | None = None
@@ -106,12 +110,10 @@ class Evaluated:
 
     Attributes:
         name: of the file, as ``eval_results.json`` calls it.
-        what: "rows", "sentences" or "questions".
         results: the scores and tables.
     """
 
     name: str
-    what: str
     results: SetScores
 
 
@@ -122,12 +124,10 @@ class LabelledSet:
     Attributes:
         rows: texts and pairs, tuples of words, or questions.
         gold: label of each row, tags of each sentence; None for questions, which have answers.
-        what: "rows", "sentences" or "questions".
     """
 
     rows: list[Any]
     gold: list[Any] | None
-    what: str
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Settings:
@@ -186,7 +186,7 @@ def _rows(settings: Settings, stored: Checkpoint) -> LabelledSet:
     gold = [record.label or "" for record in records]
     scoring = LabelScoring(tuple(labels), several)
     scoring.check(gold, settings.file, [record.line for record in records])
-    return LabelledSet([record.texts for record in records], gold, "rows")
+    return LabelledSet([record.texts for record in records], gold)
 
 
 def _sentences(settings: Settings, stored: Checkpoint) -> LabelledSet:
@@ -202,7 +202,7 @@ def _sentences(settings: Settings, stored: Checkpoint) -> LabelledSet:
     labels = settings.labels or stored.config.id2label
     if labels:
         check_tags(gold, TagSet.trained(labels, stored.about.get("tag_scheme")), settings.file)
-    return LabelledSet([sentence.words for sentence in data.sentences], gold, "sentences")
+    return LabelledSet([sentence.words for sentence in data.sentences], gold)
 
 
 def _questions(settings: Settings, stored: Checkpoint) -> LabelledSet:
@@ -214,7 +214,7 @@ def _questions(settings: Settings, stored: Checkpoint) -> LabelledSet:
     null = settings.version_2 or bool(stored.about.get("version_2"))
     if not answers.gold_of(squad, null):
         raise DataError("no question has a right answer to be scored by.", settings.file)
-    return LabelledSet(squad.questions, None, "questions")
+    return LabelledSet(squad.questions, None)
 
 
 def score(settings: Settings, model: Model, data: LabelledSet) -> SetScores:
@@ -269,8 +269,8 @@ def run(settings: Settings) -> Evaluated:
     results = score(settings, model, data)
     name = "stdin" if settings.file == "-" else Path(settings.file).name.partition(".")[0]
     if settings.output is not None:
-        about = {"model": settings.model_dir, "file": settings.file}
-        files.write_json(Path(settings.output), {**about, **results.as_dict()})
+        source = {"model": settings.model_dir, "file": settings.file}
+        files.write_json(Path(settings.output), {**source, **results.as_dict()})
         log.info("scores in %s", settings.output)
     if paths:
         files.write_json(paths[RESULTS_FILE], {name: results.scores})
@@ -278,7 +278,7 @@ def run(settings: Settings) -> Evaluated:
         if results.confusion:
             files.write_json(paths[CONFUSION_FILE], {name: results.confusion})
         log.info("scores in %s", paths[RESULTS_FILE])
-    return Evaluated(name, data.what, results)
+    return Evaluated(name, results)
 
 
 def report(results: Evaluated) -> None:
@@ -286,7 +286,7 @@ def report(results: Evaluated) -> None:
     from plainbert.tasks.reports import format_scores
 
     scores = results.results
-    print(f"{results.name} ({scores.rows} {results.what}): {line_of(scores.scores)}")
+    print(f"{results.name} ({scores.rows} rows): {line_of(scores.scores)}")
     if tables := format_scores(scores):
         print(f"\n{tables}")
 

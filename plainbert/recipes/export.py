@@ -15,9 +15,10 @@ As GluonNLP had it; without --model_parameters the weights are random:
 
 --format mxnet (the default) writes TASK-symbol.json and TASK-0000.params, onnx model.onnx,
 savedmodel a version folder for TensorFlow Serving, torch a program of torch.export. Each folder
-also holds the tokenizer, labels, a card, and predict.py, a few lines that need nothing of
-plainbert. At the end the exported file runs in its own runtime, on the texts of --file or
---sentences or on a few of ours, and is compared with its source; if they differ nothing is kept.
+also holds the tokenizer, labels, a README.md, and predict.py, which prints labels, entities,
+answers or vectors and needs nothing of plainbert. At the end the exported file runs in its own
+runtime, on the texts of --file or --sentences or on a few of ours, and is compared with its source;
+if they differ nothing is kept.
 
 --evaluate scores an exported folder on labelled rows, and says how many it does in a second.
 """
@@ -34,7 +35,6 @@ from typing import TYPE_CHECKING, Any, Self
 
 from plainbert.cli import program
 from plainbert.cli.parser import Parser
-from plainbert.cli.settings import FlagError
 from plainbert.errors import UsageError
 from plainbert.export.flags import ExportFlags
 from plainbert.export.names import TASKS
@@ -103,13 +103,11 @@ class Settings(
             ("compiled", self.compiled, "torch"),
         ):
             if chosen and self.format != format:
-                raise FlagError(
+                self.refuse(
                     f"--{name} goes with --format {format}; this is --format {self.format}."
                 )
         if self.dtype != "float32":
-            raise FlagError(
-                f"--dtype {self.dtype}: exports are of float32; --int8 makes ONNX smaller."
-            )
+            self.refuse(f"--dtype {self.dtype}: exports are of float32; --int8 makes ONNX smaller.")
         bert_model = SIZES.get(self.bert_model, self.bert_model)
         return dataclasses.replace(settings, bert_model=bert_model)
 
@@ -263,6 +261,7 @@ def export(settings: Settings) -> Manifest:
 
 def run(settings: Settings) -> dict[str, Any]:
     """Export a model, or score an exported one."""
+    from plainbert.export.program import predict
     from plainbert.recipes.shared import evaluate_export
     from plainbert.recipes.shared.start import CPU, start
 
@@ -275,7 +274,8 @@ def run(settings: Settings) -> dict[str, Any]:
         return evaluate_export.score(settings, exported, manifest, format, settings.threads or 0)
     folder = settings.output_dir
     manifest = export(settings)
-    log.info('next: python %s "a text"', shlex.quote(f"{folder}/predict.py"))
+    example = predict.TASKS[manifest.task][1]
+    log.info("next: python %s %s", shlex.quote(f"{folder}/predict.py"), example)
     if manifest.task != "embedding":  # vectors alone have no score
         place = shlex.quote(str(folder))
         log.info("      %s --evaluate %s --dev_file FILE", program.command("export"), place)

@@ -17,25 +17,29 @@ A task class of your own; a run that was interrupted; scores of a trained model:
     python scripts/bert/finetune_classifier.py --task_name RTE --model_parameters runs/rte/best \
         --only_inference --output_dir runs/rte
 
-Writes into --output_dir: best and last (model folders), eval_results.json, metrics.jsonl, log.txt
-and, for every test split, the file that GLUE takes. Next: scripts/bert/predict_classifier.py.
+Writes into --output_dir: best and last (model folders), state-STEP (what --resume needs),
+eval_results.json, metrics.jsonl, log.txt and, for every test split, the file that GLUE takes.
+Next: scripts/bert/predict_classifier.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Self
 
-from plainbert.cli.settings import FlagError
-from plainbert.recipes.shared import command, flags
+from plainbert.errors import DataError, PlainBertError
+from plainbert.recipes.shared import before, command, flags
 from plainbert.recipes.shared.older_systems import refusals
 from plainbert.recipes.shared.older_training import OlderTrainingFlags
 from plainbert.recipes.shared.results import Trained, report_trained
 from plainbert.tasks.classification.flags import LabelsFlags
 
 if TYPE_CHECKING:
-    from plainbert.tasks.classification.task import Task
+    from plainbert.tasks.classification.task import Split, Task
 
 NAME = "finetune_classifier"
 FILES = ("train_file", "dev_file", "test_file")
@@ -44,6 +48,22 @@ FILES = ("train_file", "dev_file", "test_file")
 @dataclass(frozen=True, kw_only=True)
 class Settings(OlderTrainingFlags, LabelsFlags):
     """The flags, with their documented defaults."""
+
+    MAIN: ClassVar = {
+        "required: rows of your own, or a published task": ("train_file", "task_name"),
+        "what people set": (
+            "model_dir", "dev_file", "test_file", "text_columns", "label_column", "regression",
+            "epochs", "batch_size", "lr", "max_len", "optimizer", "gpu", "seed",
+        ),
+        "output": ("output_dir", "resume", "overwrite"),
+    }  # fmt: skip
+    UNSET: ClassVar = {
+        "train_file": "required without --task_name",
+        "task_name": "required without --train_file",
+        "model_dir": "the size that --bert_model names, downloaded",
+        "dev_file": "none: no scores, and the last epoch's model",
+        "test_file": "none",
+    }
 
     data_dir: str | None = None
     train_file: str | None = None
@@ -56,13 +76,37 @@ class Settings(OlderTrainingFlags, LabelsFlags):
     def checked(self) -> Self:
         settings = super().checked()
         if self.task_name is None and not self.typed.intersection(FILES):
-            raise FlagError("nothing to learn: give --task_name, or --train_file and --dev_file.")
+            self.refuse("nothing to learn: give --task_name, or --train_file and --dev_file.")
+        elif not (settings.only_inference or self.task_name or self.train_file):
+            self.refuse("--train_file is missing; --only_inference evaluates without training.")
         for name in FILES:
             self.exclusive("task_name", name)
-        if not settings.only_inference and self.task_name is None and self.train_file is None:
-            raise FlagError("--train_file is missing; --only_inference evaluates without training.")
         self.needs("regression", *FILES)
         return settings
+
+    def problems(self) -> Iterator[PlainBertError]:
+        from plainbert.tasks.classification import names, own, scores
+
+        yield from super().problems()
+        yield from before.raised(scores.require)
+        if self.task_name is not None and not own.is_own(self.task_name):
+            yield from before.raised(partial(names.canonical, self.task_name))
+        for name, path in zip(FILES, (self.train_file, self.dev_file, self.test_file), strict=True):
+            if path is not None and Path(path).is_file():
+                look = partial(self._first_row, path, need_label=name != "test_file")
+                yield from before.raised(look)
+
+    def _first_row(self, path: str, need_label: bool) -> object:
+        """The first row of a file, behind a header that has the columns."""
+        from plainbert.tasks.classification import columns, headers
+
+        texts = columns.parse(self.text_columns)
+        try:
+            return next(columns.read(path, texts, self.label_column, None, need_label), None)
+        except headers.MissingColumnError as error:
+            if error.column != self.label_column or "label_column" in self.typed:
+                raise
+            raise DataError(f"{error} --label_column names the one with the labels.") from None
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Settings:
@@ -104,15 +148,19 @@ def gives_several(settings: Settings) -> bool:
     return stored.head == "classification" and stored.config.problem_type == MULTI_LABEL
 
 
+def texts_of(rows: Split) -> int:
+    """Texts of a row: of most of them, where they differ."""
+    return Counter(len(example.texts) for example in rows.examples).most_common(1)[0][0]
+
+
 def run(settings: Settings) -> Trained:
     """Train, where there is anything to train on, and score and predict every split."""
-    from plainbert.tasks.classification.scores import require
-
-    require()
     from plainbert.recipes.shared.finetuning import session
     from plainbert.tasks.classification import evaluate, several
     from plainbert.tasks.classification.evaluate import ClassifierEvaluation, TokenizedSplit
-    from plainbert.tasks.classification.scores import check
+    from plainbert.tasks.classification.scores import check, require
+
+    require()
 
     # Before the run folder is touched: rows that cannot be used must not leave one behind, nor
     # be seen after hours of training.
@@ -157,7 +205,7 @@ def run(settings: Settings) -> Trained:
                 opened,
                 load("train", settings.max_train_samples).features,
                 ClassifierEvaluation(dev, metrics, job.ready.dtype, job.ranks) if dev else None,
-                about={"task": task.name, "max_length": max_len},
+                about={"task": task.name, "max_length": max_len, "texts": texts_of(rows["train"])},
                 labels=task.labels,
             )
         scores = evaluate.write_results(

@@ -24,21 +24,22 @@ A published BERT; a run that was interrupted; scores of a trained model:
         --test-path test.conll --output_dir runs/ner
 
 Tags may be IOB1, IOB2 or BIOES. Writes into --output_dir: best and last (model folders, the tags
-in their config.json), eval_results.json, report.json (scores by type), dev and test predictions in
-the form of their file, metrics.jsonl, log.txt. Next: scripts/bert/predict_ner.py.
+in their config.json), state-STEP (what --resume needs), eval_results.json, report.json (scores by
+type), dev and test predictions in the form of their file, metrics.jsonl, log.txt. Next:
+scripts/bert/predict_ner.py.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from plainbert.cli import values
-from plainbert.cli.settings import FlagError, option
-from plainbert.recipes.shared import command, flags
+from plainbert.cli.settings import option
+from plainbert.recipes.shared import before, command, flags
 from plainbert.recipes.shared.flag_tables import WINDOW, helped
 from plainbert.recipes.shared.older_systems import refusals
 from plainbert.recipes.shared.older_training import OlderTrainingFlags
@@ -46,6 +47,7 @@ from plainbert.recipes.shared.results import Trained, report_trained
 from plainbert.tasks.ner.flags import TagFlags
 
 if TYPE_CHECKING:
+    from plainbert.errors import PlainBertError
     from plainbert.tasks.ner.conll import Sentences
 
 NAME = "finetune_ner"
@@ -56,6 +58,22 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True, kw_only=True)
 class Settings(OlderTrainingFlags, TagFlags):
     """The flags, with their documented defaults."""
+
+    MAIN: ClassVar = {
+        "required": ("train_file",),
+        "what people set": (
+            "model_dir", "dev_file", "test_file", "word_column", "tag_column", "tag_scheme",
+            "epochs", "batch_size", "lr", "max_len", "optimizer", "gpu", "seed",
+        ),
+        "output": ("output_dir", "resume", "overwrite"),
+    }  # fmt: skip
+    UNSET: ClassVar = {
+        "train_file": "required, but for --only_inference",
+        "model_dir": "the size that --bert_model names, downloaded",
+        "dev_file": "none: no scores, and the last epoch's model",
+        "test_file": "none",
+        "tag_scheme": "the model's, if it has tags, else iob2",
+    }
 
     cased: bool = option(
         True,
@@ -74,16 +92,15 @@ class Settings(OlderTrainingFlags, TagFlags):
     bert_dataset: str = "book_corpus_wiki_en_cased"
     epochs: int = 4
     weight_decay: float = 0.0
-    seed: int = 13531
 
     def checked(self) -> Self:
         settings = super().checked()
         self.exclusive("output_dir", "save_checkpoint_prefix")
         self.exclusive("cased", "bert_dataset", "do_lower_case")
         if not settings.only_inference and self.train_file is None:
-            raise FlagError("--train-path is missing; --only_inference evaluates without training.")
+            self.refuse("--train-path is missing; --only_inference evaluates without training.")
         if settings.only_inference and self.dev_file is None and self.test_file is None:
-            raise FlagError("nothing to evaluate: give --dev-path or --test-path.")
+            self.refuse("nothing to evaluate: give --dev-path or --test-path.")
         if self.save_checkpoint_prefix is not None:
             settings = dataclasses.replace(
                 settings,
@@ -103,6 +120,13 @@ class Settings(OlderTrainingFlags, TagFlags):
                 "quick."
             )
         return settings
+
+    def problems(self) -> Iterator[PlainBertError]:
+        from plainbert.tasks.ner import scores
+
+        yield from super().problems()
+        yield from before.raised(scores.require)
+        yield from before.text_problems(self.train_file, self.dev_file, self.test_file)
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Settings:
@@ -125,12 +149,12 @@ def scheme_of(settings: Settings) -> str:
 
 def run(settings: Settings) -> Trained:
     """Train, where there is anything to train on, and score and tag every split."""
-    from plainbert.tasks.ner.scores import require
-
-    require()
     from plainbert.recipes.shared.finetuning import session
     from plainbert.tasks.ner import evaluate
+    from plainbert.tasks.ner.scores import require
     from plainbert.tasks.ner.tags import TagSet
+
+    require()
 
     # Before the run folder is touched: a wrong line must not leave one behind.
     train, tags = None, None
@@ -151,8 +175,8 @@ def run(settings: Settings) -> Trained:
         if path is not None
     }
     with session(settings, NAME) as job:
-        for sentences in (*([train] if train else ()), *sets.values()):
-            evaluate.describe(sentences)
+        for number, sentences in enumerate((*([train] if train else ()), *sets.values())):
+            evaluate.describe(sentences, example=number == 0)
         opened = job.open("token_classification", tags.labels if tags else None)
         model, max_len = opened.headed, job.max_len(opened.headed)
         if tags is None:

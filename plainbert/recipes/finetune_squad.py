@@ -15,11 +15,11 @@ SQuAD 2.0, where a question may have no answer; scores and answers of a trained 
     python scripts/bert/finetune_squad.py --only_predict --model_parameters runs/squad/best \
         --predict_file dev.json --output_dir runs/again
 
-Writes into --output_dir: best and last (model folders), predictions.json, nbest_predictions.json
-(with --version_2 also null_odds.json, na_probs.json and raw_predictions.json), eval_results.json,
-metrics.jsonl and log.txt. --predict_file is answered at the end; --dev_file, or that file if it has
-the right answers, chooses the best model and the threshold of SQuAD 2.0. Next:
-scripts/bert/predict_squad.py.
+Writes into --output_dir: best and last (model folders), state-STEP (what --resume needs),
+predictions.json, nbest_predictions.json (with --version_2 also null_odds.json, na_probs.json and
+raw_predictions.json), eval_results.json, metrics.jsonl and log.txt. --predict_file is answered at
+the end; --dev_file, or that file if it has the right answers, chooses the best model and the
+threshold of SQuAD 2.0. Next: scripts/bert/predict_squad.py.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from plainbert.cli import values
-from plainbert.cli.settings import FlagError, accepted, option
+from plainbert.cli.settings import accepted, option
 from plainbert.recipes.shared import command, flags
 from plainbert.recipes.shared.flag_tables import WINDOW, helped
 from plainbert.recipes.shared.older_systems import refusals
@@ -59,10 +59,22 @@ MODELS = ("model_dir", "model_parameters")
 class Settings(OlderTrainingFlags, QuestionFilesFlags, ScoringFlags, SearchFlags):
     """The flags, with their documented defaults."""
 
+    MAIN: ClassVar = {
+        "questions": ("train_file", "dev_file", "predict_file", "version_2"),
+        "what people set": ("model_dir", "epochs", "batch_size", "lr", "optimizer", "max_len",
+                            "doc_stride", "max_answer_length", "gpu", "seed"),
+        "output": ("output_dir", "resume", "overwrite"),
+    }  # fmt: skip
+    UNSET: ClassVar = {
+        "train_file": "SQuAD's own, from --data_dir or downloaded",
+        "dev_file": "--predict_file, if it has answers",
+        "predict_file": "SQuAD's dev set, where there is no --train_file either",
+        "model_dir": "the size that --bert_model names, downloaded",
+    }
+
     sentencepiece: str | None = None
     max_len: int = helped("max_len", WINDOW, 384)
     weight_decay: float = 0.0
-    seed: int = 6
     log_interval: int = 50
     doc_stride: int = 128
     max_query_length: int = 64
@@ -85,7 +97,7 @@ class Settings(OlderTrainingFlags, QuestionFilesFlags, ScoringFlags, SearchFlags
     debug: bool = option(
         False,
         None,
-        f"A quick look: train on {DEBUG_TRAIN} questions, predict {DEBUG_EVAL}; without files, "
+        f"A quick look: train on {DEBUG_TRAIN} rows, predict {DEBUG_EVAL}; without files, "
         "both of the dev set.",
         group="training",
     )
@@ -100,7 +112,7 @@ class Settings(OlderTrainingFlags, QuestionFilesFlags, ScoringFlags, SearchFlags
         settings = super().checked()
         if self.uncased:
             if self.do_lower_case is False:
-                raise FlagError("--uncased and --do_lower_case false exclude each other: give one.")
+                self.refuse("--uncased and --do_lower_case false exclude each other: give one.")
             settings = dataclasses.replace(settings, do_lower_case=True).noted(
                 "--uncased lower-cases. (GluonNLP's script did the opposite: there it switched "
                 "lower-casing off.)"
@@ -112,7 +124,7 @@ class Settings(OlderTrainingFlags, QuestionFilesFlags, ScoringFlags, SearchFlags
                 max_eval_samples=self.max_eval_samples or DEBUG_EVAL,
             )
         if settings.only_inference and not self.typed.intersection(MODELS):
-            raise FlagError(
+            self.refuse(
                 "--only_inference needs a trained model: --model_parameters or --model_dir."
             )
         for name in (*MODELS, "pretrained_bert_parameters"):

@@ -16,10 +16,10 @@ import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar, Self
 
 from plainbert.cli import values
-from plainbert.cli.settings import FlagError, Flags, no_flag, option
+from plainbert.cli.settings import Flags, no_flag, option
 from plainbert.distributed import launch
 from plainbert.recipes.commands import SUMMARIES
 from plainbert.recipes.shared import flags
@@ -29,6 +29,16 @@ from plainbert.visible import visible
 @dataclass(frozen=True, kw_only=True)
 class Settings(Flags):
     """The flags, with their documented defaults."""
+
+    UNSET: ClassVar = {
+        "ranks": "required without --hosts",
+        "hosts": "required without --ranks",
+        "timeout": "no end",
+        "port": "a free one",
+        "remote_shell": "ssh",
+        "node_rank": "all hosts",
+        "options": "none",
+    }
 
     command: tuple[str, ...] = no_flag()
     ranks: int | None = option(None, values.positive_int, "Processes on this machine.", metavar="N")
@@ -72,12 +82,12 @@ class Settings(Flags):
     def checked(self) -> Self:
         self.exclusive("ranks", "hosts")
         if not self.command:
-            raise FlagError("which script? Name it after the flags, then its own flags.")
+            self.refuse("which script? Name it after the flags, then its own flags.")
         if self.ranks is None and self.hosts is None:
-            raise FlagError("how many processes? Give --ranks N, or --hosts HOST:N,HOST:N.")
+            self.refuse("how many processes? Give --ranks N, or --hosts HOST:N,HOST:N.")
         self.needs("node_rank", "hosts")
         if self.node_rank is not None and self.launcher == "mpirun":
-            raise FlagError("--node_rank is for torchrun: mpirun starts the other hosts itself.")
+            self.refuse("--node_rank is for torchrun: mpirun starts the other hosts itself.")
         return self
 
 

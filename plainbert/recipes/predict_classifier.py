@@ -10,8 +10,13 @@ r"""Predict with a fine-tuned classifier: a label and the probability of every l
         --text_columns 0,1 --output predictions.jsonl
 
 A line of --file is a text, "first ||| second" a pair; with --text_columns, or for a .tsv, .csv or
-.jsonl file, the texts are in columns. Every row gets an answer, in the order of the input. Without
---output the table is printed.
+.jsonl file, the texts are in columns. Every row gets an answer, in the order of the input, with
+its number counted from 0. Without --output the table is printed.
+
+What joins predictions to data, and how many of them are right:
+
+    python scripts/bert/predict_classifier.py --model_dir runs/spam/best --file rows.csv \
+        --text_columns text --keep_columns id,date --label_column label --output predictions.csv
 
 A long file goes through block by block, to --output. If that is interrupted, the same command with
 --resume goes on behind the rows that are done, and the file is the same.
@@ -22,26 +27,31 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from plainbert.cli import values
+from plainbert.cli.settings import option
 from plainbert.recipes.shared import blocks, command, flags, texts
 from plainbert.recipes.shared.older_systems import refusals
+from plainbert.recipes.shared.results import line_of
 from plainbert.recipes.shared.settings import (
     CheckpointFlags,
     GrowingOutputFlags,
     ProcessFlags,
     TextsFlags,
 )
+from plainbert.tasks.classification.rows import InputRow
 
 if TYPE_CHECKING:
-    from plainbert.distributed.group import Group
+    from plainbert.recipes.shared.classifier_work import ClassifierWork
     from plainbert.tasks.classification.decode import Prediction
+    from plainbert.tasks.reports import SetScores
 
 NAME = "predict_classifier"
-FORMS = (".tsv", ".jsonl")
+FORMS = (".tsv", ".csv", ".jsonl")
 
 log = logging.getLogger(__name__)
 
@@ -50,13 +60,42 @@ log = logging.getLogger(__name__)
 class Settings(ProcessFlags, GrowingOutputFlags, TextsFlags, CheckpointFlags):
     """The flags, with their documented defaults."""
 
+    MAIN: ClassVar = {
+        "required: a model, and texts from one of two places": ("model_dir", "sentences", "file"),
+        "what people set": ("text_columns", "max_len", "labels", "gpu", "dtype"),
+        "output": ("output", "overwrite", "resume"),
+    }
+    UNSET: ClassVar = {
+        "file": "required without --sentences",
+        "sentences": "required without --file",
+        "max_len": "that of the training, else what the model takes",
+    }
+
     model_dir: str
     labels: tuple[str, ...] | None = None
     max_len: int | None = None
+    keep_columns: tuple[str, ...] = option(
+        (),
+        values.names,
+        "Columns of --file to write beside the predictions, by name or number from 0, between "
+        "commas; all: every one that is neither text nor label.",
+        group="data",
+        metavar="A[,B...]",
+    )
+    label_column: str | None = option(
+        None,
+        str,
+        "Column of --file that holds the right label, by name or number from 0: it stands beside "
+        'the prediction as "gold", and the predictions are scored.',
+        group="data",
+        metavar="NAME",
+    )
 
     def checked(self) -> Self:
         settings = super().checked()
         self.check_texts()
+        self.needs("keep_columns", "file")
+        self.needs("label_column", "file")
         self.check_output(FORMS)
         return settings
 
@@ -71,37 +110,37 @@ class Predictions:
         predictions: one for each row; None where ``rows`` is.
         output: file with the table; None where there is none.
         rank: of this process, of which rank 0 speaks for all.
+        table: what goes to standard output; "" where there is a file.
+        scores: how good the predictions are; None where there is no right label.
     """
 
     rows: list[tuple[str, ...]] | None
     predictions: list[Prediction] | None
     output: str | None
     rank: int
+    table: str = ""
+    scores: SetScores | None = None
 
 
 def lines(
-    rows: Sequence[tuple[str, ...]],
+    rows: Sequence[InputRow],
     predictions: Sequence[Prediction],
     suffix: str,
-    header: bool = True,
+    first: int = 0,
 ) -> str:
-    """One line for each row, as .tsv or .jsonl.
+    """One line for each row, as .tsv, .csv or .jsonl.
 
     Args:
-        rows: one or two texts each.
+        rows: what was predicted on.
         predictions: one for each row.
         suffix: of the form.
-        header: whether a .tsv begins with the names of its columns.
+        first: number of the first row; the table begins with its header where that is 0.
     """
     from plainbert.containers.tables import table
+    from plainbert.tasks.classification.result_files import result_rows
 
-    cells = [
-        {"text": texts.join(row), "label": prediction.label}
-        | ({} if prediction.labels is None else {"labels": ",".join(prediction.labels)})
-        | {f"p({label})": share for label, share in prediction.probabilities.items()}
-        for row, prediction in zip(rows, predictions, strict=True)
-    ]
-    return table(cells, suffix, header)
+    typed = suffix == ".jsonl"
+    return table(result_rows(rows, predictions, first, typed), suffix, header=not first)
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Settings:
@@ -113,20 +152,27 @@ def run(settings: Settings) -> Predictions:
     """Predict every row, and write the table where ``--output`` says."""
     from plainbert import files
     from plainbert.model import load
-    from plainbert.recipes.shared.ranks import deal, from_first, join
+    from plainbert.recipes.shared.classifier_work import ClassifierWork
+    from plainbert.recipes.shared.ranks import from_first, join
     from plainbert.recipes.shared.start import start
-    from plainbert.tasks.classification.decode import Prediction
+    from plainbert.tasks.classification.scores import require
 
+    def stream(settings: TextsFlags) -> Iterator[InputRow]:
+        return texts.rows(settings, label, keep)
+
+    label, keep = settings.label_column, settings.keep_columns
+    if label is not None:
+        require()
     with join(settings) as group:
         # Standard input has one reader: rank 0 reads for all, before a model is opened.
         reader: blocks.BlockReader | None = None
 
-        def begin() -> tuple[bool, list[tuple[str, ...]] | None]:
+        def begin() -> tuple[bool, list[blocks.Row] | None]:
             nonlocal reader
             blocks.check(settings)
             if blocks.is_done(settings):
                 return True, None
-            reader = blocks.BlockReader(settings, settings.output)
+            reader = blocks.BlockReader(settings, settings.output, stream)
             whole = settings.output is None or reader.is_single
             return False, reader.all() if whole else None
 
@@ -142,79 +188,102 @@ def run(settings: Settings) -> Predictions:
             labels=settings.labels,
             dataset_name=settings.bert_dataset,
         )
-
-        def predict(part: list[tuple[str, ...]]) -> list[Any]:
-            bar = group.rank == 0 and every is not None
-            predictions = model.predict(part, max_len=settings.max_len, bar=bar)
-            return [dataclasses.asdict(prediction) for prediction in predictions]
-
-        def predict_all(rows: list[tuple[str, ...]]) -> list[Prediction]:
-            return [Prediction.of(fields) for fields in deal(group, rows, predict)]
-
+        work = ClassifierWork(model, group, settings.max_len, is_scored=label is not None)
         if every is not None:
-            rows = [tuple(row) for row in every]
-            results = Predictions(rows, predict_all(rows), settings.output, group.rank)
+            rows = [InputRow.of(row) for row in every]
+            predictions = work.predict(rows, bar=True)
+            scores = work.score(work.pairs(rows, predictions))
+            content = ""
+            if group.rank == 0:
+                suffix = ".tsv" if settings.output is None else Path(settings.output).suffix
+                content = lines(rows, predictions, suffix)
             if settings.output is not None and group.rank == 0:
-                assert results.predictions is not None
-                suffix = Path(settings.output).suffix
-                files.write_text(settings.output, lines(rows, results.predictions, suffix))
+                files.write_text(settings.output, content)
                 blocks.discard(settings.output)
                 log.info("%d predictions in %s", len(rows), settings.output)
-            return results
+                content = ""
+            row_texts = [row.texts for row in rows]
+            return Predictions(row_texts, predictions, settings.output, group.rank, content, scores)
         assert settings.output is not None
         key = {
             "tokens": [settings.max_len, settings.do_lower_case, settings.bert_dataset],
             "labels": settings.labels,
+            "columns": [settings.text_columns, label, keep],
             "numbers": str(ready.precision),
             "weights": blocks.identity(model.checkpoint.folder),
         }
-        work = (
+        file = (
             None if reader is None else blocks.BlockWork(settings.output, key, settings.overwrite)
         )
-        with work or contextlib.nullcontext():
-            _write_blocks(group, work, reader, predict_all)
-    return Predictions(None, None, settings.output, group.rank)
+        with file or contextlib.nullcontext():
+            scores = _write_blocks(work, file, reader)
+    return Predictions(None, None, settings.output, group.rank, scores=scores)
 
 
 def _write_blocks(
-    group: Group,
-    work: blocks.BlockWork | None,
-    reader: blocks.BlockReader | None,
-    predict: Callable[[list[tuple[str, ...]]], list[Prediction]],
-) -> None:
+    work: ClassifierWork, file: blocks.BlockWork | None, reader: blocks.BlockReader | None
+) -> SetScores | None:
     """Predict the blocks that are not done yet, and write the file of all.
 
     Args:
-        group: the ranks, which share each block.
-        work: the work on the file, on rank 0; None elsewhere, as the reader.
+        work: predicts.
+        file: the work on the file, on rank 0; None elsewhere, as the reader.
         reader: the rows.
-        predict: rows in, predictions out, on all ranks together.
     """
     from plainbert.infer.finite import NotFiniteError
     from plainbert.recipes.shared.ranks import from_first
 
-    pending = iter(()) if work is None or reader is None else work.pending(reader)
-    while (block := from_first(group, lambda: next(pending, None))) is not None:
-        rows = [tuple(row) for row in block]
-        with blocks.numbered(0 if work is None else work.done, NotFiniteError):
-            predictions = predict(rows)
-        if work is not None:
-            text = lines(rows, predictions, work.output.suffix, header=not work.done)
-            work.add({"lines": text.encode("utf-8", "backslashreplace")})
-    if work is not None:
-        count = work.done
-        work.finish(lambda growing, path: growing.publish("lines", path))
-        log.info("%d predictions in %s", count, work.output)
+    if file is not None:
+        state = file.growing.state
+        work.notes = dataclasses.replace(work.notes, **state.get("notes", {}))
+        if work.tally is not None:
+            work.tally.unscored.update(state.get("unscored", {}))
+    pending = iter(()) if file is None or reader is None else file.pending(reader)
+    while (block := from_first(work.group, lambda: next(pending, None))) is not None:
+        rows = [InputRow.of(row) for row in block]
+        with blocks.numbered(0 if file is None else file.done, NotFiniteError):
+            predictions = work.predict(rows)
+        pairs = work.pairs(rows, predictions)
+        if file is not None:
+            text = lines(rows, predictions, file.output.suffix, file.done)
+            parts = {"lines": text.encode("utf-8", "backslashreplace")}
+            if pairs is not None:
+                parts["pairs"] = pairs.tobytes()
+            unscored = {} if work.tally is None else dict(work.tally.unscored)
+            file.add(parts, notes=dataclasses.asdict(work.notes), unscored=unscored)
+    if file is None:
+        return None
+    pairs = None
+    if work.tally is not None:
+        pairs = work.tally.scoring.of_bytes(file.growing.path("pairs").read_bytes())
+    count = file.done
+    file.finish(lambda growing, path: growing.publish("lines", path))
+    log.info("%d predictions in %s", count, file.output)
+    return work.score(pairs)
 
 
 def report(results: Predictions) -> None:
-    """Print the table that is in no file."""
-    if results.rank == 0 and results.output is None:
-        assert results.rows is not None
-        assert results.predictions is not None
-        print(lines(results.rows, results.predictions, ".tsv"), end="")
+    """Print the table that is in no file, and the scores; those go to the log beside a table."""
+    if results.rank > 0:
+        return
+    print(results.table, end="")
+    if results.scores is not None:
+        if results.output is None:
+            log.info("%s", report_of(results.scores))
+        else:
+            print(report_of(results.scores))
+
+
+def report_of(scores: SetScores) -> str:
+    """Scores and the tables of the classes."""
+    from plainbert.tasks.reports import format_scores
+
+    line = f"scores ({scores.rows} rows): {line_of(scores.scores)}"
+    return "\n\n".join(filter(None, [line, format_scores(scores)]))
 
 
 def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     """The command: parse, run, report."""
-    return {"predictions": command.carry_out(NAME, argv, parse_args, run, report).predictions}
+    results = command.carry_out(NAME, argv, parse_args, run, report)
+    scores = {} if results.scores is None else results.scores.scores
+    return {"predictions": results.predictions, "scores": scores}

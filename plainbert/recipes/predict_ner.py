@@ -18,46 +18,64 @@ What GluonNLP's script left behind, models/large_bert_012.params and its metadat
     python scripts/bert/predict_ner.py --load-checkpoint-prefix models/large_bert \
         --test-path test.txt
 
---output ends in .jsonl (entities; words, where the labels mark none), .conll or .txt (columns:
-word, tag in the file, predicted tag) or .tsv (words, a tab, predicted tags). Without it JSON Lines
-are printed. Every text gets an answer, in the order of the input.
+A long file of plain text goes through block by block, to an --output in .jsonl. If that is
+interrupted, the same command with --resume goes on behind the texts that are done.
+
+--output ends in .jsonl (entities; words, where the labels mark none), .csv (a row for each entity,
+with the number of its text from 0), .conll or .txt (columns: word, tag in the file, predicted tag)
+or .tsv (words, a tab, predicted tags). Without it a table is shown on a terminal, and JSON Lines
+are written elsewhere. Every text gets an answer, in the order of the input.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from plainbert import files
 from plainbert.cli import values
 from plainbert.cli.parser import REQUIRED
-from plainbert.cli.settings import FlagError, accepted, option
-from plainbert.recipes.shared import command, flags
+from plainbert.cli.settings import accepted, option
+from plainbert.recipes.shared import before, blocks, command, flags
 from plainbert.recipes.shared.flag_tables import WINDOW, helped
 from plainbert.recipes.shared.older_systems import refusals
 from plainbert.recipes.shared.results import line_of
-from plainbert.recipes.shared.settings import CheckpointFlags, OutputFlags, ProcessFlags
+from plainbert.recipes.shared.settings import (
+    CheckpointFlags,
+    GrowingOutputFlags,
+    ProcessFlags,
+    TextsFlags,
+)
 from plainbert.tasks.ner.flags import ColumnFlags
 
 if TYPE_CHECKING:
-    from plainbert.model import Model
-    from plainbert.recipes.shared.start import Run
+    from plainbert.errors import PlainBertError
     from plainbert.tasks.ner.decode import Tagging
 
 NAME = "predict_ner"
-FORMS = (".jsonl", ".conll", ".txt", ".tsv")
-OLD_LENGTH = 200  # tokens that GluonNLP's predict_ner.py let a model see
+FORMS = (".jsonl", ".csv", ".conll", ".txt", ".tsv")
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(ProcessFlags, OutputFlags, CheckpointFlags, ColumnFlags):
+class Settings(ProcessFlags, GrowingOutputFlags, TextsFlags, CheckpointFlags, ColumnFlags):
     """The flags, with their documented defaults."""
+
+    MAIN: ClassVar = {
+        "required: a model, and texts": ("model_dir", "sentences", "file", "test_file"),
+        "what people set": ("text_columns", "word_column", "tag_column", "max_len", "labels",
+                            "gpu", "dtype"),
+        "output": ("output", "overwrite", "resume"),
+    }  # fmt: skip
+    UNSET: ClassVar = {"max_len": "that of the training"} | dict.fromkeys(
+        ("file", "sentences", "test_file"), "required without the others"
+    )
 
     model_dir: str = option(
         REQUIRED,
@@ -76,10 +94,7 @@ class Settings(ProcessFlags, OutputFlags, CheckpointFlags, ColumnFlags):
         "FILE",
     )
     batch_size: int = accepted(
-        int,
-        "batches are packed by tokens, and the results are the same for any size.",
-        "data",
-        default=32,
+        int, "batches are packed by tokens; any size gives the same results.", "data", default=32
     )
     labels: tuple[str, ...] | None = None
     file: str | None = helped(
@@ -99,17 +114,20 @@ class Settings(ProcessFlags, OutputFlags, CheckpointFlags, ColumnFlags):
         self.exclusive("test_file", "file", "sentences")
         self.needs("text_columns", "file")
         if self.test_file is None and self.file is None and self.sentences is None:
-            raise FlagError("no texts: give --sentences TEXT ..., --file FILE or --test-path FILE.")
-        if self.output is not None:
-            if Path(self.output).suffix not in FORMS:
-                raise FlagError(
-                    f"--output {self.output}: a name ending in {', '.join(FORMS)} is needed."
-                )
-            if Path(self.output).exists() and not self.overwrite:
-                raise FlagError(
-                    f"--output {self.output} exists. Add --overwrite, or choose another name."
-                )
+            self.refuse("no texts: give --sentences TEXT ..., --file FILE or --test-path FILE.")
+        self.check_output(FORMS)
+        if self.resume and not self.grows:
+            self.refuse("--resume goes on with plain text (--file) and an --output in .jsonl.")
         return settings
+
+    def problems(self) -> Iterator[PlainBertError]:
+        yield from super().problems()
+        yield from before.text_problems(self.test_file)
+
+    @property
+    def grows(self) -> bool:
+        """Whether the results are worked out block by block, where there is a file for them."""
+        return self.test_file is None and (self.output or ".jsonl").endswith(".jsonl")
 
 
 @dataclass(frozen=True)
@@ -117,14 +135,15 @@ class Taggings:
     """What the recipe returns.
 
     Attributes:
-        taggings: one for each text.
+        taggings: one for each text; None where these are more than one block, or none is left to
+            do, and all is in ``output`` alone.
         scores: metric to score, where the file has tags.
-        content: what goes into the file or to standard output.
+        content: what goes into the file or to standard output; "" where ``taggings`` is None.
         output: file with the content; None where there is none.
         rank: of this process, of which rank 0 speaks for all.
     """
 
-    taggings: list[Tagging]
+    taggings: list[Tagging] | None
     scores: dict[str, float]
     content: str
     output: str | None
@@ -138,9 +157,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Settings:
 
 def read(settings: Settings) -> dict[str, list[Any]]:
     """The texts, or the words of each, and their tags, None where there are none."""
-    from plainbert.tasks.classification.table import read_texts
     from plainbert.tasks.ner import evaluate
-    from plainbert.text.inputs import typed_texts
 
     if settings.test_file is not None:
         data = evaluate.read(settings.test_file, tagged=False, columns=settings.columns)
@@ -149,80 +166,88 @@ def read(settings: Settings) -> dict[str, list[Any]]:
             "texts": [sentence.words for sentence in data.sentences],
             "tags": [sentence.tags for sentence in data.sentences],
         }
+    rows = [text for (text,) in stream(settings)]
+    return {"texts": rows, "tags": [None] * len(rows)}
+
+
+def stream(settings: Settings) -> Iterator[tuple[str]]:
+    """Yield the texts of ``--sentences`` or ``--file``, in order, as they are read."""
+    from plainbert.tasks.classification.table import iter_texts
+    from plainbert.text.inputs import typed_texts
+
     if settings.sentences is not None:
-        texts = typed_texts(settings.sentences, "sentences")
-    else:
-        assert settings.file is not None
-        texts = [row[0] for row in read_texts(settings.file, settings.text_columns)]
-    return {"texts": texts, "tags": [None] * len(texts)}
-
-
-def open_tagger(settings: Settings, run: Run) -> Model:
-    """Open the model that the flags name.
-
-    Args:
-        settings: ``model_dir`` is a folder or name, the folder of a run (its best model, else its
-            last), or the prefix of GluonNLP's files.
-        run: says where the model computes, and in which precision.
-
-    Raises:
-        CheckpointError: there is nothing, or it is incomplete.
-        FormatError: the metadata beside a prefix is garbled.
-    """
-    from plainbert.formats.gluonnlp import metadata as gluonnlp_metadata
-    from plainbert.model import load
-
-    place = files.followed(settings.model_dir)
-    labels, dataset = settings.labels, settings.bert_dataset
-    source: str | Path = settings.model_dir
-    if not place.exists() and (weights := gluonnlp_metadata.last_weights(place)) is not None:
-        source, metadata = weights, gluonnlp_metadata.metadata_of(weights)
-        log.info("the newest weights of %s are %s", place, weights)
-        if metadata is not None:
-            labels = labels or metadata.tags
-            dataset = dataset or metadata.dataset_name
-    return load(
-        source,
-        dtype=run.precision,
-        device=run.device,
-        lower=settings.do_lower_case,
-        labels=labels,
-        dataset_name=dataset,
-    )
-
-
-def length_of(settings: Settings, model: Model) -> int:
-    """Tokens that the model sees at a time: what was typed, the folder's limit, or 200."""
-    length: int | None = settings.max_len or model.checkpoint.max_length
-    return length or min(OLD_LENGTH, model.max_len)
+        yield from ((text,) for text in typed_texts(settings.sentences, "sentences"))
+        return
+    assert settings.file is not None
+    yield from ((row[0],) for row in iter_texts(settings.file, settings.text_columns))
 
 
 def run(settings: Settings) -> Taggings:
     """Tag every text, score the tags of a file, and write them where ``--output`` says."""
-    from plainbert.containers import tables
+    from plainbert.recipes.shared import ranked_blocks, taggers
     from plainbert.recipes.shared.ranks import deal, from_first, join
     from plainbert.recipes.shared.start import start
     from plainbert.tasks.ner.conll import Sentence
     from plainbert.tasks.ner.decode import Tagging
-    from plainbert.tasks.ner.result_files import record, score, table
+    from plainbert.tasks.ner.result_files import records, score, screen_table, table
     from plainbert.tasks.ner.result_files import report as report_by_type
     from plainbert.tasks.ner.scores import require
     from plainbert.tasks.reports import format_report
 
     with join(settings) as group:
+        growing: ranked_blocks.Rows | None = None
+        if settings.grows:
+            growing = ranked_blocks.read(
+                settings,
+                group,
+                lambda: blocks.BlockReader(settings, settings.output, lambda _: stream(settings)),
+            )
+            if growing.is_done:
+                return Taggings(None, {}, "", settings.output, group.rank)
         ready = start(settings, group=group)
-        rows = from_first(group, lambda: read(settings))
-        if all(rows["tags"]):
-            require()
-        texts = [text if isinstance(text, str) else tuple(text) for text in rows["texts"]]
-        model = open_tagger(settings, ready)
-        max_len, tags = length_of(settings, model), model.tags
+        if growing is None:
+            rows = from_first(group, lambda: read(settings))
+            if all(rows["tags"]):
+                require()
+        else:
+            texts = [text for (text,) in growing.whole or ()]
+            rows = {"texts": texts, "tags": [None] * len(texts)}
+        model = taggers.open_tagger(
+            settings.model_dir,
+            ready,
+            labels=settings.labels,
+            dataset_name=settings.bert_dataset,
+            lower=settings.do_lower_case,
+        )
+        max_len, tags = taggers.length_of(model, settings.max_len), model.tags
+        is_whole = growing is None or growing.whole is not None
 
         def tag(part: list[Any]) -> list[Any]:
-            taggings = model.tag(part, max_len=max_len, bar=group.rank == 0)
+            taggings = model.tag(part, max_len=max_len, bar=group.rank == 0 and is_whole)
             return [dataclasses.asdict(tagging) for tagging in taggings]
 
-        taggings = [Tagging.of(fields) for fields in deal(group, texts, tag)]
+        def tag_all(texts: Sequence[Any]) -> list[Tagging]:
+            return [Tagging.of(fields) for fields in deal(group, texts, tag)]
+
+        if growing is not None and not is_whole:
+            key = {
+                "tokens": [max_len, settings.do_lower_case, settings.bert_dataset],
+                "labels": settings.labels,
+                "numbers": str(ready.precision),
+                "weights": blocks.identity(model.checkpoint.folder),
+            }
+            ranked_blocks.write(
+                settings,
+                group,
+                growing.reader,
+                key,
+                lambda part: tag_all([text for (text,) in part]),
+                lambda _, taggings, __: records(taggings, tags, ".jsonl"),
+            )
+            return Taggings(None, {}, "", settings.output, group.rank)
+        taggings = tag_all(
+            [text if isinstance(text, str) else tuple(text) for text in rows["texts"]]
+        )
 
     # A file with the right tags is scored, too.
     predicted = [tagging.tags for tagging in taggings]
@@ -235,8 +260,10 @@ def run(settings: Settings) -> Taggings:
     suffix = ".jsonl" if settings.output is None else Path(settings.output).suffix
     if group.rank > 0:
         content = ""
-    elif suffix == ".jsonl":
-        content = tables.table([record(tagging, tags) for tagging in taggings], suffix)
+    elif settings.output is None and sys.stdout.isatty():
+        content = screen_table(taggings, tags)
+    elif suffix in (".jsonl", ".csv"):
+        content = records(taggings, tags, suffix)
     else:
         sentences = [
             Sentence(tuple(word.text for word in tagging.words), own)
@@ -245,6 +272,8 @@ def run(settings: Settings) -> Taggings:
         content = table(sentences, predicted, suffix, tags)
     if settings.output is not None and group.rank == 0:
         files.write_text(settings.output, content)
+        if growing is not None:
+            blocks.discard(settings.output)
         log.info("%d predictions in %s", len(taggings), settings.output)
     return Taggings(taggings, scores, content, settings.output, group.rank)
 

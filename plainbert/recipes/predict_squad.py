@@ -13,8 +13,9 @@ A context may be of any length. Every question gets one answer, an exact part of
 nothing where the model was trained to say so (--null_score_diff_threshold; the best one of the
 training when not given). Without --output the answers are printed, and with --n_best_size N the N
 best, with probabilities and characters (from, to). A name in .json gets {id: answer}, .jsonl all
-that is known about each question; --output_dir gets the files that finetune_squad.py writes. If
-the file has right answers, the scores are printed.
+that is known about each question, .csv and .tsv a row for each with the right answer beside;
+--output_dir gets the files that finetune_squad.py writes. If the file has right answers, the
+scores are printed.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from plainbert.recipes.shared import command, flags
 from plainbert.recipes.shared.flag_tables import WINDOW, helped
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from plainbert.tasks.squad.decode import Answer
 
 NAME = "predict_squad"
-FORMS = (".json", ".jsonl")
+FORMS = (".json", ".jsonl", ".csv", ".tsv")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +57,28 @@ class Settings(
     CheckpointFlags,
 ):
     """The flags, with their documented defaults."""
+
+    MAIN: ClassVar = {
+        "required: a model, and questions from one of two places": (
+            "model_dir", "question", "context", "file",
+        ),
+        "what people set": (
+            "context_file", "n_best_size", "max_answer_length", "null_score_diff_threshold",
+            "max_len", "gpu", "dtype",
+        ),
+        "output": ("output", "output_dir", "overwrite"),
+    }  # fmt: skip
+    UNSET: ClassVar = {
+        "question": "required without --file",
+        "context": "required with --question",
+        "context_file": "--context",
+        "file": "required without --question",
+        "n_best_size": "the best answer alone",
+        "max_answer_length": "that of the training",
+        "null_score_diff_threshold": "that of the training",
+        "max_len": "that of the training",
+        "output_dir": "none",
+    }
 
     model_dir: str
     max_len: int | None = helped("max_len", WINDOW, None)

@@ -20,8 +20,9 @@ Several processes or GPUs; what a checkpoint is worth on other data:
 A run that was interrupted goes on with the same command and --resume.
 
 --ckpt_dir gets last and best (model folders that every script opens), older checkpoints as
-step-0025000, metrics.jsonl, log.txt and TensorBoard events. Next: scripts/bert/embedding.py or
-scripts/bert/finetune_classifier.py with --model_dir CKPT_DIR/last.
+step-0025000, state-STEP (what --resume needs), metrics.jsonl, log.txt and TensorBoard events.
+Next: scripts/bert/embedding.py or scripts/bert/finetune_classifier.py with --model_dir
+CKPT_DIR/last.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from plainbert.cli import program
 from plainbert.recipes.shared import command, flags
 from plainbert.recipes.shared.older_systems import refusals
 from plainbert.recipes.shared.pretraining_settings import PretrainingSettings
+from plainbert.visible import near
 
 NAME = "run_pretraining"
 Settings = PretrainingSettings
@@ -140,10 +142,10 @@ def report(results: Pretrained) -> None:
     if results.trace is not None:
         print(f"trace: {results.trace}")
     if results.model is not None:
-        print(f"model: {results.model}")
+        print(f"model: {near(results.model)}")
         print(
             f"next: {program.command('finetune_classifier')} --model_dir "
-            f"{shlex.quote(str(results.model))} --train_file ..."
+            f"{shlex.quote(near(results.model))} --train_file ..."
         )
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from plainbert import files
+from plainbert.arguments import short
 from plainbert.errors import CheckpointError
-from plainbert.keys import schema
 from plainbert.text.settings import Added
 from plainbert.text.vocab import Vocab
 from plainbert.text.wordpiece import WordPiece
@@ -70,7 +70,7 @@ def _with_added(path: Path, tokens: list[str], added: Added) -> list[str]:
             log.warning(
                 "%s: the special token %s is not in the vocabulary: it is cut like other text",
                 path.parent,
-                schema.short(token),
+                short(token),
             )
             continue
         if row not in (None, len(tokens)) or token in rows:

@@ -80,7 +80,7 @@ def settled(tokens: Iterable[str], path: Path | None = None, names: Iterable[str
         evidence = [f"its name ({name})" for name in list(statements)[:1]]
         if by_tokens is not None:
             evidence.append("no upper-case letter in it" if lower else "upper-case letters in it")
-        log.info("%s: %s, by %s", what, _KINDS[lower], " and ".join(evidence))
+        log.debug("%s: %s, by %s", what, _KINDS[lower], " and ".join(evidence))
         return lower
     if kinds:
         facts = [f"{name!r} says {_KINDS[lower]}" for name, lower in statements.items()]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from plainbert import files
+from plainbert.arguments import short
 from plainbert.errors import CheckpointError, FormatError
 from plainbert.keys import schema
 from plainbert.keys.tokenizer_files import NORMALIZER, TOKENIZER
@@ -155,7 +156,7 @@ def _say_what_is_not_followed(
         log.warning(
             "%s: not followed with a SentencePiece model: %s",
             path.parent,
-            ", ".join([*rules, *map(schema.short, added[:8])]),
+            ", ".join([*rules, *map(short, added[:8])]),
         )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from plainbert import files
+from plainbert.arguments import short
 from plainbert.errors import CheckpointError
 from plainbert.keys import schema
 from plainbert.keys.sentence_files import TRANSFORMER
@@ -98,7 +99,7 @@ def _is_general(folder: Path) -> bool:
     described = (folder / "tokenizer.json").is_file() or not (folder / "vocab.txt").is_file()
     if "Japanese" in str(name) or not described:
         raise CheckpointError(
-            f"{folder}: tokenizer_class={schema.short(name)} cuts words by other rules than "
+            f"{folder}: tokenizer_class={short(name)} cuts words by other rules than "
             "BERT's: the model would get other pieces than those it was trained with. If its rules "
             "are BERT's, write BertTokenizer there, or add a tokenizer.json that states them."
         )
@@ -106,7 +107,7 @@ def _is_general(folder: Path) -> bool:
         "%s: tokenizer_class=%s is not known here: texts are cut as tokenizer.json or the "
         "SentencePiece model says",
         folder,
-        schema.short(name),
+        short(name),
     )
     return True
 
@@ -139,8 +140,7 @@ def _added(config: Mapping[str, Any]) -> Added:
         rows = sorted((int(row), token) for row, token in decoder.items())
     except ValueError:
         raise CheckpointError(
-            f"tokenizer_config.json: added_tokens_decoder={schema.short(decoder)}; its keys must "
-            "be ids."
+            f"tokenizer_config.json: added_tokens_decoder={short(decoder)}; its keys must be ids."
         ) from None
     added: Added = [{**token, "id": row} for row, token in rows]
     known = {token["content"] for token in added}

@@ -1,8 +1,9 @@
-"""Checkpoints of a run: folders ``step-0001200`` with the model and what resuming needs.
+"""Checkpoints of a run: folders ``step-0001200`` with the model, and what resuming needs.
 
-Beside the model's own files a folder holds ``training.safetensors`` (the optimizer state; or
-``training``, a folder to which every rank wrote its shards) and ``training.json`` (everything
-else). Nothing is pickled.
+Beside the model's own files such a folder holds ``training.json``, where the run stood. The
+optimizer state is twice as large as the model and of use to the run alone: it lies apart, in
+``state-0001200`` (``training.safetensors``; or ``training``, a folder to which every rank wrote its
+shards), and only as long as the run may go on from there. Nothing is pickled.
 """
 
 from __future__ import annotations
@@ -28,14 +29,11 @@ from plainbert.train.optim import Optimizer
 from plainbert.train.optimizer_state import read_state, write_state
 from plainbert.train.parallel.strategy import ALONE, ParallelStrategy
 from plainbert.train.progress import RunProgress
-from plainbert.train.run_folder import STATE
+from plainbert.train.run_folder import OPTIMIZER_FILE, OPTIMIZER_FOLDER, STATE, state_folder
 from plainbert.train.settings import Settings
 from plainbert.train.step import Scaler
 
 log = logging.getLogger(__name__)
-
-# The optimizer state: one file, or a folder of what every rank wrote.
-OPTIMIZER_FILE, OPTIMIZER_FOLDER = "training.safetensors", "training"
 
 
 class Checkpoints:
@@ -107,21 +105,24 @@ class Checkpoints:
             }
         folder = contextlib.ExitStack()
         partial = files.partial_folder(path)
+        partial_state = files.partial_folder(state_folder(path))
         if ranks.rank == 0:
             folder.enter_context(files.new_folder(path))
+            # Complete before the checkpoint is: that can be resumed once it has its name.
+            folder.enter_context(files.new_folder(state_folder(path)))
         if ranks.shards_optimizer:
             ranks.barrier()
-            self._check_shared(partial)
+            self._check_shared(partial_state)
 
         def write() -> None:
             with folder:
                 if ranks.shards_optimizer:
                     from plainbert.train.sharded_optimizer_state import write_shards
 
-                    write_shards(partial / OPTIMIZER_FOLDER, shards, self._group)
+                    write_shards(partial_state / OPTIMIZER_FOLDER, shards, self._group)
                 elif ranks.rank == 0:
                     tensors = {name: shard.tensor for name, shard in shards.items()}
-                    write_state(partial / OPTIMIZER_FILE, tensors)
+                    write_state(partial_state / OPTIMIZER_FILE, tensors)
                 if ranks.rank == 0:
                     about = {**self.about, "step": progress.step}
                     checkpoint.write_into(partial, self.model, self.tokenizer, about, weights)
@@ -141,6 +142,16 @@ class Checkpoints:
             CheckpointError: it could not be written.
         """
         self._running.wait()
+
+    def finish(self) -> None:
+        """The run has made all its steps: wait, and keep what going on needs of the last only.
+
+        Raises:
+            CheckpointError: the last checkpoint could not be written.
+        """
+        self.wait()
+        if self.ranks.rank == 0:
+            run_folder.remove_states(self.folder, keep=0)
 
     def check_empty(self) -> None:
         """Refuse to start a new run among the checkpoints of another one.
@@ -179,6 +190,7 @@ class Checkpoints:
         if self.ranks.rank:
             return
         run_folder.remove_leftovers(self.folder)
+        run_folder.remove_states(self.folder, self.keep)
         if run_folder.checkpoints(self.folder):
             earlier.remove(self.folder)
 
@@ -204,7 +216,8 @@ class Checkpoints:
             newest = "none" if step < 0 else f"step {int(step)} is the newest"
             raise UsageError(
                 f"{self.folder}: a checkpoint of step {at} was asked for, and {newest}. --resume "
-                "goes on from the newest; to go back to an earlier one, move the later ones away."
+                "goes on from the newest; to go back to an earlier one, move the later ones and "
+                "their states away."
             )
         if step < 0:
             log.warning("%s has no checkpoint yet; starting at step 0.", self.folder)
@@ -236,8 +249,9 @@ class Checkpoints:
         Raises:
             CheckpointError: the state is of another optimizer or model.
             FormatError: the file is garbled.
+            UsageError: there is none.
         """
-        folder = self.folder / checkpoint.step_name(step)
+        folder = run_folder.optimizer_state(self.folder / checkpoint.step_name(step))
         own = self.ranks.optimizer_shards(optimizer.state())
         if (path := folder / OPTIMIZER_FILE).is_file():
             stored = read_state(path)
@@ -281,3 +295,4 @@ class Checkpoints:
         older = [path for path in paths if path not in (last, best)]
         for path in older[: max(0, len(older) - self.keep)]:
             run_folder.remove_checkpoint(path)
+        run_folder.remove_states(self.folder, self.keep)

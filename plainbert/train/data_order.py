@@ -101,7 +101,12 @@ def check_order(began: dict[str, Any], order: dict[str, Any]) -> None:
         )
     keys = [key for key in {**order, **began} if key not in unknown]
     if differ := [key for key in keys if began.get(key) != order.get(key)]:
-        was = ", ".join(f"{key} {began.get(key)}, now {order.get(key)}" for key in differ)
+        was = ", ".join(
+            f"other {key}"
+            if key in _FINGERPRINTS
+            else f"{key} {began.get(key)}, now {order.get(key)}"
+            for key in differ
+        )
         raise CheckpointError(
             f"the run was started with {was}. A resumed run sees the data in the order in which "
             "it began: use the same values, or start anew with --overwrite."

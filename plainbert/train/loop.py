@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import signal
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from plainbert.errors import UsageError
+import torch
+
+from plainbert.errors import Stopped, UsageError
 from plainbert.infer.evaluation import Evaluation, Scores
 from plainbert.nn.headed import Headed
 from plainbert.text.tokenizer import Tokenizer
@@ -20,34 +22,15 @@ from plainbert.train.monitor import LogFormatter, Monitor, by_epoch
 from plainbert.train.objective import Objective
 from plainbert.train.optim import Optimizer
 from plainbert.train.parallel.strategy import ALONE, ParallelStrategy
-from plainbert.train.progress import RunProgress, check_trained
+from plainbert.train.progress import Result, RunProgress, check_trained
 from plainbert.train.schedules import schedule
 from plainbert.train.settings import Settings
 from plainbert.train.step import Scaler, Stepper
+from plainbert.train.stopping import StopSignals
 from plainbert.train.training_set import TrainingSet
+from plainbert.visible import near
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Result:
-    """The end of a run.
-
-    Attributes:
-        steps: optimizer updates applied in all.
-        best: best score, None when nothing was evaluated.
-        best_step: step at which the best score was reached.
-        scores: of the last evaluation: set to metric to score.
-        stopped_early: whether patience ran out.
-        history: (step, scores) of every evaluation of this process.
-    """
-
-    steps: int
-    best: float | None = None
-    best_step: int = 0
-    scores: Scores = field(default_factory=dict)
-    stopped_early: bool = False
-    history: list[tuple[int, Scores]] = field(default_factory=list)
 
 
 def fit(
@@ -84,6 +67,7 @@ def fit(
         UsageError: ``resume`` without a folder.
         DivergedError: gradients stayed infinite or undefined, in ten steps or in all.
         CheckpointError: the checkpoint to resume is of another run.
+        Stopped: SIGTERM or Ctrl-C came: a checkpoint of the step that was made then is saved.
     """
     folder = None if folder is None else Path(folder)
     checkpoints = None
@@ -92,8 +76,10 @@ def fit(
     with ModuleState(model, ranks=ranks) as modules:
         run = _Run(modules, tokenizer, train, settings, evaluation, folder, checkpoints)
         run.begin(resume, objective, formatter)
-        with contextlib.closing(run.monitor):
-            return run.go()
+        # Of several ranks one may get its signal as another was lost, and will say that.
+        hears = StopSignals(enabled=folder is not None, speaks=ranks.size == 1)
+        with contextlib.closing(run.monitor), hears as signals:
+            return run.go(signals)
 
 
 class _Run:
@@ -185,44 +171,50 @@ class _Run:
             first=settings.first_step,
             formatter=formatter,
             enabled=ranks.rank == 0,
+            tokens_per_step=float(self.train.lengths.sum()) / self.sampler.steps_per_epoch,
         )
         log.info(
-            "%d examples, %d %s per step (%d per forward pass, %d forward passes, %d ranks), "
-            "%d steps",
+            "training: %d rows, %d%s a step, %d steps",
             len(self.train.lengths),
             self.sampler.global_size,
-            "tokens" if settings.use_avg_len else "examples",
-            settings.batch_size,
-            self.sampler.accumulate,
-            ranks.size,
+            " tokens" if settings.use_avg_len else "",
             self.total - settings.first_step,
         )
+        log.debug(
+            "a step is %d forward pass(es) of at most %d %s on each of %d rank(s)",
+            self.sampler.accumulate,
+            settings.batch_size,
+            "tokens" if settings.use_avg_len else "rows",
+            ranks.size,
+        )
 
-    def go(self) -> Result:
-        """Step until the end, or until patience runs out."""
+    def go(self, signals: StopSignals) -> Result:
+        """Step until the end, until patience runs out, or until a signal comes."""
         progress, settings = self.progress, self.settings
         self.model.train()
         while progress.step < self.total and not self._out_of_patience():
             batches, idle = self._batches(progress.step - settings.first_step)
             lr = settings.lr * self.schedule(progress.step - settings.first_step)
-            result = self.stepper.step(progress.step, batches, lr, idle)
+            stop = bool(signals.number)
+            result = self.stepper.step(progress.step, batches, lr, idle, stop)
             progress.add(result)
             self.monitor.count(result, progress.step)
             if self.monitor.due(progress.step):
                 self.monitor.write_line(progress.step, progress.means(), lr, result.norm)
-            if not result.applied and not progress.scaler.active:
-                log.warning("step %d is left out: its gradients are not finite.", progress.step)
-            if progress.is_untrained(self.first):
-                continue
-            better = self._due(settings.eval_steps) and self._evaluate()
-            if better or self._due(settings.save_steps):
-                self._save()
+            if not progress.is_untrained(self.first):
+                better = self._due(settings.eval_steps) and self._evaluate()
+                if better or self._due(settings.save_steps):
+                    self._save()
+            if result.stop or (signals.number and self.ranks.size == 1):
+                raise self._stopped(signals.number or signal.SIGTERM)
         check_trained(progress, self.first)
-        if self.saved != progress.step:
-            self._save()
+        self._finish()
         if self.checkpoints:
-            self.checkpoints.wait()
-            self.ranks.barrier()
+            self.checkpoints.finish()
+        stops = torch.tensor([float(signals.number > 0)])  # in the last step, or what came of it
+        self.ranks.sum([stops])
+        if stops > 0:
+            raise Stopped(signals.number or signal.SIGTERM, self.ranks.rank == 0)
         return Result(
             steps=progress.step,
             best=progress.best,
@@ -231,6 +223,20 @@ class _Run:
             stopped_early=self._out_of_patience(),
             history=self.history,
         )
+
+    def _finish(self) -> None:
+        """See to it that the last step is saved."""
+        if self.saved != self.progress.step:
+            self._save()
+        if self.checkpoints:
+            self.checkpoints.wait()
+            self.ranks.barrier()
+
+    def _stopped(self, number: int) -> Stopped:
+        """What to raise for a signal; where the run stands is saved, if it has done anything."""
+        if not self.progress.is_untrained(self.first):
+            self._finish()
+        return Stopped(number, self.ranks.rank == 0)
 
     def _batches(self, step: int) -> tuple[list[Any], int]:
         """This rank's micro-batches, and how many at the end are idle: run, but not counted."""
@@ -276,13 +282,14 @@ class _Run:
             self.monitor.record(
                 progress.step, {f"{split}/{name}": value for name, value in scores.items()}
             )
-        log.info("Time cost=%.1fs", time.perf_counter() - start)
+        log.debug("scoring took %.1f s", time.perf_counter() - start)
         self.monitor.restart_clock()
         return better
 
     def _save(self) -> None:
         if self.checkpoints is not None:
             path = self.checkpoints.save(self.optimizer, self.progress)
-            log.info("saving %s" if self.settings.async_checkpoints else "saved %s", path)
+            verb = "saving" if self.settings.async_checkpoints else "saved"
+            log.info("%s %s", verb, near(path))
             self.monitor.restart_clock()
         self.saved = self.progress.step

@@ -19,7 +19,9 @@ def keep_freed() -> bool:
     A training step allocates the same large tensors as the one before. By default glibc maps each
     anew, and the kernel clears it page by page, which costs more than many of the operations on it,
     above all in a virtual machine. Batches differ in size and leave gaps: the process ends up
-    with about twice what a step needs.
+    with about twice what a step needs. What is in use stays the same (270 MB after 80 steps of a
+    small BERT and after 240, by mallinfo2); the gaps grow, ever more slowly (210 MB, then 330),
+    as they do without this.
 
     Returns:
         whether this C library can.

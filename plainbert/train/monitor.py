@@ -14,6 +14,8 @@ from typing import Any
 from tqdm import tqdm
 
 from plainbert import files
+from plainbert.progress import EVERY
+from plainbert.train.pace import Pace, in_words
 from plainbert.train.run_folder import METRICS_FILE
 from plainbert.train.step import StepResult
 
@@ -36,6 +38,7 @@ class StepLog:
         seconds: since the last line.
         examples: sequences since the last line, of all ranks.
         tokens: of those sequences.
+        seconds_left: that the steps to come take; None where nobody can tell yet.
     """
 
     step: int
@@ -49,6 +52,11 @@ class StepLog:
     seconds: float
     examples: int
     tokens: int
+    seconds_left: float | None = None
+
+    def left(self) -> str:
+        """``, 12 min left`` for the end of a line; nothing where nobody can tell, or it is over."""
+        return f", {in_words(self.seconds_left)} left" if self.seconds_left else ""
 
 
 # What a line says, and what ``metrics.jsonl`` gets of it beside the losses.
@@ -61,7 +69,7 @@ def by_epoch(entry: StepLog) -> tuple[str, dict[str, float]]:
     speed = entry.examples / entry.seconds
     line = (
         f"[Epoch {entry.epoch} Batch {entry.step_in_epoch}/{entry.steps_per_epoch}] {losses}"
-        f"lr={entry.lr:.7f}, norm={entry.norm:.3f}, throughput={speed:.1f} samples/s"
+        f"lr={entry.lr:.7f}, throughput={speed:.1f} rows/s{entry.left()}"
     )
     return line, {"samples_per_second": speed, "tokens_per_second": entry.tokens / entry.seconds}
 
@@ -78,6 +86,7 @@ class Monitor:
         first: number of the first step, where it is not 0.
         formatter: how a line reads.
         enabled: False silences everything.
+        tokens_per_step: on average over the data.
     """
 
     def __init__(
@@ -90,17 +99,26 @@ class Monitor:
         first: int = 0,
         formatter: LogFormatter = by_epoch,
         enabled: bool = True,
+        tokens_per_step: float = 1.0,
     ) -> None:
+        self.total_steps = total_steps
         self.steps_per_epoch, self.interval, self.first = steps_per_epoch, interval, first
         self.formatter, self.enabled = formatter, enabled
         self._path = folder / METRICS_FILE if folder is not None and enabled else None
         if self._path is not None:
             self._keep_until(self._path, start)
         self._board = _tensorboard(folder, start) if folder is not None and enabled else None
-        hidden = not (enabled and sys.stderr.isatty())
+        self._on_terminal = enabled and sys.stderr.isatty()
         self._bar = tqdm(
-            total=total_steps, initial=start, desc="train", unit="step", disable=hidden
+            total=total_steps,
+            initial=start,
+            desc="train",
+            unit="step",
+            disable=not self._on_terminal,
+            leave=False,
         )
+        self._pace = Pace(total_steps - start, tokens_per_step)
+        self._said = time.monotonic()
         self.restart_clock()
 
     def count(self, result: StepResult, step: int) -> None:
@@ -114,8 +132,20 @@ class Monitor:
         self._examples += result.examples
         self._tokens += result.tokens
         self._steps += 1
+        if self._pace.count(result.tokens) and self.enabled and (left := self._pace.left()):
+            log.info("training takes about %s more; scores come on top.", in_words(left))
+            self._said = time.monotonic()
+        self._say_alive(step)
         if not result.applied and self.enabled:
-            log.warning("step %d: gradients are not finite; the step is skipped.", step)
+            log.warning("step %d is left out: its gradients are not finite.", step)
+
+    def _say_alive(self, step: int) -> None:
+        """A line between the lines, where they are far apart and there is no bar to look at."""
+        if self.enabled and not self._on_terminal and time.monotonic() - self._said >= EVERY:
+            left = self._pace.left()
+            rest = f", {in_words(left)} left" if left else ""
+            log.info("step %d of %d%s", step - self.first, self.total_steps - self.first, rest)
+            self._said = time.monotonic()
 
     def due(self, step: int) -> bool:
         """Whether a line is due after a step: every ``interval`` steps, and after each epoch."""
@@ -143,10 +173,12 @@ class Monitor:
             seconds=max(time.perf_counter() - self._since, 1e-9),
             examples=self._examples,
             tokens=self._tokens,
+            seconds_left=self._pace.left(),
         )
         line, numbers = self.formatter(entry)
         if self.enabled:
             log.info("%s", line)
+            self._said = time.monotonic()
         if losses:
             name, value = next(iter(losses.items()))
             self._bar.set_postfix({name: f"{value:.4f}"}, refresh=False)
@@ -157,6 +189,7 @@ class Monitor:
         """Start measuring throughput anew; evaluation is no training time."""
         self._since = time.perf_counter()
         self._examples = self._tokens = self._steps = 0
+        self._pace.restart()
 
     def record(self, step: int, values: Mapping[str, float]) -> None:
         """Append numbers to ``metrics.jsonl`` and TensorBoard."""
@@ -191,10 +224,13 @@ class Monitor:
 
 
 def _tensorboard(folder: Path, start: int) -> Any:
-    """TensorBoard's writer; None, and a line in the log, where it is not installed."""
+    """TensorBoard's writer; None where it is not installed: ``metrics.jsonl`` has it all, too."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
-        log.info("no TensorBoard events: install the package 'tensorboard' to have them.")
+        log.debug(
+            "no TensorBoard events: pip install tensorboard brings them; %s has all numbers.",
+            METRICS_FILE,
+        )
         return None
     return SummaryWriter(str(folder), purge_step=start + 1 if start else None)

@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
+from plainbert.infer.evaluation import Scores
 from plainbert.train.step import DivergedError, Scaler, StepResult
 
 log = logging.getLogger(__name__)
@@ -81,6 +82,27 @@ class RunProgress:
             self.best, self.best_step = score, self.step
         self.waiting = 0 if best else self.waiting + 1
         return best
+
+
+@dataclass(frozen=True)
+class Result:
+    """The end of a run.
+
+    Attributes:
+        steps: optimizer updates applied in all.
+        best: best score, None when nothing was evaluated.
+        best_step: step at which the best score was reached.
+        scores: of the last evaluation: set to metric to score.
+        stopped_early: whether patience ran out.
+        history: (step, scores) of every evaluation of this process.
+    """
+
+    steps: int
+    best: float | None = None
+    best_step: int = 0
+    scores: Scores = field(default_factory=dict)
+    stopped_early: bool = False
+    history: list[tuple[int, Scores]] = field(default_factory=list)
 
 
 def check_trained(progress: RunProgress, first: int) -> None:

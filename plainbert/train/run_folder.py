@@ -15,12 +15,18 @@ from plainbert.infer.evaluation import RESULTS_FILE
 
 ARGS_FILE, LOG_FILE, METRICS_FILE = "args.json", "log.txt", "metrics.jsonl"
 STATE = "training.json"  # in every checkpoint of a run, and in no other model folder
+# The optimizer state: one file, or a folder of what every rank wrote. It has a folder of its own
+# beside the model; earlier versions put it into the model's.
+OPTIMIZER_FILE, OPTIMIZER_FOLDER = "training.safetensors", "training"
 UNTRAINED = "untrained"  # the model that a run from scratch begins with, where it keeps one
 LINKS = ("best", "last")
 
 _EVENTS = re.compile(r"events\.out\.tfevents\.\d+\..+")
 # What is half written when a run is killed. Others may be writing other files there meanwhile.
-_LEFTOVERS = rf"step-\d{{7,}}(?:\.old)?|best|last|{UNTRAINED}|args\.json|metrics\.jsonl|overwritten"
+_LEFTOVERS = (
+    rf"(?:step|state)-\d{{7,}}(?:\.old)?|best|last|{UNTRAINED}|args\.json|metrics\.jsonl|"
+    r"overwritten"
+)
 # What versions before the mark left: how it is named, and what it is.
 _OLD_LEFTOVERS = (
     (re.compile(r"\.step-\d{7,}(?:\.old)?\.tmp"), Path.is_dir),
@@ -40,6 +46,46 @@ def step_of(name: str) -> int | None:
     if match is None or step_name(int(match[1])) != name:
         return None
     return int(match[1])
+
+
+def state_folder(checkpoint: Path) -> Path:
+    """Where the optimizer state that belongs to a checkpoint lies.
+
+    Example:
+        >>> state_folder(Path("runs/step-0001200")).name
+        'state-0001200'
+    """
+    return checkpoint.with_name(checkpoint.name.replace("step-", "state-", 1))
+
+
+def states(folder: Path) -> list[Path]:
+    """The optimizer states of the run in a folder, by step, also those without a checkpoint."""
+    return sorted(path for path in _named_as_states(folder) if _has_state(path))
+
+
+def optimizer_state(checkpoint: Path) -> Path:
+    """The folder with the optimizer state of a checkpoint.
+
+    Raises:
+        UsageError: there is none.
+    """
+    own = state_folder(checkpoint)
+    for path in (own, checkpoint):
+        if _has_state(path):
+            return path
+    raise UsageError(
+        f"{own} is not there: it holds the optimizer's state, without which {checkpoint.name} can "
+        "be used as a model, and not resumed."
+    )
+
+
+def _named_as_states(folder: Path) -> list[Path]:
+    paths = folder.glob("state-*")
+    return [path for path in paths if step_of(path.name.replace("state-", "step-", 1)) is not None]
+
+
+def _has_state(path: Path) -> bool:
+    return (path / OPTIMIZER_FILE).is_file() or (path / OPTIMIZER_FOLDER).is_dir()
 
 
 def is_checkpoint(path: Path) -> bool:
@@ -77,7 +123,7 @@ def written(folder: Path) -> list[Path]:
 
     Predictions, exports and caches are not among it, nor anything that others put there.
     """
-    paths = checkpoints(folder)
+    paths = [*checkpoints(folder), *states(folder)]
     paths += [path for name in LINKS if _is_link(path := folder / name)]
     paths += [path for path in folder.glob("events.out.*") if _EVENTS.fullmatch(path.name)]
     if (folder / UNTRAINED / SAFETENSORS).is_file():
@@ -98,16 +144,33 @@ def in_the_way(folder: Path) -> list[Path]:
     """What has a name that a run needs for its checkpoints, and was written by none."""
     named = [path for path in folder.glob("step-*") if step_of(path.name) is not None]
     paths = [path for path in sorted(named) if not is_checkpoint(path)]
+    paths += [path for path in sorted(_named_as_states(folder)) if not _has_state(path)]
     links = [folder / name for name in LINKS]
     return paths + [path for path in links if os.path.lexists(path) and not _is_link(path)]
 
 
 def remove_checkpoint(path: Path) -> None:
-    """Delete a checkpoint; a kill leaves no half of one under its name."""
+    """Delete a checkpoint, or the state of one; a kill leaves no half of one under its name."""
     gone = path.with_name(f".{path.name}.old{files.PARTIAL}")
     files.remove(gone)
     path.rename(gone)
     files.remove(gone)
+
+
+def remove_states(folder: Path, keep: int) -> None:
+    """Delete the optimizer states that no run goes on from: of the best checkpoint, of none.
+
+    Args:
+        folder: of the run.
+        keep: how many older checkpoints than the last, the best aside, keep theirs.
+    """
+    paths = checkpoints(folder)
+    best = files.followed(folder / "best").resolve().name
+    older = [path for path in paths[:-1] if path.name != best]
+    kept = [state_folder(path) for path in (*paths[-1:], *(older[-keep:] if keep else ()))]
+    for path in states(folder):
+        if path not in kept:
+            remove_checkpoint(path)
 
 
 def remove_leftovers(folder: Path) -> None:

@@ -82,6 +82,7 @@ class StepResult:
         examples: sequences.
         tokens: of all sequences.
         applied: False when the gradients were not finite and the weights stayed.
+        stop: whether a rank is told to end.
     """
 
     losses: dict[str, float]
@@ -90,6 +91,7 @@ class StepResult:
     examples: int
     tokens: int
     applied: bool
+    stop: bool = False
 
     @property
     def loss(self) -> float:
@@ -131,7 +133,9 @@ class Stepper:
             if self.ranks.size == 1:  # several ranks add dense gradients up
                 modules.gather_word_gradients(optimizer)
 
-    def step(self, number: int, batches: Sequence[Any], lr: float, idle: int = 0) -> StepResult:
+    def step(
+        self, number: int, batches: Sequence[Any], lr: float, idle: int = 0, stop: bool = False
+    ) -> StepResult:
         """One update.
 
         The losses of all micro-batches and ranks are divided by the counts of the whole global
@@ -143,12 +147,13 @@ class Stepper:
             lr: learning rate.
             idle: so many of them, at the end, only keep the other ranks company: a rank that has
                 nothing to do must still take part in what they send each other.
+            stop: this rank is told to end after this step; all of them learn it.
 
         Raises:
             DivergedError: this was the ``PATIENCE``-th step in a row without finite gradients.
         """
         busy = len(batches) - idle
-        counts, examples, tokens = self._count(batches[:busy])
+        counts, examples, tokens, stops = self._count(batches[:busy], stop)
         sums = self._sum_losses(number, batches, busy, counts)
         gradients = self.optimizer.gradients()
         self.ranks.sum([sums])
@@ -181,21 +186,23 @@ class Stepper:
             examples=int(examples),
             tokens=int(tokens),
             applied=finite,
+            stop=stops > 0,
         )
 
-    def _count(self, batches: Sequence[Any]) -> tuple[list[float], float, float]:
-        """What the losses are divided by, examples and tokens of the global batch.
+    def _count(self, batches: Sequence[Any], stop: bool) -> tuple[list[float], float, float, float]:
+        """What the losses are divided by; examples and tokens of the global batch; ranks that stop.
 
         Before any forward pass: each backward pass must already know what its loss is divided by,
         and no rank can tell from its own batches.
         """
-        counted = torch.zeros(len(self.objective.names) + 2, dtype=torch.float64)
+        counted = torch.zeros(len(self.objective.names) + 3, dtype=torch.float64)
         for batch in batches:
-            own = [*self.objective.counts(batch), len(batch), batch.layout.num_tokens]
+            own = [*self.objective.counts(batch), len(batch), batch.layout.num_tokens, 0]
             counted += torch.tensor(own, dtype=torch.float64)
+        counted[-1] = stop
         self.ranks.sum([counted])
-        *counts, examples, tokens = counted.tolist()
-        return counts, examples, tokens
+        *counts, examples, tokens, stops = counted.tolist()
+        return counts, examples, tokens, stops
 
     def _sum_losses(
         self, number: int, batches: Sequence[Any], busy: int, counts: list[float]

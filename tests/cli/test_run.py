@@ -15,6 +15,8 @@ import pytest
 from plainbert.cli import run
 from plainbert.errors import PlainBertError, UnknownNameError
 
+HERE = Path(__file__).resolve().parent.parent.parent
+
 
 def script(body: str) -> list[str]:
     """A command that runs ``body`` as the main function of a script."""
@@ -128,7 +130,8 @@ def test_another_broken_pipe_is_not_hidden() -> None:
             "(Path({0!r}) / 'step-0000012').mkdir()\n"
             "(Path({0!r}) / 'last').symlink_to('step-0000012')\n"
             "run.note_folder(Path({0!r}))",
-            "interrupted. {0}/last (step-0000012) is complete; the same command with --resume",
+            "interrupted. {0}/last (step-0000012) is complete; this goes on from there:\n"
+            "plainbert --resume",
         ),
     ],
     ids=["no run", "no checkpoint", "a checkpoint"],
@@ -148,9 +151,34 @@ def test_ctrl_c(tmp_path: Path, prepare: str, message: str) -> None:
         err = process.stderr.read()
         status = process.wait(timeout=60)
 
-    assert status == run.INTERRUPTED
+    assert status == 130
     assert err.strip().startswith(message.format(tmp_path))
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(("number", "word"), [(15, "ended by SIGTERM"), (2, "interrupted")])
+def test_a_run_that_was_told_to_end(tmp_path: Path, number: int, word: str) -> None:
+    """It names the command to go on with; of several processes one speaks."""
+    body = f"""import os, sys
+Path("step-0000007").mkdir()
+os.symlink("step-0000007", "last")
+run.note_folder(Path("."))
+sys.argv += ["--lr", "2", "--overwrite", "--start_step", "3", "--text", "a b"]
+raise errors.Stopped({number}, sys.argv[1] == "speaks")"""
+    for rank in ("speaks", "is quiet"):
+        done = subprocess.run(
+            [*script(body), rank], capture_output=True, text=True, check=False, cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(HERE)},
+        )  # fmt: skip
+        assert done.returncode == 128 + number
+        if rank == "speaks":
+            again = "plainbert speaks --lr 2 --text 'a b' --resume"
+            said = f"{word}. last (step-0000007) is complete; this goes on from there:\n{again}"
+            assert done.stderr.strip() == said
+            (tmp_path / "last").unlink()
+            (tmp_path / "step-0000007").rmdir()
+        else:
+            assert done.stderr == ""
 
 
 def test_explain_keeps_our_own_words() -> None:

@@ -93,7 +93,7 @@ def test_a_long_text_is_refused_or_cut(
     with caplog.at_level("WARNING", logger="plainbert"):
         ((made,),) = batch.make([opened], texts, 32)
     assert made.lengths.tolist() == [3, 32]
-    assert "1 of 2 texts were cut to 32 tokens" in caplog.text
+    assert "1 of 2 rows were cut to 32 tokens" in caplog.text
 
 
 def test_our_own_texts_fit_any_model(opened: LoadedModel) -> None:

@@ -26,7 +26,7 @@ def test_table() -> None:
     assert report.table(FOUND) == (
         "first   runs/a\n"
         "second  runs/b\n"
-        "on      4 texts of 30 tokens, computed in float64\n"
+        "on      4 rows of 30 tokens, computed in float64\n"
         "\n"
         "output      values  mean |d|  max |d|  std of d  largest\n"
         "embeddings      64         0        0         0     3.25\n"

@@ -31,6 +31,7 @@ TABLES: dict[str, str] = {
     "t.csv": as_csv(","),
     "semicolon.csv": as_csv(";"),
     "tab.csv": as_csv("\t"),
+    "bar.csv": as_csv("|"),
     "stated.csv": "sep=;\n" + as_csv(";"),
     "t.jsonl": "".join(json.dumps({"text": text, "label": label}) + "\n" for text, label in ROWS),
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from pathlib import Path
 
@@ -41,8 +43,17 @@ def test_tables() -> None:
     rows = [{"text": 'a "b"\tc\r\nd', "label": "x", "p(x)": 0.123456789}]
     assert table(rows, ".tsv") == 'text\tlabel\tp(x)\na "b" c  d\tx\t0.123457\n'
     assert json.loads(table(rows, ".jsonl")) == rows[0]
-    with pytest.raises(UsageError, match=r"\.tsv and \.jsonl are"):
-        table(rows, ".csv")
+    with pytest.raises(UsageError, match=r"\.tsv, \.csv and \.jsonl are"):
+        table(rows, ".xml")
+
+
+def test_a_csv_loses_nothing() -> None:
+    rows = [{"a,b": 'x "y"\tz\r\n', "n": 0.5}, {"a,b": "", "n": None}, {"a,b": "é;", "n": 12}]
+    content = table(rows, ".csv")
+    again = list(csv.DictReader(io.StringIO(content, newline="")))
+    assert again == [{"a,b": row["a,b"], "n": "" if row["n"] is None else str(row["n"])}
+                     for row in rows]  # fmt: skip
+    assert content + table(rows[:1], ".csv", header=False) == table([*rows, rows[0]], ".csv")
 
 
 @pytest.mark.parametrize("sign", ["\t", "\n", "\r", "\r\n"])

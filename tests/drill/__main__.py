@@ -20,13 +20,14 @@ from pathlib import Path
 
 import torch
 
-from tests.drill import hostile, kinds
+from tests.drill import hostile, kinds, volume
 from tests.drill.child import Child, import_once
 from tests.drill.commands import Command, commands
 from tests.drill.judge import Bench, Fault
 
-KINDS = ("kill", "full", "twice", "hostile")
-Trial = tuple[str, Callable[[], str | None]]  # name of what is disturbed, and how
+KINDS = ("kill", "full", "twice", "hostile", "volume")
+Outcome = str | collections.Counter[str] | None  # of one trial, or of so many
+Trial = tuple[str, Callable[[], Outcome]]  # name of what is disturbed, and how
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -42,6 +43,7 @@ def main(argv: list[str] | None = None) -> int:
             for number, (name, trial) in enumerate(trials(kind, root, options)):
                 if number < options.first:
                     continue
+                outcome: Outcome
                 try:
                     outcome = trial()
                 except Fault as fault:
@@ -49,8 +51,8 @@ def main(argv: list[str] | None = None) -> int:
                     faults += 1
                     print(f"\n{kind}, {name}, trial {number}: {fault}")
                     print(_again(kind, number, options))
-                if outcome is not None:
-                    counts[kind, name, outcome] += 1
+                for word, count in _counted(outcome).items():
+                    counts[kind, name, word] += count
                 sys.stdout.flush()
     print(f"\n{'kind':8} {'command or file':32} {'trials':>6}  outcome")
     for (kind, name, outcome), count in sorted(counts.items()):
@@ -75,6 +77,10 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 def trials(kind: str, root: Path, options: argparse.Namespace) -> Iterator[Trial]:
     """The trials of a kind, from the first of all on; each has its own seed."""
     numbers = range(options.first + options.trials)
+    if kind == "volume":
+        for path in volume.test_files()[: options.first + options.trials]:
+            yield path.stem, partial(volume.run, path, root, options.seed)
+        return
     draws = [random.Random(f"{options.seed} {kind} {number}") for number in numbers]
     if kind == "hostile":
         (root / "results").mkdir()
@@ -106,6 +112,12 @@ def trials(kind: str, root: Path, options: argparse.Namespace) -> Iterator[Trial
     for number, draw in enumerate(draws):
         command = todo[number % len(todo)]
         yield command.name, partial(_drawn, disturb, bench_of, command, draw)
+
+
+def _counted(outcome: Outcome) -> collections.Counter[str]:
+    if isinstance(outcome, collections.Counter):
+        return outcome
+    return collections.Counter([] if outcome is None else [outcome])
 
 
 def _drawn(

@@ -9,6 +9,7 @@ import resource
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -71,6 +72,7 @@ def full(bench: Bench, draw: random.Random) -> str:
     limit = draw.randint(MESSAGES, max(2 * MESSAGES, *sizes))
 
     def around(work: Work) -> None:
+        sys.dont_write_bytecode = True  # it would leave half a .pyc
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
         work()
 

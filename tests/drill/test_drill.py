@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,9 +12,10 @@ import pytest
 from plainbert import files
 from plainbert.errors import UsageError
 from tests.drill import __main__ as drill
-from tests.drill import hostile, kinds
+from tests.drill import hostile, kinds, volume
 from tests.drill.commands import Command
 from tests.drill.judge import Bench, Fault
+from tests.helpers.isolation import CHECKOUT
 
 TEXTS = {"old": "an older result\n" * 500, "new": "the new result\n" * 500}
 Main = Callable[[list[str]], object]
@@ -75,22 +76,24 @@ def bench(main: Main, root: Path) -> Bench:
     return Bench(Command("test", main, words, "--output", output="out.txt"), root)
 
 
-def outcomes(disturb: Callable[[Bench, random.Random], str], main: Main, root: Path) -> list[str]:
+def outcomes(
+    disturb: Callable[[Bench, random.Random], str], main: Main, root: Path, number: int = 12
+) -> Iterator[str]:
     """Of a few trials; the texts of faults among them."""
-    made, found = bench(main, root), []
-    for number in range(12):
+    made = bench(main, root)
+    for seed in range(number):
         try:
-            found.append(disturb(made, random.Random(number)))
+            yield disturb(made, random.Random(seed))
         except Fault as fault:
-            found.append(f"FAULT {fault}")
-    return found
+            yield f"FAULT {fault}"
 
 
+@pytest.mark.volume(sample=5, whole=40)
 @pytest.mark.parametrize("disturb", [kinds.kill, kinds.full, kinds.twice])
 def test_a_sound_command_has_no_fault(
-    disturb: Callable[[Bench, random.Random], str], tmp_path: Path
+    disturb: Callable[[Bench, random.Random], str], tmp_path: Path, trials: int
 ) -> None:
-    found = outcomes(disturb, sound, tmp_path)
+    found = [*outcomes(disturb, sound, tmp_path, trials)]
     assert not any(text.startswith("FAULT") for text in found), found
     assert len(set(found)) > 1
 
@@ -109,8 +112,12 @@ def test_a_sound_command_has_no_fault(
 def test_planted_faults_are_seen(
     disturb: Callable[[Bench, random.Random], str], main: Main, fault: str, tmp_path: Path
 ) -> None:
-    found = outcomes(disturb, main, tmp_path)
-    assert any(text.startswith("FAULT") and fault in text for text in found), found
+    seen = []
+    for text in outcomes(disturb, main, tmp_path):
+        seen.append(text)
+        if text.startswith("FAULT") and fault in text:
+            return
+    pytest.fail(str(seen))
 
 
 def test_a_second_that_is_let_in_is_seen(tmp_path: Path) -> None:
@@ -122,8 +129,7 @@ def test_a_second_that_is_let_in_is_seen(tmp_path: Path) -> None:
             files.sync(path)
             file.truncate()
 
-    found = outcomes(kinds.twice, main, tmp_path)
-    assert any("a mixture" in text for text in found), found
+    assert any("a mixture" in text for text in outcomes(kinds.twice, main, tmp_path))
 
 
 @pytest.mark.parametrize("fault", ["traceback", "hang", "lost", "sound"])
@@ -172,3 +178,17 @@ def test_faults_are_printed_with_what_repeats_them(
     assert "FAULT" in printed
     assert drill.main(again.split()[4:]) == 1
     assert "1 trials, 1 faults" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("is_sound", [True, False])
+def test_trials_of_tests_are_counted(
+    is_sound: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = CHECKOUT / "tests" / "fixtures" / "drill" / "trials.py"
+    if is_sound:
+        assert volume.run(path, tmp_path, 3) == {"passed": 14}
+    else:
+        monkeypatch.setenv("SPOILED", "1")
+        with pytest.raises(Fault, match="2 failed"):
+            volume.run(path, tmp_path, 3)
+    assert len(volume.test_files()) > 8

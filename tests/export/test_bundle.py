@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +17,13 @@ import torch
 
 from plainbert import checkpoint
 from plainbert.errors import CheckpointError, FormatError, UnknownNameError, UsageError
-from plainbert.export import bundle, check
+from plainbert.export import bundle, check, example
 from plainbert.export.exported import Exported
 from plainbert.export.formats import DEFAULTS, with_defaults
 from plainbert.export.manifest import Manifest
 from plainbert.export.names import FORMATS, TASKS
 from plainbert.export.source import Source, source_of
-from plainbert.export.torch.format import TorchFormat
+from plainbert.export.torch.format import PORTABLE, TorchFormat
 from plainbert.infer import logits
 from plainbert.model_zoo import open_folder
 from plainbert.nn.pooling import Pooling
@@ -34,8 +36,24 @@ TEXTS = [("the cat sat",), ("a dog", "the cat sat on the mat"), ("a",)]
 
 def source(tmp_path: Path, task: str = "classification", **about: Any) -> Source:
     folder = tmp_path / task
+    torch.manual_seed(7)
     checkpoint.write(folder, folders.tiny(TASKS[task]), folders.tokenizer(), about=about)
     return source_of(open_folder(folder), str(folder))
+
+
+@functools.cache
+def program() -> bytes:
+    """What the format writes for :func:`source`, which is the same model at every call."""
+    with tempfile.TemporaryDirectory() as place:
+        TorchFormat().write(source(Path(place)), Path(place))
+        return (Path(place) / PORTABLE).read_bytes()
+
+
+class Traced(TorchFormat):
+    """Writes that program without tracing the classifier once more; all else is the format's."""
+
+    def write(self, source: Source, folder: Path) -> None:
+        (folder / PORTABLE).write_bytes(program())
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -43,9 +61,10 @@ def test_a_whole_export(tmp_path: Path, task: str) -> None:
     given = source(tmp_path, task, max_length=20)
     out = tmp_path / "out"
     written = bundle.export(given, out, TorchFormat(), texts=TEXTS)
-    assert {"model.pt2", "predict.py", "tokenizer.json", "vocab.txt", "config.json"} < {
-        path.name for path in out.iterdir()
-    }
+    names = {path.name for path in out.iterdir()}
+    assert {"model.pt2", "tokenizer.json", "vocab.txt", "config.json"} < names
+    program = {"predict.py", "predict_model.py", "predict_task.py", "predict_runtime.py"}
+    assert program < names
     assert Manifest.read(out) == written
     assert (written.task, written.max_length, written.lower) == (task, 20, given.tokenizer.lower)
     assert written.check["texts"] == 3
@@ -58,7 +77,7 @@ def test_a_whole_export(tmp_path: Path, task: str) -> None:
 
 def test_the_example_runs_without_plainbert(tmp_path: Path) -> None:
     given = source(tmp_path)
-    bundle.export(given, tmp_path / "out", TorchFormat(), texts=TEXTS)
+    bundle.export(given, tmp_path / "out", Traced(), texts=TEXTS)
     code = (
         "import runpy, sys; sys.argv = ['predict.py', 'the cat sat', 'a dog']; "
         "sys.modules['plainbert'] = None; runpy.run_path('predict.py', run_name='__main__')"
@@ -68,14 +87,15 @@ def test_the_example_runs_without_plainbert(tmp_path: Path) -> None:
         check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    found = eval(done.stdout, {})  # a dict of our own making
+    header, row = (line.split("\t") for line in done.stdout.splitlines())
+    assert header[1:] == ["label", *(f"p({label})" for label in given.labels)]
     ids, types, mask = check.batches(
         check.featurize(given.tokenizer, [("the cat sat", "a dog")], 32)
     )[0]
-    wanted = given.module()(*map(torch.from_numpy, (ids, types, mask)))[0]
-    right = dict(zip(given.labels, wanted.tolist(), strict=True))
-    atol = rounding(terms_of(given.config), wanted.detach())
-    assert found == pytest.approx(right, rel=0, abs=atol)
+    wanted = given.module()(*map(torch.from_numpy, (ids, types, mask)))[0].softmax(0)
+    shares = [float(cell) for cell in row[2:]]
+    assert shares == pytest.approx(wanted.tolist(), rel=0, abs=1e-5)
+    assert row[1] == given.labels[int(wanted.argmax())]
 
 
 class Wrong:
@@ -118,7 +138,7 @@ def test_an_export_that_is_wrong_leaves_nothing(
 ) -> None:
     monkeypatch.setattr(check, "TOLERANCE", -1.0)
     with pytest.raises(CheckpointError, match="it is not kept"):
-        bundle.export(source(tmp_path), tmp_path / "out", TorchFormat())
+        bundle.export(source(tmp_path), tmp_path / "out", Traced())
     assert [path.name for path in tmp_path.iterdir()] == ["classification"]
 
 
@@ -127,20 +147,20 @@ def test_a_folder_that_exists(tmp_path: Path) -> None:
     out.mkdir()
     (out / "thesis.txt").write_text("mine")
     with pytest.raises(UsageError, match="out exists. Choose a new folder, or add --overwrite"):
-        bundle.export(given, out, TorchFormat())
+        bundle.export(given, out, Traced())
     with pytest.raises(UsageError, match=r"has no manifest.json: it is not replaced"):
-        bundle.export(given, out, TorchFormat(), overwrite=True)
+        bundle.export(given, out, Traced(), overwrite=True)
     assert (out / "thesis.txt").read_text() == "mine"
 
     (out / "thesis.txt").rename(out / "manifest.json")  # of whatever else
     with pytest.raises(UsageError, match=r"its manifest.json is something else than ours"):
-        bundle.export(given, out, TorchFormat(), overwrite=True)
+        bundle.export(given, out, Traced(), overwrite=True)
     assert (out / "manifest.json").read_text() == "mine"
 
     shutil.rmtree(out)
-    bundle.export(given, out, TorchFormat())
+    bundle.export(given, out, Traced())
     (out / "notes.txt").write_text("goes with it")
-    bundle.export(given, out, TorchFormat(), overwrite=True)
+    bundle.export(given, out, Traced(), overwrite=True)
     assert Manifest.read(out).format == "torch"
     assert not (out / "notes.txt").exists()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["classification", "out"]
@@ -150,11 +170,11 @@ def test_an_older_export_survives_a_bad_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given, out = source(tmp_path), tmp_path / "out"
-    bundle.export(given, out, TorchFormat())
+    bundle.export(given, out, Traced())
     before = (out / "manifest.json").read_bytes()
     monkeypatch.setattr(check, "TOLERANCE", -1.0)
     with pytest.raises(CheckpointError):
-        bundle.export(given, out, TorchFormat(), overwrite=True)
+        bundle.export(given, out, Traced(), overwrite=True)
     assert (out / "manifest.json").read_bytes() == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["classification", "out"]
 
@@ -220,7 +240,7 @@ def test_manifests_of_others(tmp_path: Path) -> None:
 def test_every_format_has_its_parts() -> None:
     assert DEFAULTS.keys() == FORMATS.keys()
     for name, format in DEFAULTS.items():
-        assert (bundle.HERE / name / bundle.EXAMPLE).is_file()
+        assert (example.HERE / name / "predict_runtime.py").is_file()
         assert format.info is FORMATS[name]
         assert format.variants() == (format,)
         assert not format.quantized

@@ -1,6 +1,8 @@
 """Open many broken copies of a small folder, in a process of its own with little memory.
 
-    python -m tests.helpers.fuzz_checkpoint KIND NUMBER FOLDER SEED
+    python -m tests.helpers.fuzz_checkpoint KIND NUMBER FOLDER SEED [cut]
+
+With ``cut`` the file is cut off at NUMBER of its bytes, or at every one if there are fewer.
 
 A crash, a hang of 10 seconds, 1 GB of memory or an error that is not ours ends the process with a
 status other than 0. The last line counts what happened.
@@ -107,11 +109,11 @@ def attempt(folder: Path) -> str:
     return "opened"
 
 
-def truncations(folder: Path, path: Path) -> Counter[str]:
-    """Cut the file at every byte: each must be a FormatError."""
-    content = path.read_bytes()
+def truncations(folder: Path, path: Path, number: int) -> Counter[str]:
+    """Cut the file off: each must be a FormatError."""
+    size = path.stat().st_size
     counts: Counter[str] = Counter()
-    for length in reversed(range(len(content))):
+    for length in sorted({size * turn // number for turn in range(number)}, reverse=True):
         os.truncate(path, length)
         signal.alarm(10)
         counts[attempt(folder)] += 1
@@ -120,7 +122,7 @@ def truncations(folder: Path, path: Path) -> Counter[str]:
 
 
 def main() -> None:
-    kind, number, place, seed = sys.argv[1:]
+    kind, number, place, seed, *cut = sys.argv[1:]
     rng = random.Random(int(seed))
     folder = Path(place) / kind
     shutil.rmtree(folder, ignore_errors=True)
@@ -129,9 +131,9 @@ def main() -> None:
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + 2**30, used + 2**30))
     whole = {name: (folder / name).read_bytes() for name in KINDS[kind]}
-    if number == "truncate":
+    if cut:
         (name,) = KINDS[kind]
-        print(json.dumps(truncations(folder, folder / name)))
+        print(json.dumps(truncations(folder, folder / name, int(number))))
         return
     counts: Counter[str] = Counter()
     for turn in range(int(number)):

@@ -1,8 +1,9 @@
 """Kill the scripts that make data and look at what is left.
 
-    python -m tests.helpers.killed_corpus FOLDER WAY KILLS SEED
+    python -m tests.helpers.killed_corpus FOLDER WAY MOMENTS KILLS SEED
 
-WAY is pretraining or punctuation. With KILLS 0 there is a kill before every change of a file.
+WAY is pretraining or punctuation. There are kills before MOMENTS of the changes of a file, and
+KILLS at random moments with several processes.
 """
 
 from __future__ import annotations
@@ -190,7 +191,7 @@ class Drill:
         return files
 
 
-def main(root: Path, way: str, number: int, seed: int) -> None:
+def main(root: Path, way: str, moments: int, number: int, seed: int) -> None:
     import torch  # before the forks, which would each import it; no worker needs it
 
     torch.set_num_threads(1)
@@ -201,16 +202,13 @@ def main(root: Path, way: str, number: int, seed: int) -> None:
     for older in (False, True):
         drill = Drill(task, root, older)
         assert drill.sets["old"] != drill.sets["new"]
-        if number:
-            make = functools.partial(drill.make, 2)
-            kills.at_random(make, number, random.Random(seed), drill.prepare, drill.check)
-            print(f"{number} kills")
-        else:
-            done = kills.before_each_change(
-                drill.make, kills.below(drill.folder), drill.prepare, drill.check
-            )
-            print(f"{done} kills, {len(drill.seen)} states")
+        done = kills.before_each_change(
+            drill.make, kills.below(drill.folder), drill.prepare, drill.check, moments
+        )
+        make = functools.partial(drill.make, 2)
+        kills.at_random(make, number, random.Random(seed), drill.prepare, drill.check)
+        print(f"kills: {done + number}; states: {len(drill.seen)}")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
+    main(Path(sys.argv[1]), sys.argv[2], *map(int, sys.argv[3:6]))

@@ -105,8 +105,14 @@ def main(root: Path, kills: int, seed: int) -> None:
     while not attempt(folder, 10 * length + 60):
         pass
     assert (folder / "last" / "model.safetensors").read_bytes() == want
-    for name in ("last/training.safetensors", "last/training.json", "best/model.safetensors"):
+    for name in ("last/training.json", "best/model.safetensors"):
         assert (folder / name).read_bytes() == (whole / name).read_bytes()
+    states = [list(run.glob("state-*")) for run in (folder, whole)]
+    (one,), (other,) = states
+    assert one.name == other.name
+    assert (one / "training.safetensors").read_bytes() == (
+        other / "training.safetensors"
+    ).read_bytes()
     print(f"{kills} kills, {finished + 1} runs finished, each with the same weights")
 
 

@@ -30,6 +30,7 @@ def before_each_change(
     counts: Callable[[Path], bool],
     prepare: Callable[[], object],
     check: Callable[[int], object],
+    moments: int | None = None,
 ) -> int:
     """Kill an action before its first change of a file, then before its second, and so on.
 
@@ -41,10 +42,18 @@ def before_each_change(
         counts: whether a change of this path counts; see :func:`below`.
         prepare: makes the state in which every attempt begins.
         check: looks at what a kill has left behind; it is given the number of the change.
+        moments: number of changes before which to kill, :func:`some` of them; None: all.
 
     Returns:
         how many kills there were: the action then ended by itself.
     """
+    if moments is not None:
+        chosen = some(changes(action, counts, prepare), moments)
+        for number in chosen:
+            prepare()
+            assert not _ended(_forked(partial(counted, action, counts, number)))
+            check(number)
+        return len(chosen)
     number = 0
     while True:
         number += 1
@@ -52,6 +61,35 @@ def before_each_change(
         if _ended(_forked(partial(counted, action, counts, number))):
             return number - 1
         check(number)
+
+
+def changes(
+    action: Callable[[], object], counts: Callable[[Path], bool], prepare: Callable[[], object]
+) -> int:
+    """How many changes of files an action makes."""
+    prepare()
+    reads, writes = os.pipe()
+
+    def report(count: int) -> None:
+        os.write(writes, str(count).encode())
+
+    assert _ended(_forked(lambda: counted(action, counts, None, report=report)))
+    count = int(os.read(reads, 20))
+    os.close(reads)
+    os.close(writes)
+    return count
+
+
+def some(count: int, moments: int) -> list[int]:
+    """Some of the changes 1 ... count: the first, the last, and more near the end.
+
+    There, results are put in their places.
+    """
+    if moments >= count:
+        return [*range(1, count + 1)]
+    return sorted(
+        {1, *(max(1, round(count * (n / moments) ** 0.5)) for n in range(1, moments + 1))}
+    )
 
 
 def at_random(

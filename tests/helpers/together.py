@@ -5,9 +5,11 @@ torch is imported once; the ranks are forks of this process that talk over gloo.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
+import signal
 import socket
 import sys
 import traceback
@@ -23,6 +25,7 @@ from torch.distributed.fsdp import fully_shard  # noqa: F401
 
 from plainbert.distributed.group import init
 from plainbert.distributed.world import World
+from plainbert.errors import Stopped
 from plainbert.nn.pretraining_heads import Pretraining
 from plainbert.tasks.pretraining.features import Instances
 from plainbert.tasks.pretraining.objective import PretrainingObjective
@@ -164,6 +167,8 @@ def start(size: int, work, timeout: float = 60.0) -> list[int]:
             with init(world, timeout_s=timeout) as group:
                 work(group)
             code = 0
+        except Stopped as stop:
+            code = 128 + stop.number
         except BaseException:
             traceback.print_exc()
         finally:
@@ -354,6 +359,27 @@ def failing(folder: Path) -> None:
                 group.barrier()
 
     assert together(2, work) == [0, 0]
+
+
+def stopped(folder: Path) -> None:
+    """One rank is told to end: all of them save, at the same step, and end."""
+
+    def work(group) -> None:
+        whole = Stepper.step
+
+        def told(self, number, *rest):
+            if number == 3 and group.rank == 1:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return whole(self, number, *rest)
+
+        Stepper.step = told
+        for strategy in ("ddp", "fsdp"):
+            place = folder / f"stopped-{strategy}"
+            with contextlib.suppress(Stopped) if strategy == "ddp" else contextlib.nullcontext():
+                train(Case(strategy, 2), group, folder=place, save_steps=100)
+                raise AssertionError("it did not stop")
+
+    assert together(2, work) == [128 + signal.SIGTERM] * 2
 
 
 def missing(folder: Path) -> None:

@@ -103,6 +103,41 @@ def test_shards_of_the_index_are_fetched(hub, repository, cache, single):
     assert not is_complete(folder)
 
 
+@pytest.mark.parametrize("inner", ["0_BERT", "0_Transformer"])
+@pytest.mark.parametrize("has_config", [True, False])
+def test_older_folders_of_sentence_transformers(hub, repository, cache, inner, has_config):
+    (repository / inner).mkdir()
+    for name in ("config.json", "vocab.txt", "model.safetensors"):
+        (repository / name).rename(repository / inner / name)
+    (repository / "pytorch_model.bin").unlink()
+    (repository / "1_Pooling").rename(repository / "3_Pooling")
+    if has_config:
+        (repository / "config.json").write_text('{"__version__": "0.2.3"}')
+    kinds = {inner: inner[2:], "3_Pooling": "Pooling"}
+    steps = [{"type": f"sentence_transformers.models.{kind}", "path": path}
+             for path, kind in kinds.items()]  # fmt: skip
+    (repository / "modules.json").write_text(json.dumps(steps))
+
+    assert not is_complete(fetch(record(), cache, weights=False))
+    folder = fetch(record(), cache)
+    names = ["3_Pooling/config.json", *(["config.json"] if has_config else []), "modules.json"]
+    names += [f"{inner}/{name}" for name in ("config.json", "model.safetensors", "vocab.txt")]
+    files = (path for path in folder.rglob("*") if path.is_file())
+    assert {path.relative_to(folder).as_posix() for path in files} == set(names)
+    assert cached(record(), cache) == folder
+    hub.requests.clear()
+    assert fetch(record(), cache) == folder
+    assert hub.requests == []
+
+
+@pytest.mark.parametrize("path", ["../other", "/etc", "a/../../b"])
+def test_steps_outside_of_a_repository_are_refused(hub, repository, cache, path):
+    step = {"type": "sentence_transformers.models.Transformer", "path": path}
+    (repository / "modules.json").write_text(json.dumps([step]))
+    with pytest.raises(DownloadError, match="outside of the folder"):
+        fetch(record(), cache)
+
+
 def test_cut_download_is_resumed_where_it_stopped(hub, repository, cache):
     content = bytes(range(250)) * 48_000  # the client keeps blocks of 10 MiB
     (repository / "model.safetensors").write_bytes(content)

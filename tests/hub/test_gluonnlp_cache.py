@@ -8,6 +8,7 @@ import logging
 
 import pytest
 
+import plainbert
 from plainbert import checkpoint
 from plainbert.errors import CheckpointError, DownloadError
 from plainbert.hub.gluonnlp_cache import old_files, old_folder, old_vocabulary
@@ -15,9 +16,14 @@ from plainbert.hub.record import Record
 from plainbert.hub.records import by_name, trained_on
 from plainbert.model_zoo import convert, open_folder
 from plainbert.model_zoo.stored import vocabulary_of
-from plainbert.recipes import create_pretraining_data
+from plainbert.recipes import (
+    create_pretraining_data,
+    export,
+    finetune_classifier,
+    run_pretraining,
+)
+from plainbert.text.reader import read_tokenizer
 from tests.helpers import folders
-from tests.helpers.scripts import HERE, parse_args_of
 from tests.text.test_gluonnlp_vocab import as_published, vocabulary
 
 PARAMS, VOCAB = b"weights" * 100_000, b'{"idx_to_token": []}'
@@ -149,26 +155,71 @@ def test_without_it_the_error_names_the_file(offline):
     assert max(map(len, str(caught.value).splitlines())) < 160 + len(str(offline))
 
 
-def test_the_documented_commands_take_it(offline, tmp_path):
-    text = tmp_path / "text.txt"
-    text.write_text("我们在河边坐着\n一只鹭在捕鱼\n\n明天会下雨\n后天也是\n", "utf-8")
-    create = parse_args_of(HERE / "scripts" / "bert" / "create_pretraining_data.py")
-    create_pretraining_data.run(
-        create(["--input_file", str(text), "--output_dir", str(tmp_path / "shards"),
-                "--dataset_name", "wiki_cn_cased", "--max_seq_length", "32",
-                "--num_workers", "0", "--max_predictions_per_seq", "3"])
-    )  # fmt: skip
-    assert (tmp_path / "shards" / "vocab.txt").read_text("utf-8").split("\n")[100:104] == [
-        "[UNK]", "[CLS]", "[SEP]", "[MASK]"
-    ]  # fmt: skip
-
-    # An old classifier: a bare file of weights, whose vocabulary lay in GluonNLP's cache.
+@pytest.fixture
+def bare(offline, tmp_path):
+    """An old classifier: a file of weights alone, whose vocabulary lay in GluonNLP's cache."""
     theirs = vocabulary_of(trained_on("wiki_cn_cased"), format="gluonnlp")
     model = folders.tiny(vocab_size=len(theirs.vocab), hidden_size=64, num_attention_heads=1)
     checkpoint.write(tmp_path / "ours", model, theirs)
     convert.convert(convert.open_any(tmp_path / "ours"), tmp_path / "there", "gluonnlp")
     (params,) = (tmp_path / "there").glob("*.params")
-    bare = params.rename(tmp_path / "model_bert_XNLI_3.params")
+    return params.rename(tmp_path / "model_bert_XNLI_3.params")
+
+
+OF_THE_CACHE = ("--dataset_name", "wiki_cn_cased", "--gpus", "")
+
+
+@pytest.fixture
+def text(tmp_path):
+    path = tmp_path / "text.txt"
+    path.write_text("我们在河边坐着\n一只鹭在捕鱼\n\n明天会下雨\n后天也是\n", "utf-8")
+    return path
+
+
+def test_pretraining_data_of_its_vocabulary(offline, text, tmp_path):
+    create_pretraining_data.main(
+        ["--input_file", str(text), "--output_dir", str(tmp_path / "shards"),
+         "--dataset_name", "wiki_cn_cased", "--max_seq_length", "32",
+         "--num_workers", "0", "--max_predictions_per_seq", "3"]
+    )  # fmt: skip
+    assert (tmp_path / "shards" / "vocab.txt").read_text("utf-8").split("\n")[100:104] == [
+        "[UNK]", "[CLS]", "[SEP]", "[MASK]"
+    ]  # fmt: skip
+
+
+def test_a_bare_classifier_is_opened(bare):
     opened = open_folder(bare, dataset_name="wiki_cn_cased")
+    theirs = vocabulary_of(trained_on("wiki_cn_cased"), format="gluonnlp")
     assert opened.tokenizer.vocab.tokens == theirs.vocab.tokens
     assert opened.head == "classification"
+
+
+def test_a_bare_classifier_is_exported(bare, tmp_path):
+    out = tmp_path / "out"
+    export.main(["--model_parameters", str(bare), "--output_dir", str(out), *OF_THE_CACHE])
+    ours = vocabulary_of(trained_on("wiki_cn_cased"))
+    assert read_tokenizer(out).tokenize("一只鹭在") == ours.tokenize("一只鹭在")
+
+
+def test_a_bare_classifier_predicts(bare, tmp_path):
+    rows = tmp_path / "rows.tsv"
+    rows.write_text("text\n我们在河边坐着\n一只鹭\n", "utf-8")
+    out = tmp_path / "out"
+    finetune_classifier.main(
+        ["--model_parameters", str(bare), "--only_inference", "--test_file", str(rows),
+         "--text_columns", "text", "--output_dir", str(out), *OF_THE_CACHE]
+    )  # fmt: skip
+    right = plainbert.load(tmp_path / "ours", device="cpu").predict(["我们在河边坐着", "一只鹭"])
+    lines = (out / "table.tsv").read_text().splitlines()[1:]
+    classes = [folders.LABELS.index(prediction.label) for prediction in right]
+    assert [line.split("\t")[1] for line in lines] == [f"LABEL_{row}" for row in classes]
+
+
+def test_pretraining_from_scratch_with_its_vocabulary(offline, text, tmp_path):
+    out = tmp_path / "run"
+    run_pretraining.main(
+        ["--raw", "--data", str(text), "--model", "bert_1_8_1", "--num_steps", "1", "--ckpt_dir",
+         str(out), "--max_seq_length", "16", "--batch_size", "2", *OF_THE_CACHE]
+    )  # fmt: skip
+    ours = vocabulary_of(trained_on("wiki_cn_cased"))
+    assert read_tokenizer(out / "last").vocab.tokens == ours.vocab.tokens

@@ -1,4 +1,4 @@
-"""Every JSON file and answer that is read, garbled by the hundred: an error of ours, or a result.
+"""Every JSON file and answer that is read, garbled many times: an error of ours, or a result.
 
 Never a traceback of another kind, never a hang.
 """
@@ -39,7 +39,7 @@ from tests.helpers.garbled import garbled
 from tests.helpers.hub_server import COMMIT, Hub, serve
 from tests.keys.test_tokenizer_settings import described, make, token
 
-NUMBER = 400  # garbled files of each kind
+VOLUME = pytest.mark.volume(sample=100, whole=400)  # garbled files of each kind
 SECONDS = 5  # for one of them
 
 
@@ -106,8 +106,9 @@ TOKENIZER_FILES: dict[str, Any] = {
 }  # fmt: skip
 
 
+@VOLUME
 @pytest.mark.parametrize("name", TOKENIZER_FILES)
-def test_tokenizer_files(tmp_path: Path, seed: int, name: str) -> None:
+def test_tokenizer_files(tmp_path: Path, seed: int, trials: int, name: str) -> None:
     folder = make(tmp_path / "model", **{name: TOKENIZER_FILES[name]})
     saved = tmp_path / "saved"
     saved.mkdir()
@@ -118,15 +119,16 @@ def test_tokenizer_files(tmp_path: Path, seed: int, name: str) -> None:
         ours.ids("a [E1]")
         ours.save(saved)
 
-    fuzz(folder / f"{name}.json", TOKENIZER_FILES[name], read, seed, NUMBER)
+    fuzz(folder / f"{name}.json", TOKENIZER_FILES[name], read, seed, trials)
 
 
-def test_gluonnlp_vocabularies(tmp_path: Path, seed: int) -> None:
+@VOLUME
+def test_gluonnlp_vocabularies(tmp_path: Path, seed: int, trials: int) -> None:
     rows = {word: row for row, word in enumerate(TOKENS)}
     value = {"idx_to_token": TOKENS, "token_to_idx": rows, "unknown_token": "[UNK]",
              "identifiers_to_tokens": {"cls_token": "[CLS]", "sep_token": "[SEP]"}}  # fmt: skip
     path = tmp_path / "vocab.json"
-    fuzz(path, value, lambda: Vocab.read(path).ids(["a", "b"]), seed, NUMBER)
+    fuzz(path, value, lambda: Vocab.read(path).ids(["a", "b"]), seed, trials)
 
 
 MODEL_FILES: dict[str, Any] = {
@@ -155,9 +157,10 @@ MODEL_FILES: dict[str, Any] = {
 }  # fmt: skip
 
 
+@pytest.mark.volume(sample=40, whole=200)
 @pytest.mark.parametrize("name", MODEL_FILES)
 @pytest.mark.parametrize("head", ["regression", "token_classification"])
-def test_model_files(tmp_path: Path, seed: int, name: str, head: str) -> None:
+def test_model_files(tmp_path: Path, seed: int, trials: int, name: str, head: str) -> None:
     import numpy as np
 
     folder = checkpoint.write(tmp_path / "model", tiny(head), tokenizer(), about={"max_length": 9})
@@ -183,10 +186,11 @@ def test_model_files(tmp_path: Path, seed: int, name: str, head: str) -> None:
         opened = open_folder(folder)
         opened.tokenizer.ids("a [E1]")
 
-    fuzz(folder / name, value, read, seed, NUMBER // 2)
+    fuzz(folder / name, value, read, seed, trials)
 
 
-def test_manifests(tmp_path: Path, seed: int) -> None:
+@VOLUME
+def test_manifests(tmp_path: Path, seed: int, trials: int) -> None:
     value = {
         "inputs": ["input_ids"], "format": "onnx", "task": "classification", "source": "x",
         "max_length": 20, "lower": True, "labels": ["a", "b"], "output": "logits",
@@ -199,10 +203,11 @@ def test_manifests(tmp_path: Path, seed: int) -> None:
         limits_of(manifest.about, manifest.max_length)
         TagSet.trained(manifest.labels, manifest.about.get("tag_scheme"))
 
-    fuzz(tmp_path / "manifest.json", value, read, seed, NUMBER)
+    fuzz(tmp_path / "manifest.json", value, read, seed, trials)
 
 
-def test_notes_of_runs(tmp_path: Path, seed: int) -> None:
+@VOLUME
+def test_notes_of_runs(tmp_path: Path, seed: int, trials: int) -> None:
     value = {"command": ["finetune_ner.py", "--lr", "1"], "script": "finetune_ner",
              "flags": {"lr": 1.0}, "versions": {"plainbert": "1.0"}}  # fmt: skip
 
@@ -210,10 +215,11 @@ def test_notes_of_runs(tmp_path: Path, seed: int) -> None:
         if output_dir._args_of(tmp_path) is None:
             raise PlainBertError("no run of ours")
 
-    fuzz(tmp_path / "args.json", value, read, seed, NUMBER)
+    fuzz(tmp_path / "args.json", value, read, seed, trials)
 
 
-def test_records_of_runs(tmp_path: Path, seed: int) -> None:
+@VOLUME
+def test_records_of_runs(tmp_path: Path, seed: int, trials: int) -> None:
     path = tmp_path / "metrics.jsonl"
 
     def read() -> None:
@@ -222,10 +228,11 @@ def test_records_of_runs(tmp_path: Path, seed: int) -> None:
         if not path.read_text().startswith('{"step": 3'):
             raise PlainBertError("the garbled line was dropped")
 
-    fuzz(path, {"step": 3, "loss": 1.0}, read, seed, NUMBER)
+    fuzz(path, {"step": 3, "loss": 1.0}, read, seed, trials)
 
 
-def test_journals(tmp_path: Path, seed: int) -> None:
+@VOLUME
+def test_journals(tmp_path: Path, seed: int, trials: int) -> None:
     place = tmp_path / folders.COMMITTED
     value = {"removed": ["a"], "files": ["b"]}
 
@@ -234,25 +241,30 @@ def test_journals(tmp_path: Path, seed: int) -> None:
         place.mkdir(exist_ok=True)
 
     place.mkdir()
-    fuzz(place / folders._JOURNAL, value, read, seed, NUMBER)
+    fuzz(place / folders._JOURNAL, value, read, seed, trials)
 
 
-def test_questions(tmp_path: Path, seed: int) -> None:
+@VOLUME
+def test_questions(tmp_path: Path, seed: int, trials: int) -> None:
     answers = [{"text": "cat", "answer_start": 4}]
     asked = {"id": "1", "question": "who", "answers": answers, "is_impossible": False}
     paragraphs = [{"context": "the cat sat", "qas": [asked, {**asked, "id": "2"}]}]
     value = {"version": "2", "data": [{"title": "x", "paragraphs": paragraphs}]}
     path = tmp_path / "dev.json"
-    fuzz(path, value, lambda: squad_files.read(path), seed, NUMBER)
+    fuzz(path, value, lambda: squad_files.read(path), seed, trials)
 
 
-def test_indexes_of_shards(tmp_path: Path, seed: int) -> None:
+@VOLUME
+def test_indexes_of_shards(tmp_path: Path, seed: int, trials: int) -> None:
     value = {"metadata": {"total_size": 3}, "weight_map": {"a": "x.bin", "b": "y.bin"}}
     path = tmp_path / "pytorch_model.bin.index.json"
-    fuzz(path, value, lambda: shards(path), seed, NUMBER)
+    fuzz(path, value, lambda: shards(path), seed, trials)
 
 
-def test_answers_of_the_hub(tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.volume(sample=30, whole=80)
+def test_answers_of_the_hub(
+    tmp_path: Path, seed: int, trials: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     siblings = [
         {"rfilename": "config.json", "size": 3, "blobId": "0" * 40},
         {"rfilename": "model.safetensors", "size": 3, "blobId": "1" * 40,
@@ -265,7 +277,7 @@ def test_answers_of_the_hub(tmp_path: Path, seed: int, monkeypatch: pytest.Monke
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with serve(Hub(some__model=tmp_path)) as hub:
         hub.answer = path
-        fuzz(path, value, lambda: answer.ask(huggingface_hub, hub.endpoint, record), seed, 80)
+        fuzz(path, value, lambda: answer.ask(huggingface_hub, hub.endpoint, record), seed, trials)
 
 
 def test_left_as_they_were(tmp_path: Path) -> None:

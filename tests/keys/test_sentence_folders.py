@@ -149,12 +149,27 @@ def test_steps_that_we_lack_are_refused(tmp_path: Path, plain: Path, step: Any, 
         plainbert.load(folder).encode(TEXTS)
 
 
-def test_pooling_without_the_prompt_is_refused(tmp_path: Path, plain: Path) -> None:
-    folder = made(tmp_path / "s", plain, prompts={"query": "the "}, default_prompt_name="query")
+@pytest.mark.parametrize("mode", ["mean", "max", "cls"])
+def test_pooling_without_the_prompt(
+    tmp_path: Path, plain: Path, mode: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    prompts = {"query": "the c ", "none": ""}
+    folder = made(
+        tmp_path / "s", plain, Normalize(), mode=mode, prompts=prompts, default_prompt_name="query"
+    )
     path = folder / "1_Pooling" / "config.json"
+    included = theirs_of(folder)
     write_json(path, {**read_json(path), "include_prompt": False})
-    with pytest.raises(UsageError, match=r"pools by 'mean\+include_prompt=false'"):
-        plainbert.load(folder).encode(TEXTS)
+    theirs = theirs_of(folder)
+    assert np.abs(theirs - included).max() > 0.01
+    convert.convert(convert.open_any(folder), tmp_path / "ours", "huggingface")
+    check(theirs_of(tmp_path / "ours"), theirs)
+    source_of(model_zoo.open_folder(folder), "s")
+    assert "s leaves a prompt's tokens out of its vectors; the export counts them" in caplog.text
+    for model in (plainbert.load(folder), plainbert.load(tmp_path / "ours")):
+        check(model.encode(TEXTS), theirs)
+        check(model.encode(TEXTS, prompt_name="none"), theirs_of(folder, prompt_name="none"))
+        check(model.encode(TEXTS, prompt="cba "), theirs_of(folder, prompt="cba "))
 
 
 def test_default_prompt_that_is_not_there(tmp_path: Path, plain: Path) -> None:
@@ -253,8 +268,8 @@ def test_what_an_export_leaves_out_is_said(
         truncate_dim=5,
     )  # fmt: skip
     source_of(model_zoo.open_folder(folder), "s")
-    assert "s puts 'the ' before every text; the export does not" in caplog.text
-    assert "s keeps the first 5 numbers of a vector; the export gives all" in caplog.text
+    assert "s puts 'the ' before every text; predict.py of the export does, other" in caplog.text
+    assert "s keeps the first 5 numbers of a vector; predict.py of the export does" in caplog.text
 
 
 def test_what_is_trained_further_has_no_function_on_top(tmp_path: Path) -> None:

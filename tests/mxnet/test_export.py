@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -19,10 +18,13 @@ import torch
 from plainbert import model_zoo
 from plainbert.batching.features import featurize
 from plainbert.config import BertConfig
+from plainbert.export import example
 from plainbert.export.check import batches, check
-from plainbert.export.mxnet import predict
+from plainbert.export.decoding import decoding_of
+from plainbert.export.example import copy_program
 from plainbert.export.mxnet.format import MXNetFormat
 from plainbert.export.names import TASKS
+from plainbert.export.program import predict, predict_model, predict_texts
 from plainbert.export.source import Source, source_of
 from plainbert.formats.gluonnlp import reader
 from plainbert.model_zoo.convert import convert, open_any
@@ -200,33 +202,39 @@ def test_the_example(tmp_path: Path, task: str) -> None:
     """It runs where nothing but MXNet and tokenizers is, and cuts what is too long."""
     source = sources.tiny(task)
     folder = sources.export(source, tmp_path / "export")
-    shutil.copy(predict.__file__, folder / "predict.py")
-    manifest = {"task": task, "max_length": 8, "labels": source.labels}
+    copy_program("mxnet", task, folder)
+    manifest = {
+        "task": task, "max_length": 8, "labels": source.labels, "several": False,
+        "decoding": decoding_of(source),
+    }  # fmt: skip
     (folder / "manifest.json").write_text(json.dumps(manifest))
     (tmp_path / "tokenizers").symlink_to(Path(tokenizers.__file__).parent)
     python = Path(os.environ["PLAINBERT_MXNET"]).absolute()
+    row = ("the cat a b", "a cab cat the b")[: 1 if task == "ner" else 2]
     done = subprocess.run(
-        [python, folder / "predict.py", "the cat a b", "a cab cat the b"],
+        [python, folder / "predict.py", *row],
         env={"PYTHONPATH": str(tmp_path), "OMP_NUM_THREADS": "1"}, cwd=tmp_path,
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     pieces = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
-    pieces.enable_truncation(8)
-    text = pieces.encode("the cat a b", "a cab cat the b")
-    assert (len(text.ids), text.tokens[0]) == (8, "[CLS]")
-    ids, types = torch.tensor([text.ids]), torch.tensor([text.type_ids])
-    wanted = sources.by_torch(source, (ids, types, ids * 0 + 1))
-    if task in ("ner", "question_answering"):
-        names = [line.split(" ", 1)[0] for line in done.stdout.splitlines()]
-        assert names == text.tokens
-    if task == "classification":
-        names = re.findall(r"'(\w+)'", done.stdout)
-        assert names == list(source.labels)
-    numbers = re.findall(r"-?\d+\.\d*(?:e-?\d+)?", done.stdout)
-    shown = 5e-8 * float(wanted.abs().max())  # the eighth digit
-    found = np.float32(numbers).reshape(wanted.shape)
-    assert apart(found, wanted) <= rounding(terms_of(source.config), wanted) + shown
+
+    def by_torch(*batch: np.ndarray) -> np.ndarray:
+        return sources.by_torch(source, tuple(map(torch.from_numpy, batch))).numpy()
+
+    model = predict_model.Model(manifest, pieces, by_torch)
+    right = example.TASKS.get(task, predict_texts).results(model, [row])
+    assert numbers_of(done.stdout)[0] == numbers_of(predict.lines(right, header=True))[0]
+    atol = 1e-5 * max(map(abs, numbers_of(done.stdout)[1]), default=1.0)
+    assert numbers_of(done.stdout)[1] == pytest.approx(
+        numbers_of(predict.lines(right, header=True))[1], rel=0, abs=atol
+    )
+
+
+def numbers_of(text: str) -> tuple[str, list[float]]:
+    """A text without its numbers with a point, and these."""
+    number = r"-?\d+\.\d*(?:e-?\d+)?"
+    return re.sub(number, "", text), [float(part) for part in re.findall(number, text)]
 
 
 def test_convert_checkpoint_makes_what_load_parameters_reads(

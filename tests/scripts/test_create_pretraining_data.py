@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from plainbert.errors import CheckpointError, DataError, UsageError
+from plainbert.errors import DataError, UsageError
 from plainbert.recipes import create_pretraining_data
 from plainbert.tasks.pretraining.shards import Shards
 from plainbert.text.reader import read_tokenizer
@@ -81,7 +81,7 @@ def test_the_sample_with_a_vocabulary_of_its_own(
     ids[rows.masked_rows] = rows.masked_ids
     assert (ids == tokenizer.vocab.unk_id).mean() < 0.01
     assert int(rows.lengths.max()) == 128
-    for words in ("Wrote ", "padding avoided", "Time cost=", "the first instance: [CLS]"):
+    for words in ("Wrote ", "padding avoided", "Time cost=", "the first row: [CLS]"):
         assert words in said
     assert last.startswith("next: plainbert run_pretraining --data ")
     assert last.endswith(f"--vocab {folder}")
@@ -188,7 +188,7 @@ def test_mistakes(main: Main, tmp_path: Path, vocab: str) -> None:
     cased.write_bytes(Path(vocab).read_bytes())
     with pytest.raises(UsageError, match=r"'toy-cased\.txt' says cased; .* --do_lower_case true"):
         main(argv(source, folder, "--vocab", str(cased)))
-    with pytest.raises(CheckpointError, match="a SentencePiece model is expected"):
+    with pytest.raises(DataError, match=r"no\.model: does not exist; --sentencepiece needs"):
         main(argv(source, folder, "--overwrite", "--sentencepiece", str(tmp_path / "no.model")))
     (tmp_path / "bad.txt").write_bytes(b"a\n\xff\n")
     with pytest.raises(DataError, match=r"bad\.txt:2: is not UTF-8"):

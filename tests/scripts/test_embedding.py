@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import plainbert
@@ -76,14 +77,14 @@ def test_a_text_that_is_cut_for_the_words_is_said(
     long = "cat " * 30
     result = main(["--params_path", folder, "--sentences", long, "the cat"])
     assert [len(words) for words, _ in result["words"]] == [23, 2]  # beside [CLS] and [SEP]
-    assert "1 of 2 texts were longer than 25 tokens and were cut" in caplog.text
+    assert "1 of 2 rows were longer than 25 tokens and were cut" in caplog.text
     assert "--words --output words.npz" in caplog.text
     result = main(["--params_path", folder, "--sentences", long, "--max_seq_length", "32"])
     assert [len(words) for words, _ in result["words"]] == [30]
 
 
 @pytest.mark.parametrize("blocks_of", [1, 100])
-@pytest.mark.parametrize("suffix", [".npz", ".jsonl"])
+@pytest.mark.parametrize("suffix", [".npz", ".jsonl", ".csv"])
 def test_words_in_a_file(
     main: Callable[..., Any],
     folder: str,
@@ -107,6 +108,11 @@ def test_words_in_a_file(
             rows = [(read["word"][a:b].tolist(), read["vector"][a:b]) for a, b in pairs]
             assert len(read["vector"]) == bounds[-1]
             assert read["text"].tolist() == texts
+    elif suffix == ".csv":
+        table = pd.read_csv(output, keep_default_na=False)
+        assert [*table.columns[:3]] == ["text", "word", "v0"]
+        parts = [table[table["text"] == text] for text in texts]
+        rows = [(part["word"].tolist(), part.filter(regex="^v").to_numpy()) for part in parts]
     else:
         lines = [json.loads(line) for line in output.read_text("utf-8").splitlines()]
         assert [line["text"] for line in lines] == texts
@@ -174,6 +180,35 @@ def sentence_folder(tmp_path_factory: pytest.TempPathFactory) -> str:
     path, about = tmp_path_factory.mktemp("s") / "model", {"pooling": "mean", "normalize": True}
     model = folders.tiny("embedding")
     return str(checkpoint.write(path, model, folders.tokenizer(), about=about))
+
+
+@pytest.mark.parametrize("blocks_of", [1, 100])
+@pytest.mark.parametrize("suffix", [".csv", ".npy"])
+def test_vectors_for_other_programs(
+    main: Callable[..., Any],
+    folder: str,
+    tmp_path: Path,
+    suffix: str,
+    blocks_of: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(blocks, "ROWS", blocks_of)
+    texts = ['the "cat", a', "b", "a\tcab"]
+    source, output = tmp_path / "t.jsonl", tmp_path / f"x{suffix}"
+    source.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    main(["--model_dir", folder, "--file", str(source), "--output", str(output)])
+    if suffix == ".npy":
+        vectors = np.load(output, allow_pickle=False)
+    else:
+        table = pd.read_csv(output)
+        assert table["text"].tolist() == texts
+        assert [*table.columns[1:]] == [f"v{number}" for number in range(16)]
+        vectors = table.iloc[:, 1:].to_numpy(np.float32)
+    right = plainbert.load(folder).encode(texts)
+    assert vectors.dtype == np.float32
+    np.testing.assert_allclose(vectors, right, rtol=0, atol=1e-5)
+    if blocks_of == 100:  # nothing is lost on the way
+        assert np.array_equal(vectors, right)
 
 
 @pytest.mark.parametrize(
@@ -255,7 +290,9 @@ def test_standard_input_and_every_token(
     ("flags", "message"),
     [
         ([], "no texts"),
-        (["--sentences", "a", "--output", "x.csv"], "ending in .npz or .jsonl"),
+        (["--sentences", "a", "--output", "x.xls"], "ending in .npz or .npy or .jsonl or .csv"),
+        (["--sentences", "a", "--output", "x.csv", "--pooling_strategy", "NONE"], "one vector for"),
+        (["--sentences", "a", "--output", "x.npy", "--words"], "no place for words; take .csv"),
         (["--sentences", "a", "--pooling_strategy", "MEEN"], "no pooling is named 'MEEN'"),
         (["--sentences", "a", "--oov_way", "mean"], "no way is named 'mean'"),
         (["--sentences", "a", "--file", "x"], "exclude each other"),

@@ -154,7 +154,7 @@ def test_entities(models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert got["scores"]["f1"] == pytest.approx(seqeval.metrics.f1_score(gold, predicted))
     assert got["scores"]["accuracy"] == seqeval.metrics.accuracy_score(gold, predicted)
     assert got["by_label"]["PER"]["support"] == 3
-    assert "test (3 sentences): f1 " in capsys.readouterr().out
+    assert "test (3 rows): f1 " in capsys.readouterr().out
 
 
 def test_answers(models: Path, tmp_path: Path) -> None:

@@ -143,6 +143,9 @@ def test_at_the_end_of_training(tmp_path: Path) -> None:
     )
     written = Manifest.read(tmp_path / "run" / "export-torch")
     assert written.labels == ("no", "yes")
+    assert written.origin["data"] == {"train_file": "train.tsv", "dev_file": "train.tsv"}
+    scores = json.loads((tmp_path / "run" / "eval_results.json").read_text())
+    assert written.origin["scores"]["dev"] == scores["dev"]
     assert written.check["difference"] < 1e-6
 
 

@@ -96,6 +96,8 @@ def words_for(
         "float32",
         "--dropout-prob",
         "0",
+        "--seed",
+        "13531",
         folder,
         str(data / "run"),
         *more,
@@ -368,7 +370,7 @@ def test_mistakes_are_named(
     assert ended.value.code == 2
     printed = capsys.readouterr().err
     errors = printed[printed.index("error: ") :].strip().splitlines()
-    assert 1 <= len(errors) <= 3
+    assert 1 <= len([line for line in errors if not line.startswith("  - ")]) <= 3
     assert said in " ".join(errors)
     if "column" in said or "tag" in said or "exist" in said:
         assert not (tmp_path / "run").exists()
@@ -381,7 +383,7 @@ def test_what_documented_flags_mean() -> None:
     args = parsed()
     assert (args.bert_model, args.bert_dataset) == ("bert_12_768_12", "book_corpus_wiki_en_cased")
     assert (args.epochs, args.batch_size, args.lr, args.warmup_ratio) == (4, 32, 5e-5, 0.1)
-    assert (args.max_len, args.seed, args.optimizer) == (180, 13531, "bertadam")
+    assert (args.max_len, args.seed, args.optimizer) == (180, 2, "bertadam")
     assert parsed("--cased", "false").bert_dataset == "book_corpus_wiki_en_uncased"
     assert parsed("--cased", "false").do_lower_case is None
     assert parsed("--cased", "yes", "--model_dir", "m").do_lower_case is False

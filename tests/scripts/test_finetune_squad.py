@@ -212,13 +212,10 @@ def test_two_processes_answer_every_question_once(tiny: Path, tmp_path: Path) ->
               "--version_2")  # fmt: skip
     one = words_for(tiny, tmp_path / "one", *common, version="2")
     two = words_for(tiny, tmp_path / "two", *common, "--batch_size", "4", version="2")
-    commands = [
-        Command([sys.executable, str(SCRIPT), *words], environment())
-        for words in (one, [*two, "--num_local_ranks", "2"])
-    ]
-    for command in commands:
-        done = command.wait(120)
-        assert done.status == 0, done.text
+    script.main(one)
+    line = [sys.executable, str(SCRIPT), *two, "--num_local_ranks", "2"]
+    done = Command(line, environment()).wait(120)
+    assert done.status == 0, done.text
     want, found = tmp_path / "one", tmp_path / "two"
     assert read_json(found / "predictions.json") == read_json(want / "predictions.json")
     odds, right = (read_json(each / "null_odds.json") for each in (found, want))
@@ -287,12 +284,12 @@ def test_real_weights_on_real_questions(tmp_path: Path) -> None:
     file = str(FIXTURES / "squad/dev-v1.1.json")
     scores = script.main(
         ["--model_dir", "all-MiniLM-L6-v2", "--train_file", file, "--predict_file", file, "--lr",
-         "1e-4", "--epochs", "10", "--batch_size", "4", "--max_train_samples", "16",
-         "--max_eval_samples", "16", "--eval_steps", "40", "--save_steps", "40", "--output_dir",
-         str(tmp_path / "run")]
+         "1e-4", "--epochs", "12", "--batch_size", "4", "--max_train_samples", "8", "--max_len",
+         "192", "--max_eval_samples", "8", "--eval_steps", "60", "--save_steps", "60",
+         "--output_dir", str(tmp_path / "run")]
     )  # fmt: skip
 
-    # Nobody gets far with 16 questions but on those.
+    # Nobody gets far with 8 questions but on those.
     assert scores["dev"]["f1"] >= 70
 
 
@@ -340,7 +337,7 @@ def test_mistakes_are_named(
     assert ended.value.code == 2
     printed = capsys.readouterr().err
     errors = printed[printed.index("error: ") :].strip().splitlines()
-    assert 1 <= len(errors) <= 3
+    assert 1 <= len([line for line in errors if not line.startswith("  - ")]) <= 3
     assert said in " ".join(errors)
 
 

@@ -145,23 +145,35 @@ def test_fine_tuning(
     assert list(json.loads((tmp_path / "qa/predictions.json").read_text())) == ["q\ud83d"]
 
 
-def test_compare_and_export(
-    models: dict[str, str], tmp_path: Path, printed: Callable[[], str]
-) -> None:
+def test_compare(models: dict[str, str], printed: Callable[[], str]) -> None:
     folder = models["classification"]
     compare_checkpoints.main([folder, folder, "--sentences", LONE])
-    export.main(
-        ["--model_dir", folder, "--format", "torch", "--output_dir", str(tmp_path / "e"),
-         "--sentences", LONE, "--max_len", "12"]
-    )  # fmt: skip
     assert printed()
 
 
-@pytest.mark.parametrize("script", ["predict_classifier", "embedding", "predict_ner"])
-def test_bytes_of_the_command_line_that_are_no_utf8(models: dict[str, str], script: str) -> None:
-    heads = {"embedding": "embedding", "predict_ner": "token_classification"}
-    model = models[heads.get(script, "classification")]
-    path = HERE / f"scripts/bert/{script}.py"
+@pytest.mark.parametrize(
+    ("main", "head"),
+    [
+        (predict_classifier.main, "classification"),
+        (embedding.main, "embedding"),
+        (predict_ner.main, "token_classification"),
+    ],
+    ids=["predict_classifier", "embedding", "predict_ner"],
+)
+def test_words_of_the_command_line_that_are_no_utf8(
+    models: dict[str, str],
+    main: Callable[[list[str]], object],
+    head: str,
+    printed: Callable[[], str],
+) -> None:
+    """As Python hands them on."""
+    word = b"caf\xe9 the cat".decode("utf-8", "surrogateescape")
+    main(["--model_dir", models[head], "--sentences", word])
+    assert r"caf\udce9 the cat" in printed()
+
+
+def test_bytes_of_the_command_line_that_are_no_utf8(models: dict[str, str]) -> None:
+    path, model = HERE / "scripts/bert/predict_ner.py", models["token_classification"]
     words = [sys.executable, path, "--model_dir", model, "--sentences", b"caf\xe9 the cat"]
     done = subprocess.run(
         words,
@@ -179,10 +191,10 @@ def test_a_label_of_half_characters_comes_back(models: dict[str, str], tmp_path:
     assert json.loads((folder / "config.json").read_text("utf-8"))["id2label"]["0"] == "a\ud83d"
 
 
-def test_an_export_alone(models: dict[str, str], tmp_path: Path) -> None:
-    """predict.py of an export runs without the library, on the same words."""
+def test_an_export_and_its_example(models: dict[str, str], tmp_path: Path) -> None:
+    """predict.py of an export runs without the library, on such words too."""
     words = ["--model_dir", models["classification"], "--format", "torch", "--max_len", "12"]
-    export.main([*words, "--output_dir", str(tmp_path / "e")])
+    export.main([*words, "--output_dir", str(tmp_path / "e"), "--sentences", LONE])
     done = subprocess.run(
         [sys.executable, tmp_path / "e" / "predict.py", b"caf\xe9 the cat"],
         capture_output=True,

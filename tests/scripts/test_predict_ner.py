@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import os
@@ -229,21 +230,22 @@ def test_the_files_of_gluonnlp(main: Callable[..., Any], tmp_path: Path) -> None
     assert {word.tag for word in other["predictions"][0].words} <= {"O", "B-A", "I-A", "B-B", "I-B"}
 
 
-def test_two_processes_answer_as_one(folder: str, tmp_path: Path) -> None:
+def test_two_processes_answer_as_one(
+    main: Callable[[list[str]], dict[str, Any]], folder: str, tmp_path: Path
+) -> None:
     source = FIXTURES / "ner" / "wikigold.conll"
-    outputs = []
-    for count in ("1", "2"):
-        outputs.append(tmp_path / f"out{count}.conll")
-        done = subprocess.run(
-            [sys.executable, str(SCRIPT), "--model_dir", folder, "--test-path", str(source),
-             "--output", str(outputs[-1]), "--num_local_ranks", count],
-            env={**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1",
-                 "PYTHONPATH": str(HERE)},
-            capture_output=True, text=True, check=False, timeout=300,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr[-3000:]
-        assert done.stdout.startswith("f1 ")
-        assert done.stdout.count("\n") == 1
+    outputs = [tmp_path / f"out{count}.conll" for count in ("1", "2")]
+    words = ["--model_dir", folder, "--test-path", str(source), "--output"]
+    main([*words, str(outputs[0])])
+    done = subprocess.run(
+        [sys.executable, str(SCRIPT), *words, str(outputs[1]), "--num_local_ranks", "2"],
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1",
+             "PYTHONPATH": str(HERE)},
+        capture_output=True, text=True, check=False, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.startswith("f1 ")
+    assert done.stdout.count("\n") == 1
     assert outputs[0].read_text() == outputs[1].read_text()
     assert len(conll.read(outputs[0])) == len(conll.read(source))
 
@@ -271,3 +273,44 @@ def test_mistakes_are_named(
         run(lambda: main([folder if word == "FOLDER" else word for word in words]))
     assert ended.value.code == 2
     assert said in capsys.readouterr().err
+
+
+def test_a_table_of_entities(main: Callable[..., Any], folder: str, tmp_path: Path) -> None:
+    source, output = tmp_path / "in.txt", tmp_path / "out.csv"
+    source.write_text("\n".join(TEXTS) + "\n")
+    main(["--model_dir", folder, "--file", str(source), "--output", str(output)])
+    with output.open(newline="", encoding="utf-8") as file:
+        table = list(csv.DictReader(file))
+    assert list(table[0]) == ["row", "text", "entity", "type", "start", "end", "score"]
+    right = load(folder).tag(TEXTS)
+    assert sum(len(tagging.entities) for tagging in right) > 1
+    assert {int(row["row"]) for row in table} == set(range(len(TEXTS)))  # each text has a row
+    for number, tagging in enumerate(right):
+        rows = [row for row in table if row["row"] == str(number)]
+        assert {row["text"] for row in rows} == {TEXTS[number]}
+        found = [(row["entity"], row["type"], row["start"], row["end"]) for row in rows]
+        assert found == [
+            (entity.text, entity.type, str(entity.start), str(entity.end))
+            for entity in tagging.entities
+        ] or (found == [("", "", "", "")] and not tagging.entities)
+        for row, entity in zip(rows, tagging.entities, strict=False):
+            assert float(row["score"]) == pytest.approx(entity.score, abs=1e-5)
+
+
+def test_a_terminal_shows_a_table(
+    main: Callable[..., Any],
+    folder: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    main(["--model_dir", folder, "--sentences", *TEXTS])
+    header, *lines = capsys.readouterr().out.splitlines()
+    assert header.split() == ["row", "entity", "type", "where", "confidence"]
+    right = [
+        [str(row), *entity.text.split(), entity.type, f"{entity.start}-{entity.end}",
+         f"{entity.score:.3f}"]
+        for row, tagging in enumerate(load(folder).tag(TEXTS))
+        for entity in tagging.entities
+    ]  # fmt: skip
+    assert [line.split() for line in lines] == right

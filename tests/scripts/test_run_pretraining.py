@@ -317,7 +317,7 @@ def test_a_batch_can_be_given_in_tokens_or_in_all(
 ) -> None:
     caplog.set_level(logging.INFO, "plainbert")
     main(words_for(shards, tmp_path / "0", "--use_avg_len", "--batch_size", "300"))
-    assert "300 tokens per step" in caplog.text
+    assert "300 tokens a step" in caplog.text
     per_step = [line["tokens_per_second"] for line in records(tmp_path / "0")]
     assert all(value > 0 for value in per_step)
     main(words_for(shards, tmp_path / "1", "--accumulate", "2"))
@@ -357,8 +357,9 @@ def test_an_interrupted_run_ends_as_it_would_have(
     assert (tmp_path / "cut" / "last").readlink() == Path("step-0000005")
     again = main(words_for(shards, tmp_path / "cut", *words, "--resume"))
     assert again["eval"] == whole["eval"]
-    for name in ("model.safetensors", "training.safetensors", "training.json"):
-        ours, theirs = (tmp_path / run / "last" / name for run in ("cut", "whole"))
+    for name in ("last/model.safetensors", "state-0000008/training.safetensors",
+                 "last/training.json"):  # fmt: skip
+        ours, theirs = (tmp_path / run / name for run in ("cut", "whole"))
         assert ours.read_bytes() == theirs.read_bytes(), name
 
 
@@ -460,7 +461,7 @@ def test_mistakes_with_data(shards: Path, text: Path, tmp_path: Path, tiny: Path
         assert not (tmp_path / "run" / "last").exists()
 
     some = f"{shards}/part-000.npz"
-    fails(DataError, r"'.*/no-\*\.npz' matches no file", "--data", f"{shards}/no-*.npz")
+    fails(DataError, r"/no-\*\.npz: matches no file", "--data", f"{shards}/no-*.npz")
     fails(DataError, "matches no file", "--data", some, "--data_eval", f"{shards}/no-*.npz")
     fails(CheckpointError, "vocabulary", "--data", some, "--model_dir", str(tiny))
     fails(
@@ -507,11 +508,11 @@ def test_mistakes_with_folders(
         (("--model", "bert_2_64_2"), "shape|size|config"),
         (("--model", "bert_3_32_2"), "layer.2"),
         (("--batch_size", "8"), "per_step 16, now 8"),
-        (("--seed", "9"), "seed 0, now 9"),
+        (("--seed", "9"), "seed 2, now 9"),
         (("--optimizer", "sgd"), "does not belong to this model and sgd"),
         (("--no_nsp",), "seq_relationship"),
         (("--data", f"{shards}/part-000.npz"), "examples"),
-        (("--data", str(other)), r"started with data \w+, now"),
+        (("--data", str(other)), "started with other data"),
     ):
         with pytest.raises(CheckpointError, match=words):
             main([*words_for(shards, folder, *more), *changed])

@@ -22,6 +22,7 @@ from plainbert import model_zoo
 from plainbert.batching.features import featurize
 from plainbert.errors import CheckpointError
 from plainbert.export.check import batches
+from plainbert.export.example import copy_program
 from plainbert.export.names import TASKS
 from plainbert.export.savedmodel import format
 from plainbert.export.savedmodel.format import SavedModelFormat
@@ -204,21 +205,23 @@ def test_the_example(exported: Path, tmp_path: Path) -> None:
     version = exported / "classification" / "1700000000"
     shutil.copytree(version, tmp_path / version.name)
     one.tokenizer.save(tmp_path)
-    about = {"max_length": 32, "labels": one.labels}
+    about = {
+        "task": "classification", "max_length": 32, "labels": one.labels, "several": False,
+        "decoding": {},
+    }  # fmt: skip
     (tmp_path / "manifest.json").write_text(json.dumps(about))
-    example = Path(format.__file__).with_name("predict.py")
-    shutil.copy(example, tmp_path / "predict.py")
+    copy_program("savedmodel", "classification", tmp_path)
     done = subprocess.run(
         [find_python(TENSORFLOW), "-I", tmp_path / "predict.py", "the cat", "a cab"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    first, last = done.stdout.strip().splitlines()
-    assert last.endswith("labels ['red', 'green', 'blue']")
+    header, row = (line.split("\t") for line in done.stdout.splitlines())
+    assert header == ["text", "label", "p(red)", "p(green)", "p(blue)"]
     ((ids, types, mask),) = batches(featurize(one.tokenizer, [("the cat", "a cab")], 32))
     with torch.no_grad():
         wanted = one.module()(*map(torch.from_numpy, (ids, types, mask))).softmax(-1)[0]
-    found = [float(each) for each in re.findall(r"\d\.\S+", first.replace("]", " "))]
+    found = [float(cell) for cell in row[2:]]
     assert found == pytest.approx(wanted.tolist(), abs=1e-5)
 
 

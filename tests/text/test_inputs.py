@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas
+import pyarrow
 import pytest
 import torch
 
@@ -37,11 +38,15 @@ WRONG: list[tuple[Any, str]] = [
     (["a", None], r"\[1\] is a NoneType"),
     (["a", float("nan")], r"\[1\] is a float"),
     ([{"text": "a"}], r"hold \{'text': 'a'\}"),
-    ([["a", "b"]], r"hold \['a', 'b'\]"),
+    ([["a", "b"]], r"hold \['a', 'b'\].*lists of texts in place of tuples: pairs=True"),
     ([("a", 1)], r"hold \('a', 1\)"),
     ([()], r"hold \(\)"),
-    (("a", None), r"hold \('a', None\)"),
+    (("a", None), r"\[1\] is a NoneType"),
+    ([("a", None)], r"hold \('a', None\)"),
     (np.arange(3), "hold "),
+    (np.array("a"), "an array of no axis"),
+    (np.array([["a", "b"]]), "hold array"),
+    (torch.zeros(2), "hold tensor"),
     (["x" * 1000, 5], r"\[1\] is a int"),
 ]
 
@@ -55,10 +60,41 @@ def test_refused(texts: Any, said: str) -> None:
 
 def test_taken() -> None:
     assert texts_of("a") == ["a"]
-    assert texts_of(("a", "b")) == [("a", "b")]
-    for several in (["a", "b"], iter(["a", "b"]), np.array(["a", "b"]), TABLE["text"]):
-        assert texts_of(several) == ["a", "b"]
-    assert texts_of([]) == []
+    batches = (["a", "b"], ("a", "b"), iter(["a", "b"]), (one for one in "ab"), TABLE["text"])
+    for batch in (*batches, np.array(["a", "b"]), pyarrow.array(["a", "b"])):
+        assert texts_of(batch) == ["a", "b"]
+    assert texts_of([]) == texts_of(()) == []
+    assert texts_of(zip("ab", "cd", strict=True)) == [("a", "c"), ("b", "d")]
+    assert texts_of([("a", "b"), "c"]) == texts_of((("a", "b"), "c")) == [("a", "b"), "c"]
+
+
+def test_an_iterator_is_looked_at() -> None:
+    with pytest.raises(UsageError, match=r"\[1\] is a NoneType"):
+        texts_of(iter(["a", None]))
+
+
+@pytest.mark.parametrize("kind", [list, tuple, iter, np.array])
+@pytest.mark.parametrize("inner", [list, tuple])
+def test_rows_of_several_texts(kind: Callable[[Any], Any], inner: Callable[[Any], Any]) -> None:
+    rows = kind([inner(["a", "b"]), inner(["c", "d"])])
+    assert texts_of(rows, grouped=True) == [("a", "b"), ("c", "d")]
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("a", "texts is one text; with pairs=True a list of lists"),
+        (("a", "b"), r"texts\[0\] is 'a' \(str\); with pairs=True every row is a list"),
+        ([("a", "b"), "c"], r"texts\[1\] is 'c'"),
+        ([("a", None)], r"texts hold \('a', None\)"),
+        ([{"a": "b"}], r"texts\[0\] is {'a': 'b'} \(dict\)"),
+        ([list("abcd")], r"tuple of 4 texts \(texts\[0\]\)"),
+        (TABLE, "a DataFrame, which is a table"),
+    ],
+)
+def test_rows_that_hold_no_several_texts(rows: Any, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        texts_of(rows, grouped=True, most=3)
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +119,9 @@ def entries(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Callable[[Any
         "encode": models["embedding"].encode,
         "encode_tokens": models["embedding"].encode_tokens,
         "features": models["embedding"].features,
+        "search": lambda texts: models["embedding"].search("the cat", texts),
+        "query": lambda texts: models["embedding"].search(texts, ["the cat"]),
+        "similarity": lambda texts: models["embedding"].similarity(texts, "the cat"),
         "predict": models["classification"].predict,
         "tag": models["token_classification"].tag,
         "question": lambda texts: models["question_answering"].answer(texts, "the cat"),
@@ -94,8 +133,9 @@ def entries(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Callable[[Any
     }
 
 
-NAMES = ("encode", "encode_tokens", "features", "predict", "tag", "question", "context", "words",
-         "data_loader", "predict_classifier", "embedding")  # fmt: skip
+NAMES = ("encode", "encode_tokens", "features", "search", "query", "similarity", "predict", "tag",
+         "question", "context", "words", "data_loader", "predict_classifier",
+         "embedding")  # fmt: skip
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -148,6 +188,6 @@ def test_no_method_of_the_model_is_forgotten() -> None:
         for name, method in methods
         if {"text", "texts", "question", "sentences"} & inspect.signature(method).parameters.keys()
     }
-    answers = {"answer"}  # by its arguments: "question" and "context"
+    answers = {"answer", "evaluate"}  # by its arguments: "question" and "context"; a column
     assert taking - answers - {"tokenize"} <= set(NAMES)
     assert len(taking) > 5

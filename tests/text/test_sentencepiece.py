@@ -125,7 +125,7 @@ def test_sampling_is_seeded_and_differs() -> None:
 
 def test_sampling_limits() -> None:
     """A huge exponent, one candidate, or no dropped merges: the best segmentation."""
-    for text in google.LANGUAGES[::9]:
+    for text in google.LANGUAGES[::27]:
         best = OURS[UNIGRAM, True].ids(text)
         assert SentencePiece(UNIGRAM, nbest=1).ids(text) == best
         assert SentencePiece(UNIGRAM, nbest=-1, alpha=1e6).ids(text) == best

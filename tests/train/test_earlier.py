@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -90,19 +91,24 @@ def test_a_run_that_is_overwritten_is_gone(tmp_path: Path) -> None:
     }
 
 
-def test_killed_before_any_change(tmp_path: Path) -> None:
+@pytest.mark.volume(sample=12, whole=1000)  # there are about 50 changes of files
+def test_killed_before_any_change(
+    tmp_path: Path, trials: int, record_property: Callable[[str, object], None]
+) -> None:
     with_mine(tmp_path / "whole")
     old = tree(tmp_path / "whole")
     overwrite(tmp_path / "whole")
     new, folder = tree(tmp_path / "whole"), tmp_path / "run"
-    ends = []
+    ends: list[int] = []
+    kills_of_recoveries = 0
 
     def prepare() -> None:
         files.remove(folder)
         with_mine(folder)
 
     def check(number: int) -> None:
-        if number % 6 == 1:  # the recovery is killed, too, at each of its changes
+        nonlocal kills_of_recoveries
+        if len(ends) % 6 == 1:  # the recovery is killed, too
             kept = tmp_path / "kept"
             files.remove(kept)
             shutil.copytree(folder, kept, symlinks=True)
@@ -111,17 +117,22 @@ def test_killed_before_any_change(tmp_path: Path) -> None:
                 files.remove(folder)
                 shutil.copytree(kept, folder, symlinks=True)
 
-            kills.before_each_change(
+            kills_of_recoveries += kills.before_each_change(
                 lambda: recover(folder),
                 kills.below(folder),
                 again,
                 lambda _: _check(folder, old, new),
+                trials // 2,
             )
             again()
         ends.append(_check(folder, old, new))
 
-    count = kills.before_each_change(lambda: overwrite(folder), kills.below(folder), prepare, check)
-    assert count > 40
+    count = kills.before_each_change(
+        lambda: overwrite(folder), kills.below(folder), prepare, check, trials
+    )
+    assert count >= min(trials, 40)
+    assert kills_of_recoveries >= count // 3
+    record_property("trials", count + kills_of_recoveries)
     assert ends == sorted(ends)  # first the old one, from some moment on the new one
     assert set(ends) == {0, 1}
 

@@ -9,10 +9,10 @@ import pytest
 from tests.helpers.processes import environment, helper
 
 
-@pytest.mark.parametrize("kills", [pytest.param(20, marks=pytest.mark.slow)])
-def test_a_killed_run_ends_with_the_weights_of_one_that_was_not(kills, tmp_path, seed):
+@pytest.mark.volume(sample=4, whole=40)
+def test_a_killed_run_ends_with_the_weights_of_one_that_was_not(trials, tmp_path, seed):
     done = subprocess.run(
-        helper("killed_training", tmp_path, kills, seed),
+        helper("killed_training", tmp_path, trials, seed),
         env=environment(),
         capture_output=True,
         text=True,
@@ -20,4 +20,4 @@ def test_a_killed_run_ends_with_the_weights_of_one_that_was_not(kills, tmp_path,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    assert f"{kills} kills" in done.stdout
+    assert f"{trials} kills" in done.stdout

@@ -8,7 +8,9 @@ import json
 import logging
 import math
 import os
+import re
 import shutil
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -22,6 +24,7 @@ from plainbert.text.vocab import Vocab
 from plainbert.text.wordpiece import WordPiece
 from plainbert.train import loop, monitor
 from plainbert.train.loop import fit
+from plainbert.train.pace import Pace
 from plainbert.train.parallel.strategy import ParallelStrategy
 from plainbert.train.settings import Settings
 from plainbert.train.step import DivergedError, Scaler
@@ -55,6 +58,22 @@ def records(folder):
 
 def weights(path):
     return (path / "model.safetensors").read_bytes()
+
+
+def going_on(folder):
+    """What the last checkpoint of a run has beside its weights."""
+    last = files.followed(folder / "last").resolve()
+    optimizer = folder / last.name.replace("step", "state") / "training.safetensors"
+    return optimizer.read_bytes(), (last / "training.json").read_bytes()
+
+
+def as_before_states_lay_apart(folder):
+    """A run folder whose checkpoints hold their optimizer states."""
+    for path in folder.glob("state-*"):
+        (path / "training.safetensors").rename(
+            folder / path.name.replace("state", "step") / "training.safetensors"
+        )
+        path.rmdir()
 
 
 class Stop(Exception):
@@ -118,6 +137,49 @@ def test_the_run_folder(finished):
         assert torch.equal(got, want)
 
 
+def test_models_are_models_alone(finished):
+    """What going on needs lies apart, once, and is of the last checkpoint."""
+    folder, _, result = finished
+    assert result.best_step != 28
+    for path in folder.glob("step-*"):
+        assert not list(path.glob("training.s*"))
+    assert [path.name for path in folder.glob("state-*")] == ["state-0000028"]
+    assert [path.name for path in (folder / "state-0000028").iterdir()] == ["training.safetensors"]
+
+
+def test_a_state_without_its_checkpoint_is_no_state_to_go_on_from(finished, tmp_path, stop_at):
+    """A kill between the two renames leaves the state of a checkpoint that never came."""
+    again = stop_at(13)
+    with pytest.raises(Stop):
+        train(tmp_path, dtype=torch.bfloat16, save_steps=5)
+    again()
+    shutil.copytree(tmp_path / "state-0000010", tmp_path / "state-0000014")
+    shutil.copytree(tmp_path / "state-0000010", tmp_path / "state-0000007")  # of the best one
+    train(tmp_path, resume=True, dtype=torch.bfloat16, save_steps=5)
+    assert weights(tmp_path / "last") == weights(finished[0] / "last")
+    assert [path.name for path in tmp_path.glob("state-*")] == ["state-0000028"]
+
+
+def test_while_a_run_goes_on_the_checkpoints_that_are_kept_can_be_gone_back_to(tmp_path, stop_at):
+    more = {"dev": None, "save_steps": 2, "keep_checkpoints": 1}
+    again = stop_at(7)
+    with pytest.raises(Stop):
+        train(tmp_path, **more)
+    again()
+    assert {path.name for path in tmp_path.glob("state-*")} == {"state-0000004", "state-0000006"}
+    for name in ("state-0000006", "step-0000006"):
+        shutil.rmtree(tmp_path / name)
+    train(tmp_path, resume=True, training_steps=6, **more)
+    assert [path.name for path in tmp_path.glob("state-*")] == ["state-0000006"]
+
+
+def test_without_its_state_a_checkpoint_is_not_gone_on_from(tmp_path):
+    train(tmp_path, epochs=1)
+    shutil.rmtree(tmp_path / "state-0000007")
+    with pytest.raises(UsageError, match=r"state-0000007 is not there.* used as a model, and not"):
+        train(tmp_path, resume=True, epochs=2)
+
+
 def test_metrics_are_recorded(finished):
     folder, _, result = finished
     lines = records(folder)
@@ -149,8 +211,7 @@ def test_a_resumed_run_ends_bit_equal(finished, tmp_path, stop_at, stop):
     folder, *_ = finished
     assert weights(tmp_path / "last") == weights(folder / "last")
     assert weights(tmp_path / "best") == weights(folder / "best")
-    for name in ("training.safetensors", "training.json"):
-        assert (tmp_path / "last" / name).read_bytes() == (folder / "last" / name).read_bytes()
+    assert going_on(tmp_path) == going_on(folder)
     speeds = {"samples_per_second", "tokens_per_second"}
     ours, theirs = (
         [{key: value for key, value in line.items() if key not in speeds} for line in records(each)]
@@ -177,7 +238,7 @@ def test_resuming_with_another_order_of_the_data_is_refused(tmp_path):
 
 def test_a_garbled_training_state_is_named(tmp_path):
     train(tmp_path, epochs=1)
-    state = tmp_path / "last" / "training.safetensors"
+    state = tmp_path / "state-0000007" / "training.safetensors"
     state.write_bytes(state.read_bytes()[:-100])
     with pytest.raises(FormatError, match=r"training\.safetensors cannot be read"):
         train(tmp_path, resume=True, epochs=1)
@@ -233,7 +294,8 @@ def test_copies_of_checkpoints_are_the_users(tmp_path):
     for path in copies:
         assert json.loads((path / "training.json").read_text())["step"] == 7
         assert (path / "model.safetensors").exists()
-        assert (path / "training.safetensors").exists()
+    # Only what the finished run may go on from has its optimizer state.
+    assert {path.name for path in tmp_path.glob("state-*")} == {"state-0000021"}
 
 
 def test_checkpoints_are_ordered_by_number(tmp_path):
@@ -294,11 +356,35 @@ def test_ctrl_c_keeps_the_last_checkpoint(tmp_path, monkeypatch):
     checkpoint.load(tiny.model(), checkpoint.read(tmp_path / "last").tensors())
 
 
-def test_without_tensorboard_one_line_says_so(tmp_path, monkeypatch, caplog):
+def test_without_tensorboard_only_the_details_say_so(tmp_path, monkeypatch, caplog):
     monkeypatch.setitem(__import__("sys").modules, "torch.utils.tensorboard", None)
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.DEBUG)
     assert monitor._tensorboard(tmp_path, 0) is None
-    assert caplog.text.count("tensorboard") == 1
+    [record] = [record for record in caplog.records if "tensorboard" in record.message]
+    assert record.levelno == logging.DEBUG  # log.txt and --verbose have it
+
+
+def test_a_slow_run_says_how_long_it_takes_and_that_it_is_alive(tmp_path, monkeypatch, caplog):
+    """Steps of a minute: an estimate after the second one, else a line for each."""
+    now = [0.0]
+    whole = loop.Stepper.step
+
+    def slow(self, *rest):
+        now[0] += 60
+        return whole(self, *rest)
+
+    def clock():
+        return now[0]
+
+    monkeypatch.setattr(loop.Stepper, "step", slow)
+    monkeypatch.setattr(monitor, "time", SimpleNamespace(monotonic=clock, perf_counter=clock))
+    monkeypatch.setattr(monitor, "Pace", lambda steps, tokens: Pace(steps, tokens, clock))
+    caplog.set_level(logging.INFO)
+    train(tmp_path, training_steps=4, log_interval=100, dev=None)
+    said = [text for text in caplog.messages if text.startswith(("training takes", "step "))]
+    assert re.fullmatch(r"training takes about \d+ (s|min) more; scores come on top\.", said.pop(1))
+    assert re.fullmatch(r"step 3 of 4, \d+ (s|min) left", said.pop(1))
+    assert said == ["step 1 of 4", "step 4 of 4"]
 
 
 def test_evaluation_is_over_the_whole_set():
@@ -386,7 +472,7 @@ def changed(what):
 def test_other_data_of_the_same_size_is_refused(tmp_path, what):
     on(1, tmp_path, training_steps=2)
     before = weights(tmp_path / "last")
-    with pytest.raises(CheckpointError, match=r"started with data \w+, now \w+\. A resumed run"):
+    with pytest.raises(CheckpointError, match=r"started with other data\. A resumed run"):
         on(1, tmp_path, resume=True, features=changed(what), training_steps=4)
     assert weights(tmp_path / "last") == before
     on(1, tmp_path, resume=True, training_steps=4)
@@ -396,7 +482,7 @@ def test_another_vocabulary_is_refused(tmp_path):
     on(1, tmp_path, training_steps=2)
     other = WordPiece(Vocab.from_tokens([*tiny.VOCAB.tokens[:-1], "another"]))
     settings = dataclasses.replace(SETTINGS, training_steps=4)
-    with pytest.raises(CheckpointError, match="started with vocabulary"):
+    with pytest.raises(CheckpointError, match="started with other vocabulary"):
         fit(tiny.model(), other, Examples(TRAIN), settings, folder=tmp_path, resume=True)
 
 
@@ -406,11 +492,11 @@ def test_a_run_of_an_earlier_version_resumes_bit_equal(finished, tmp_path, stop_
         train(tmp_path, dtype=torch.bfloat16, save_steps=5)
     again()
     as_an_earlier_version(tmp_path)
+    as_before_states_lay_apart(tmp_path)
     train(tmp_path, resume=True, dtype=torch.bfloat16, save_steps=5)
     assert caplog.text.count("kept no fingerprint of its data and vocabulary") == 1
     assert weights(tmp_path / "last") == weights(finished[0] / "last")
-    for name in ("training.safetensors", "training.json"):
-        assert (tmp_path / "last" / name).read_bytes() == (finished[0] / "last" / name).read_bytes()
+    assert going_on(tmp_path) == going_on(finished[0])
 
 
 @pytest.mark.parametrize("stop", [2, 9])
@@ -424,8 +510,8 @@ def test_a_resumed_run_in_float16_ends_bit_equal(tmp_path, stop_at, monkeypatch,
         train(broken, **more)
     again()
     train(broken, resume=True, **more)
-    for name in ("model.safetensors", "training.safetensors", "training.json"):
-        assert (whole / "last" / name).read_bytes() == (broken / "last" / name).read_bytes()
+    assert weights(whole / "last") == weights(broken / "last")
+    assert going_on(whole) == going_on(broken)
     assert state(whole)["scaler"]["scale"] != 65536.0
 
 
@@ -435,6 +521,7 @@ def test_a_run_resumed_in_float16_gets_a_loss_scale(tmp_path, earlier):
     train(tmp_path, training_steps=3, **more)
     if earlier:
         as_an_earlier_version(tmp_path)
+    as_before_states_lay_apart(tmp_path)
     train(tmp_path, resume=True, dtype=torch.float16, training_steps=5, **more)
     scaler = state(tmp_path)["scaler"]
     assert (scaler["scale"], scaler["active"]) == (65536.0, True)

@@ -153,3 +153,31 @@ def test_removing_a_checkpoint_that_lies_elsewhere_removes_the_link(tmp_path: Pa
     run_folder.remove_checkpoint(tmp_path / "run" / "step-0000100")
     assert sorted(os.listdir(place)) == ["model.safetensors", "training.json"]
     assert not list((tmp_path / "run").glob("*step-*"))
+
+
+def a_state(folder: Path, name: str) -> Path:
+    (folder / name).mkdir(parents=True)
+    (folder / name / "training.safetensors").write_text(name)
+    return folder / name
+
+
+def test_states_are_of_the_run(tmp_path: Path) -> None:
+    a_run(tmp_path, 100, 200)
+    own = a_state(tmp_path, "state-0000200")
+    for name in ("state-200", "state-0000200-keep", "state"):
+        a_state(tmp_path, name)
+    (tmp_path / "state-0000300").mkdir()  # somebody else's
+    assert run_folder.states(tmp_path) == [own]
+    assert own in run_folder.written(tmp_path)
+    assert [path.name for path in run_folder.in_the_way(tmp_path)] == ["state-0000300"]
+
+
+def test_where_the_state_of_a_checkpoint_is(tmp_path: Path) -> None:
+    a_run(tmp_path, 100, 200)
+    last = tmp_path / "step-0000200"
+    with pytest.raises(UsageError, match=r"state-0000200 is not there: it holds the optimizer's"):
+        run_folder.optimizer_state(last)
+    (last / "training").mkdir()  # as an earlier version wrote it
+    assert run_folder.optimizer_state(last) == last
+    own = a_state(tmp_path, "state-0000200")
+    assert run_folder.optimizer_state(last) == own

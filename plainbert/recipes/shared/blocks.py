@@ -23,13 +23,14 @@ from plainbert.errors import UsageError
 from plainbert.recipes.shared import texts
 from plainbert.recipes.shared.lock import Lock
 from plainbert.recipes.shared.settings import GrowingOutputFlags, TextsFlags
+from plainbert.tasks.classification.rows import InputRow
 
 # A block is sorted by length as a whole: this many rows fill every batch.
 ROWS = 1 << 14
 CHARACTERS = 1 << 20  # of a block's texts at most, unless a single one has more
 SUFFIX = ".plainbert.rows"
 
-Row = tuple[str, ...]
+Row = tuple[Any, ...]
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ def cut(rows: Iterable[Row]) -> Iterator[list[Row]]:
     block: list[Row] = []
     size = 0
     for row in rows:
-        length = sum(map(len, row))
+        length = _length(row)
         if block and (len(block) == ROWS or size + length > CHARACTERS):
             yield block
             block, size = [], 0
@@ -49,14 +50,22 @@ def cut(rows: Iterable[Row]) -> Iterator[list[Row]]:
         yield block
 
 
+def _length(row: tuple[Any, ...]) -> int:
+    """Characters of a row."""
+    if isinstance(row, InputRow):
+        return sum(map(len, row.texts)) + sum(len(str(value)) for value in row.others.values())
+    return sum(map(len, row))
+
+
 class BlockReader:
-    """The texts of a command line, block by block; the first two are read at once.
+    """The rows of a command line, block by block; the first two are read at once.
 
     Args:
         settings: name the texts.
         output: file of the results. Where there are more blocks than one for it, every row of a
             file is read before the first is worked on, so that a wrong one is known at once;
             standard input cannot be read twice.
+        stream: reads the rows: tuples of texts, or :class:`InputRow`.
 
     Attributes:
         is_single: whether one block holds all.
@@ -66,13 +75,18 @@ class BlockReader:
         DataError: the file is empty or a row cannot be used.
     """
 
-    def __init__(self, settings: TextsFlags, output: str | None) -> None:
-        self._blocks = cut(texts.stream(settings))
+    def __init__(
+        self,
+        settings: TextsFlags,
+        output: str | None,
+        stream: Callable[[TextsFlags], Iterator[Row]] = texts.stream,
+    ) -> None:
+        self._blocks = cut(stream(settings))
         self._begin = list(itertools.islice(self._blocks, 2))
         self.is_single = len(self._begin) == 1
         self.total: int | None = None
         if not self.is_single and output is not None and settings.file != "-":
-            self.total = sum(1 for _ in texts.stream(settings))
+            self.total = sum(1 for _ in stream(settings))
 
     def __iter__(self) -> Iterator[list[Row]]:
         while self._begin:

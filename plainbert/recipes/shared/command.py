@@ -7,7 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 from plainbert.cli.settings import Flags
-from plainbert.recipes.shared.console import end_console, log_to_console, printing_any_text
+from plainbert.recipes.shared.console import (
+    end_console,
+    end_log_file,
+    log_to_console,
+    printing_any_text,
+)
 from plainbert.recipes.shared.settings import ProcessFlags
 
 Settings = TypeVar("Settings", bound=Flags)
@@ -31,6 +36,7 @@ def carry_out(
         report: prints the results.
 
     Raises:
+        PlainBertError: a file, a model or a package that the flags name is not there.
         SystemExit: the flags are wrong, or the ranks that this process started have ended.
     """
     settings = parse_args(argv)
@@ -50,8 +56,12 @@ def shown(settings: Flags, recipe: str, argv: Sequence[str] | None = None) -> It
         argv: the words of the command line; ``sys.argv[1:]`` when None.
 
     Raises:
+        PlainBertError: a file, a model or a package that the settings name is not there.
         SystemExit: the ranks that this process started have ended.
     """
+    from plainbert.recipes.shared import before
+
+    before.check(settings)
     if isinstance(settings, ProcessFlags) and settings.local_ranks > 1:
         from plainbert.recipes.shared.ranks import start_ranks
 
@@ -59,4 +69,5 @@ def shown(settings: Flags, recipe: str, argv: Sequence[str] | None = None) -> It
     log_to_console()
     with printing_any_text():
         yield
-    end_console()  # not after an error: that is still to be explained there
+    end_console()  # not after an error: that is still to be explained there, and noted in log.txt
+    end_log_file()

@@ -81,6 +81,14 @@ def printing_any_text() -> Iterator[None]:
 def log_to_console() -> None:
     """Show the log of what follows; warnings and progress go there, results to standard output."""
     _replace(_Console(), "%(message)s")
+    show_details(False)
+
+
+def show_details(verbose: bool) -> None:
+    """Whether the console has what only ``log.txt`` has otherwise, of less use to most users."""
+    for handler in logging.getLogger("plainbert").handlers:
+        if isinstance(handler, _Console):
+            handler.setLevel(logging.DEBUG if verbose else logging.INFO)
 
 
 def end_console() -> None:

@@ -17,11 +17,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from plainbert import folders, model_zoo
+from plainbert import files, folders, model_zoo
 from plainbert.batching.batch import Examples
 from plainbert.batching.features import Features
 from plainbert.distributed.group import Group
-from plainbert.infer.evaluation import Evaluation
+from plainbert.infer.evaluation import RESULTS_FILE, Evaluation
 from plainbert.nn.headed import Headed
 from plainbert.recipes.shared.loop_settings import loop_settings
 from plainbert.recipes.shared.models import name_of, open_model
@@ -32,6 +32,10 @@ from plainbert.recipes.shared.training_settings import FineTuningFlags
 from plainbert.train.loop import fit
 from plainbert.train.parallel.choose import choose_strategy
 from plainbert.train.parallel.strategy import ParallelStrategy
+
+# What eval_results.json says where it would say nothing.
+UNSCORED = "there is no dev set with labels: the last model is kept"
+UNLABELLED = "no row to score has a label"
 
 
 class Session:
@@ -55,6 +59,7 @@ class Session:
         self.settings, self.ready, self.group = settings, ready, group
         self.folder: Path = ready.folder
         self.trains = not settings.only_inference
+        self._unscored = False  # whether a model was trained, and nothing could choose the best
         self.first = group.rank == 0
         self.ranks: ParallelStrategy = choose_strategy(
             settings.dist_strategy, group, settings.grad_compression
@@ -109,6 +114,9 @@ class Session:
         Returns:
             the model, on its device, and its folder.
         """
+        self._unscored = evaluation is None
+        if evaluation is None:
+            self.ready.log.info("%s; --dev_file lets the best one be chosen.", UNSCORED)
         result = fit(
             opened.headed,
             opened.tokenizer,
@@ -122,7 +130,7 @@ class Session:
         )
         chosen = self.folder / ("best" if result.best is not None else "last")
         self.ready.log.info(
-            "the %s checkpoint is of step %d", chosen.name, result.best_step or result.steps
+            "the %s model is of step %d", chosen.name, result.best_step or result.steps
         )
         again = model_zoo.open_folder(chosen, opened.headed.head, labels)
         return again.headed.to(self.ready.device), chosen
@@ -134,6 +142,9 @@ class Session:
             scores: split to metric to score.
             model: folder of the best model; None where nothing was trained.
         """
+        if self.first and (self._unscored or not scores):
+            kept = {"kept": "last", "why": UNSCORED} if self._unscored else {"why": UNLABELLED}
+            files.write_json(self.folder / RESULTS_FILE, {**scores, **kept})
         export = None
         if model is not None and self.settings.export is not None and self.first:
             from plainbert.export import bundle

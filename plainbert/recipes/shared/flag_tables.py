@@ -63,8 +63,8 @@ _MODEL = (
          metavar="FILE"),
     Flag("vocab", path, "Vocabulary file, where none lies beside the weights.", ("vocab_file",),
          "model", "FILE"),
-    Flag("num_heads", values.positive_int, "Attention heads, for weights that do not say; units / "
-         "64 when not given.", group="model", metavar="N"),
+    Flag("num_heads", values.positive_int, "Attention heads, for weights that do not say.",
+         group="model", metavar="N"),
     Flag("labels", values.names, "Names of the classes or tags by id, between commas, for a model "
          "that does not store them.", group="model", metavar="A,B[,...]"),
     Flag("do_lower_case", values.true_or_false, "Whether text is lower-cased, for a vocabulary "
@@ -133,16 +133,16 @@ _TRAINING = (
          "the cosine.", group="training", metavar="X"),
     Flag("end_lr", values.not_negative, "Learning rate at which the schedule ends.",
          group="training", metavar="RATE"),
-    Flag("dropout", values.share, "Dropout of the hidden layers; the model's own when not given.",
+    Flag("dropout", values.share, "Dropout of the hidden layers.",
          ("dropout_prob",), "training", "X"),
-    Flag("attention_dropout", values.share, "Dropout of attention weights; the model's own when "
-         "not given. 0 is faster.", group="training", metavar="X"),
+    Flag("attention_dropout", values.share, "Dropout of attention weights. 0 is faster.",
+         group="training", metavar="X"),
     Flag("eval_steps", values.positive_int, "Evaluate every N optimizer steps, not once an epoch.",
          ("eval_interval",), "training", "N"),
     Flag("early_stop", values.positive_int, "Stop after N evaluations without a better score.",
          group="training", metavar="N"),
-    Flag("metric", values.one_of("metric", _metrics), "Score that chooses the best checkpoint; the "
-         "task's first when not given.", group="training", metavar="NAME"),
+    Flag("metric", values.one_of("metric", _metrics), "Score that chooses the best checkpoint.",
+         group="training", metavar="NAME"),
     Flag("only_inference", None, "Do not train: evaluate and predict.", ("only_predict",),
          "training"),
     Flag("pad", None, "Accepted for old command lines.", group="training",
@@ -170,16 +170,16 @@ _OUTPUT = (
     Flag("export", values.one_of("format", _formats), "Export the best model at the end, too: "
          "mxnet, onnx, savedmodel or torch, as the command export makes them.", group="output",
          metavar="FORMAT"),
-    Flag("verbose", None, "Log more.", group="output"),
+    Flag("verbose", None, "Show the details that are otherwise in log.txt only.", group="output"),
     Flag("seed", values.whole_number, "Seed of every random number.", ("random_seed",), "output",
          "N"),
 )  # fmt: skip
 
 _VECTORS = (
     Flag("pooling_strategy", values.one_of("pooling", _poolings), "How token vectors become one "
-         "sentence vector; the folder's own when not given.", group="vectors", metavar="NAME"),
+         "sentence vector.", group="vectors", metavar="NAME"),
     Flag("normalize", values.true_false_or_auto, "Whether vectors get length 1; auto: as the "
-         "model's folder says, whichever pooling is named (bert-as-service: false). Default: auto.",
+         "model's folder says, whichever pooling is named (bert-as-service: false).",
          group="vectors", metavar="{true,false,auto}", nargs="?", const=True),
 )  # fmt: skip
 
@@ -193,15 +193,14 @@ _VOCABULARY = (
 )  # fmt: skip
 
 _DEVICE = (
-    Flag("gpu", values.whole_number, "Index of the GPU, 0 when no number follows. Without --gpu "
-         "and --gpus: the first GPU if there is one, else the CPU.", group="device",
+    Flag("gpu", values.whole_number, "Index of the GPU, 0 when no number follows.", group="device",
          metavar="INDEX", nargs="?", const=0),
     Flag("gpus", values.devices, "Indices of GPUs, between commas; '' is the CPU.", group="device",
          metavar="INDICES"),
     Flag("dtype", values.one_of("dtype", lambda: ("auto", "float32", "bfloat16", "float16")),
          "Numbers of the matrix products: float32, bfloat16, float16, or auto (bfloat16 where the "
          "hardware multiplies it, else float32).", group="device", metavar="DTYPE"),
-    Flag("threads", values.positive_int, "CPU threads; torch's own choice when not given.",
+    Flag("threads", values.positive_int, "CPU threads.",
          group="device", metavar="N"),
     Flag("num_local_ranks", values.positive_int, "Processes to start on this machine; they share "
          "every step.", group="device", metavar="N"),
@@ -243,6 +242,21 @@ _GROUPS = (
     _MODEL, _DATA, _TRAINING, _OUTPUT, _VECTORS, _VOCABULARY, _DEVICE, _DISTRIBUTED,
 )  # fmt: skip
 SHARED: dict[str, Flag] = {flag.name: flag for group in _GROUPS for flag in group}
+
+# What is decided where a flag is not given, in every command whose default is no value.
+UNSET = {
+    "labels": "the model's own", "vocab": "the model's own", "num_heads": "units / 64",
+    "do_lower_case": "as the vocabulary says", "threads": "torch's own choice",
+    "gpu": "the first GPU if there is one, else the CPU", "gpus": "the first, else the CPU",
+    "output": "printed", "export": "nothing",
+    "text_columns": "the usual names, such as text, or sentence1 and sentence2",
+    "max_train_samples": "all", "max_eval_samples": "all", "training_steps": "whole epochs",
+    "dropout": "the model's own", "attention_dropout": "the model's own",
+    "eval_steps": "every epoch", "save_steps": "every epoch", "early_stop": "never",
+    "metric": "the first of the task", "normalize": "auto", "pooling_strategy": "the folder's own",
+    "keep_checkpoints": "no others", "word_column": "the first that does not only count",
+    "tag_column": "the last",
+}  # fmt: skip
 
 
 def helped(name: str, help: str, default: Any = REQUIRED) -> Any:

@@ -24,7 +24,7 @@ from plainbert.cli import run
 from plainbert.cli.parser import Parser
 from plainbert.cli.program import command
 from plainbert.cli.settings import FlagError, Flags, declared
-from plainbert.recipes.shared.flag_tables import SHARED
+from plainbert.recipes.shared.flag_tables import SHARED, UNSET
 from plainbert.recipes.shared.older_systems import TPU
 from plainbert.recipes.shared.settings import DeviceFlags
 
@@ -41,14 +41,20 @@ def parser(kind: type[Flags], doc: str | None) -> Parser:
     """The parser of a command.
 
     Args:
-        kind: the class of its settings, in the module that has the command's name.
+        kind: the class of its settings.
         doc: its docstring.
     """
-    target = Parser(doc, prog=command(kind.__module__.rpartition(".")[2]))
-    for _, flag, default in sorted(
+    target = Parser(doc, prog=command(kind.COMMAND or kind.__module__.rpartition(".")[2]))
+    unset, names = {**UNSET, **kind.UNSET}, {}
+    for name, flag, default in sorted(
         declared(kind, SHARED), key=lambda declaration: HEADINGS.index(declaration[1].group)
     ):
-        target.add(flag, default)
+        target.add(flag, default, unset.get(name, ""))
+        names[name] = flag.name
+    target.main = {
+        heading: [names.get(field, field) for field in fields]
+        for heading, fields in kind.MAIN.items()
+    }
     if issubclass(kind, DeviceFlags):
         for spellings, reason in TPU.items():
             target.refuse(*spellings, reason=reason)
@@ -79,10 +85,20 @@ def parse(
         extend(target)
     run.note_flags(option for option in target.taken())
     parsed = vars(target.parse_args(sys.argv[1:] if argv is None else argv))
+    mistakes, meant = parsed.pop("mistakes"), parsed.pop("meant")
     values = {name: parsed.pop(flag.name) for name, flag, _ in declared(kind, SHARED)}
     typed, notes = frozenset(parsed.pop("given")), tuple(parsed.pop("notes"))
+    # What is left are positional words.
+    settings = kind(**values, **parsed, **fields, typed=typed, notes=notes)
+    faults = settings.faults
     try:
-        # What is left are positional words.
-        return kind(**values, **parsed, **fields, typed=typed, notes=notes).checked()
+        settings = settings.checked()
     except FlagError as error:
-        target.error(str(error))
+        faults.append(str(error))
+    # A mistyped flag is said once, not also what would follow from its lack.
+    mistakes += [text for text in faults if not any(f"--{name}" in text for name in meant)]
+    if mistakes:
+        from plainbert.recipes.shared import before
+
+        target.fail([*mistakes, *before.problems(settings)])
+    return settings

@@ -19,6 +19,7 @@ from plainbert.infer.evaluation import RESULTS_FILE
 from plainbert.keys import schema
 from plainbert.keys.run_files import ARGS
 from plainbert.patterns import matching
+from plainbert.recipes.shared.held_runs import no_run_in, run_in
 from plainbert.recipes.shared.lock import LOCK_FILE, Lock
 from plainbert.recipes.shared.settings import FolderFlags, RunFlags
 from plainbert.train import background, earlier, run_folder
@@ -80,7 +81,7 @@ def claim(folder: Path, settings: FolderFlags, recipe: str | None) -> Claim:
     resume, overwrite = isinstance(settings, RunFlags) and settings.resume, settings.overwrite
     _check_folder(folder)
     if resume and not folder.exists():
-        raise _no_run(folder)
+        raise no_run_in(folder)
     folder.mkdir(parents=True, exist_ok=True)
     lock = Lock.take(folder)
     try:
@@ -178,11 +179,7 @@ def _check_new(folder: Path, settings: FolderFlags, lock: Lock) -> None:
             raise _not_ours(folder)
         # Without a lock nobody knows whether a run that has left nothing yet is still alive.
         if not lock.is_held or _is_begun(folder, values):
-            go_on = "--resume to go on with it, " if isinstance(settings, RunFlags) else ""
-            raise UsageError(
-                f"--output_dir {folder} holds a run. Add {go_on}--overwrite to start anew there, "
-                "or name another folder."
-            )
+            raise run_in(folder, resumable=isinstance(settings, RunFlags))
     names = (run_folder.METRICS_FILE, RESULTS_FILE)
     _refuse_in_the_way(
         [*run_folder.in_the_way(folder), *filter(Path.exists, map(folder.joinpath, names))]
@@ -192,7 +189,7 @@ def _check_new(folder: Path, settings: FolderFlags, lock: Lock) -> None:
 def _check_resumed(folder: Path, recipe: str | None) -> None:
     """Refuse to go on with no run, or with that of another script."""
     if not (folder / ARGS_FILE).exists():
-        raise _no_run(folder)
+        raise no_run_in(folder)
     values = _args_of(folder)
     if values is None:
         raise _not_ours(folder)
@@ -284,13 +281,6 @@ def _refuse_in_the_way(paths: list[Path]) -> None:
             f"{paths[0]} is not of a run of ours, and has a name that a run needs. Move it "
             "elsewhere, or name another folder with --output_dir."
         )
-
-
-def _no_run(folder: Path) -> UsageError:
-    return UsageError(
-        f"--resume: {folder} holds no run (no {ARGS_FILE}). Leave --resume out to start one, "
-        "or name the folder of an earlier run with --output_dir."
-    )
 
 
 def _not_ours(folder: Path) -> UsageError:

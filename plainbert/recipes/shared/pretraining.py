@@ -27,6 +27,7 @@ from plainbert.text.reader import read_tokenizer
 from plainbert.text.tokenizer import Tokenizer
 from plainbert.train import run_folder
 from plainbert.train.settings import Settings
+from plainbert.visible import near
 
 log = logging.getLogger(__name__)
 
@@ -136,7 +137,7 @@ def _new_vocabulary(settings: PretrainingSettings) -> Tokenizer:
     if settings.data and not settings.raw and not settings.typed.intersection(FLAGS):
         folder = shards.matching_files(settings.data)[0].parent
         if any((folder / name).is_file() for name in ("tokenizer.json", "vocab.txt")):
-            log.info("vocabulary: that of %s", folder)
+            log.info("vocabulary: that of %s", near(folder))
             return read_tokenizer(folder)
     tokenizer = tokenizer_of(settings)
     assert tokenizer is not None
@@ -204,8 +205,8 @@ class PretrainingData:
                 f"{self._positions}, or take a model with more."
             )
         log.info(
-            "%s: %d inputs, %.1f tokens each on average",
-            "evaluation" if evaluation else "training",
+            "%s: %d rows, %.1f tokens each on average",
+            "eval" if evaluation else "train",
             len(source.lengths),
             source.lengths.mean(),
         )

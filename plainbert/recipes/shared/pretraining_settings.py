@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar, Self
 
 from plainbert.cli.program import command
-from plainbert.cli.settings import FlagError
 from plainbert.recipes.shared.settings import (
     ModelFlags,
     RunFlags,
@@ -38,6 +37,22 @@ class PretrainingSettings(
 ):
     """The flags, with their documented defaults."""
 
+    COMMAND: ClassVar = "run_pretraining"
+    MAIN: ClassVar = {
+        "required: text or shards, to train on or to be scored on": ("data", "data_eval"),
+        "what people set": (
+            "raw", "model_dir", "bert_model", "no_nsp", "max_len", "training_steps", "batch_size",
+            "lr", "warmup_ratio", "optimizer", "gpu", "seed",
+        ),
+        "output": ("output_dir", "save_steps", "log_interval", "resume"),
+    }  # fmt: skip
+    UNSET: ClassVar = {
+        "data": "required, to train",
+        "data_eval": "none is scored",
+        "model_dir": "random weights, of the size that --bert_model names",
+        "bert_dataset": "the vocabulary of the shards",
+    }
+
     max_len: int = 512
     num_workers: int | None = None
     max_eval_samples: int | None = None
@@ -49,12 +64,15 @@ class PretrainingSettings(
     save_steps: int | None = 25000
     keep_checkpoints: int | None = 3
     log_interval: int = 250
-    seed: int = 0
 
     @property
     def trains(self) -> bool:
         """Whether there is anything to train on."""
         return bool(self.data) or self.dummy_data_len is not None
+
+    @property
+    def begins_run(self) -> bool:
+        return self.trains and not self.start_step
 
     def checked(self) -> Self:
         settings = super().checked()
@@ -66,7 +84,7 @@ class PretrainingSettings(
         self.exclusive("kvstore", "dist_strategy")
         made_up = self.dummy_data_len is not None or self.synthetic_data
         if not (made_up or self.data or self.data_eval):
-            raise FlagError(
+            self.refuse(
                 "nothing to do: give --data to train, --data_eval to evaluate, or both. "
                 f"{command('create_pretraining_data')} makes shards; text files need --raw."
             )
@@ -74,9 +92,9 @@ class PretrainingSettings(
         self.needs("split_sentences", "raw")
         self.needs("phase1_num_steps", "phase2")
         if self.phase2 and self.phase1_num_steps is None:
-            raise FlagError("--phase2 needs --phase1_num_steps, the steps of the first phase.")
+            self.refuse("--phase2 needs --phase1_num_steps, the steps of the first phase.")
         if self.phase2 and not self.resume and not self.start_step:
-            raise FlagError(
+            self.refuse(
                 "--phase2 goes on from the first phase: name its last checkpoint with "
                 f"--start_step {self.phase1_num_steps}."
             )

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+from plainbert.errors import PlainBertError
+from plainbert.recipes.shared import before
 from plainbert.recipes.shared.flag_tables import helped
 from plainbert.recipes.shared.settings import CommonFlags
 
@@ -34,3 +37,7 @@ class QuestionFilesFlags(CommonFlags):
         f"Questions to answer at the end; scored if they have answers: {FORM}.",
         None,
     )
+
+    def problems(self) -> Iterator[PlainBertError]:
+        yield from super().problems()
+        yield from before.text_problems(self.train_file, self.dev_file, self.predict_file)

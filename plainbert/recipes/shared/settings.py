@@ -7,12 +7,14 @@ base first. Free of torch.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Self
 
-from plainbert.cli.settings import FlagError, Flags
-from plainbert.errors import UsageError
+from plainbert.cli.settings import Flags
+from plainbert.errors import PlainBertError, UsageError
+from plainbert.recipes.shared import before, held_runs
 from plainbert.recipes.shared.flag_tables import helped
 from plainbert.tasks.classification.flags import TaskFlags
 
@@ -62,10 +64,16 @@ class DeviceFlags(ThreadsFlags):
     def checked(self) -> Self:
         settings = super().checked()
         if not self.SEVERAL and (self.num_local_ranks > 1 or self.local_rank not in (None, 0, -1)):
-            raise FlagError(
+            self.refuse(
                 "this script runs in one process. Leave --num_local_ranks and --local_rank out."
             )
         return settings
+
+    def problems(self) -> Iterator[PlainBertError]:
+        from plainbert.infer import gpus
+
+        yield from super().problems()
+        yield from before.raised(lambda: gpus.check(self.gpus[0] if self.gpus else self.gpu))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,9 +125,9 @@ class OutputFlags(CommonFlags):
             return
         if Path(self.output).suffix not in forms:
             endings = " or ".join(forms)
-            raise FlagError(f"--output {self.output}: a name ending in {endings} is expected.")
+            self.refuse(f"--output {self.output}: a name ending in {endings} is expected.")
         if Path(self.output).exists() and not may_exist:
-            raise FlagError(f"--output {self.output} exists. Add --overwrite, or choose another.")
+            self.refuse(f"--output {self.output} exists. Add --overwrite, or choose another.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,7 +157,7 @@ class FolderFlags(CommonFlags):
 
 @dataclass(frozen=True, kw_only=True)
 class SeedFlags(CommonFlags):
-    """Random numbers."""
+    """Random numbers; one default for all commands, which GluonNLP gave its classifier."""
 
     seed: int = 2
 
@@ -163,6 +171,17 @@ class RunFlags(SeedFlags, FolderFlags):
     keep_checkpoints: int | None = None
     log_interval: int = 10
 
+    @property
+    def begins_run(self) -> bool:
+        """Whether the folder becomes, or goes on to be, that of a training."""
+        return True
+
+    def problems(self) -> Iterator[PlainBertError]:
+        yield from super().problems()
+        if self.begins_run and self.output_dir is not None:
+            folder = Path(self.output_dir)
+            yield from held_runs.folder_problems(folder, self.resume, self.overwrite)
+
 
 # Which texts
 
@@ -175,10 +194,18 @@ class TextsFlags(CommonFlags):
     sentences: tuple[str, ...] | None = None
     text_columns: tuple[str, ...] | None = None
 
+    def problems(self) -> Iterator[PlainBertError]:
+        from plainbert.tasks.classification.table import iter_texts
+
+        yield from super().problems()
+        if self.file is not None and Path(self.file).is_file():
+            rows = iter_texts(self.file, self.text_columns)
+            yield from before.raised(lambda: next(rows, None))
+
     def check_texts(self) -> None:
         """Refuse a command line without texts."""
         if self.file is None and self.sentences is None:
-            raise FlagError(
+            self.refuse(
                 "no texts: give --sentences TEXT ..., or --file FILE (- is standard input)."
             )
         self.needs("text_columns", "file")

@@ -113,8 +113,10 @@ def start(
     rank, ranks = (0, 1) if group is None else (group.rank, group.size)
     log = logging.getLogger("plainbert")
     console.end_log_file()
-    level = logging.DEBUG if settings.verbose else logging.INFO
-    log.setLevel(logging.WARNING if rank > 0 else level)
+    # log.txt has the details, too.
+    detailed = settings.verbose or isinstance(settings, FolderFlags)
+    log.setLevel(logging.WARNING if rank > 0 else logging.DEBUG if detailed else logging.INFO)
+    console.show_details(settings.verbose)
     threads = settings.threads if isinstance(settings, ThreadsFlags) else None
     if threads is None and group is not None and "OMP_NUM_THREADS" not in os.environ:
         threads = max(1, torch.get_num_threads() // group.local_size)  # mpirun gives all to each

@@ -47,5 +47,9 @@ class FineTuningFlags(StrategyFlags, RunFlags, LoopFlags, TrainedModelFlags):
     max_len: int = 128
 
     @property
+    def begins_run(self) -> bool:
+        return not self.only_inference
+
+    @property
     def weights(self) -> str | None:
         return super().weights or self.pretrained_bert_parameters

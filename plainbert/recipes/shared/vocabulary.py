@@ -56,7 +56,8 @@ def tokenizer_of(settings: VocabularyFlags) -> Tokenizer | None:
 
 def _of_model(name: str, lower: bool | None) -> Tokenizer:
     from plainbert.hub import records
-    from plainbert.model_zoo.find import path_of, record_of, resolve
+    from plainbert.hub.lookup import path_of, record_of
+    from plainbert.model_zoo.find import resolve
     from plainbert.model_zoo.stored import read_stored, tokenizer_of, vocabulary_of
     from plainbert.text.reader import read_tokenizer
 

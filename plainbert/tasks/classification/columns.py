@@ -5,7 +5,7 @@ Columns are named, or counted from 0:
 - names: the first line is a header and must have them; JSON Lines: they are the keys;
 - numbers: every line is data, except a first line whose label cell is one of ``HEADER_WORDS``.
 
-Without ``text_columns``, the first entry of ``USUAL_TEXTS`` that the header has is used.
+Without ``text_columns``, the first entry of ``headers.USUAL_TEXTS`` that the header has is used.
 """
 
 from __future__ import annotations
@@ -15,27 +15,19 @@ import json
 import logging
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from plainbert.containers import rows
-from plainbert.errors import DataError, UnknownNameError, UsageError
+from plainbert.errors import DataError, UsageError
+from plainbert.tasks.classification import headers
 
-USUAL_TEXTS = (
-    ("sentence1", "sentence2"),
-    ("question1", "question2"),
-    ("question", "sentence"),
-    ("premise", "hypothesis"),
-    ("text_a", "text_b"),
-    ("text",),
-    ("sentence",),
-    ("text_a",),
-)
 HEADER_WORDS = frozenset(
     {"label", "labels", "gold_label", "class", "category", "target", "score", "is_duplicate"}
 )
 MOST_TEXTS = 3
+ALL = ("all",)  # columns to keep: every one that is not read otherwise
 MISSING = frozenset({"", "nan"})  # as pandas writes the labels that are not there
 
 log = logging.getLogger(__name__)
@@ -43,11 +35,21 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class TableRow:
-    """One row of a table: its line in the file, its texts, its label as written."""
+    """One row of a table: its line in the file, its texts, its label as written, other columns."""
 
     line: int
     texts: tuple[str, ...]
     label: str | None
+    others: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Positions:
+    """Where the columns of a file are that are read."""
+
+    texts: list[int]
+    label: int | None
+    others: dict[str, int]
 
 
 def parse(columns: str | Sequence[str | int] | None) -> tuple[str, ...] | None:
@@ -74,28 +76,31 @@ def read(
     label: str | None,
     form: str | None = None,
     need_label: bool = True,
+    keep: Sequence[str] = (),
 ) -> Iterator[TableRow]:
-    """Yield the rows of a TSV, CSV or JSON Lines file in order.
+    """Yield the rows of a table in order.
 
     Args:
         path: the file; ``-`` is standard input.
         texts: text columns, from :func:`parse`.
         label: the label column, by name or number; None: the rows have none.
-        form: "tsv", "csv" or "jsonl"; by the file's suffix when None.
+        form: one of ``rows.FORMS``; by the file's suffix when None.
         need_label: whether a file without the label column, or an empty label, is an error; else
             an empty label is "".
+        keep: other columns to hand on, by name or number; ``ALL`` alone: those that are neither
+            texts nor the label.
 
     Raises:
         DataError: an empty file, a missing column, a wrong number of columns, a missing label.
         UsageError: names and numbers are mixed.
     """
     form = rows.form_of(path, form)
-    if form == "jsonl":
-        yield from _objects(path, texts, label, need_label)
+    if form in ("jsonl", "parquet"):
+        yield from _objects(path, form, texts, label, need_label, keep)
         return
     numbered = texts is not None and all(name.isdecimal() for name in texts)
     looked_at = form == "tsv" and str(path) != "-"  # standard input can be read only once
-    if looked_at and not numbered and _has(rows.csv_header(path), texts):
+    if looked_at and not numbered and headers.has(rows.csv_header(path), texts):
         log.warning("%s: it has no tabs, but the columns of a CSV file, and is read as one.", path)
         form = "csv"
     elif looked_at and rows.is_quoted(path):
@@ -107,32 +112,47 @@ def read(
             f"name ({label!r}). Use numbers for both (no header), or names for both."
         )
     if numbered:
-        yield from _by_number(path, texts or (), label, form, need_label)
+        yield from _by_number(path, texts or (), label, form, need_label, keep)
     else:
-        yield from _by_name(path, texts, label, form, need_label)
+        yield from _by_name(path, texts, label, form, need_label, keep)
 
 
 def _by_name(
-    path: str | Path, texts: tuple[str, ...] | None, label: str | None, form: str, need: bool
+    path: str | Path,
+    texts: tuple[str, ...] | None,
+    label: str | None,
+    form: str,
+    need: bool,
+    keep: Sequence[str],
 ) -> Iterator[TableRow]:
     stream = rows.cells(path, form)
     line, header = next(stream, (1, []))
     if not header or header == [""]:
         raise DataError("is empty; a header and rows are expected.", path)
     header = [cell.strip() for cell in header]
-    texts = texts or _usual(path, header)
-    text_columns = [_find(path, line, header, name) for name in texts]
+    texts = texts or headers.usual(path, header)
+    text_columns = [headers.find(path, line, header, name) for name in texts]
     label_column = None
     if label is not None and (need or label in header):
-        label_column = _find(path, line, header, label)
+        label_column = headers.find(path, line, header, label)
+    if tuple(keep) == ALL:
+        others = headers.all_others(header, [*text_columns, label_column])
+    else:
+        others = {name: headers.find(path, line, header, name) for name in keep}
+    positions = _Positions(text_columns, label_column, others)
     for line, row in _full(path, stream, len(header)):
         if len(row) != len(header):
             raise rows.wrong_count(path, line, row, len(header), " as in the header")
-        yield _record(path, line, row, text_columns, label_column, need)
+        yield _record(path, line, row, positions, need)
 
 
 def _by_number(
-    path: str | Path, texts: tuple[str, ...], label: str | None, form: str, need: bool
+    path: str | Path,
+    texts: tuple[str, ...],
+    label: str | None,
+    form: str,
+    need: bool,
+    keep: Sequence[str],
 ) -> Iterator[TableRow]:
     text_columns = [int(name) for name in texts]
     label_column = None if label is None else int(label)
@@ -141,23 +161,33 @@ def _by_number(
     if first is None:
         raise DataError("is empty; rows are expected.", path)
     width = len(first[1])
+    others = {name: int(name) for name in keep if name.isdecimal()}
+    if tuple(keep) == ALL:
+        others = headers.all_others(list(map(str, range(width))), [*text_columns, label_column])
+    elif len(others) < len(keep):
+        raise UsageError(
+            f"text columns are given by number and columns to keep by name ({','.join(keep)}). Use "
+            "numbers for both (no header), or names for both."
+        )
     for line, row in itertools.chain([first], _full(path, stream, width)):
         if line == first[0]:
             if label_column is not None and label_column >= width and not need:
                 label_column = None
-            last = max(text_columns + ([] if label_column is None else [label_column]))
+            last = max(
+                [*text_columns, *others.values(), *([] if label_column is None else [label_column])]
+            )
             if last >= width:
                 raise DataError(
                     f"{width} columns; there is no column {last} (they count from 0).",
                     path,
                     line,
-                    "\t".join(row),
+                    rows.as_written(path, line, row),
                 )
             if label_column is not None and row[label_column].strip().casefold() in HEADER_WORDS:
                 continue
         if len(row) != width:
             raise rows.wrong_count(path, line, row, width, " as in the first line")
-        yield _record(path, line, row, text_columns, label_column, need)
+        yield _record(path, line, row, _Positions(text_columns, label_column, others), need)
 
 
 def _full(
@@ -175,37 +205,49 @@ def _full(
 
 
 def _objects(
-    path: str | Path, texts: tuple[str, ...] | None, label: str | None, need: bool
+    path: str | Path,
+    form: str,
+    texts: tuple[str, ...] | None,
+    label: str | None,
+    need: bool,
+    keep: Sequence[str],
 ) -> Iterator[TableRow]:
     first = True
-    for line, value in rows.objects(path):
+    for line, value in rows.objects(path, form):
         if first:
-            texts = texts or _usual(path, list(value))
+            texts = texts or headers.usual(path, list(value))
             if label is not None and not need and label not in value:
                 label = None
+            if tuple(keep) == ALL:
+                keep = [name for name in value if name not in (*texts, label)]
             first = False
         assert texts is not None
-        for name in (*texts, *(() if label is None else (label,))):
-            _find(path, line, list(value), name)
+        for name in (*texts, *keep, *(() if label is None else (label,))):
+            headers.find(path, line, list(value), name)
         got = tuple(value[name] for name in texts)
         for name, text in zip(texts, got, strict=True):
             if not isinstance(text, str):
                 raise DataError(f"{name!r} must be a text, not {text!r}.", path, line)
         yield TableRow(
-            line, got, None if label is None else _json_label(path, line, value[label], need)
+            line,
+            got,
+            None if label is None else _json_label(path, line, value[label], need),
+            {name: value[name] for name in keep},
         )
     if first:
-        raise DataError("is empty; one JSON object per line is expected.", path)
+        raise DataError("is empty; rows are expected, as one JSON object a line in .jsonl.", path)
 
 
 def _record(
-    path: str | Path, line: int, row: list[str], texts: list[int], label: int | None, need: bool
+    path: str | Path, line: int, row: list[str], positions: _Positions, need: bool
 ) -> TableRow:
-    value = None if label is None else row[label].strip()
+    value = None if positions.label is None else row[positions.label].strip()
     if need and value is not None and value.casefold() in MISSING:
         what = f"{value!r}, a missing number" if value else "empty"
-        raise DataError(f"the label is {what}.", path, line, "\t".join(row))
-    return TableRow(line, tuple(row[column] for column in texts), value)
+        raise DataError(f"the label is {what}.", path, line, rows.as_written(path, line, row))
+    texts = tuple(row[column] for column in positions.texts)
+    others = {name: row[column] for name, column in positions.others.items()}
+    return TableRow(line, texts, value, others)
 
 
 def _json_label(path: str | Path, line: int, value: Any, need: bool) -> str:
@@ -220,34 +262,4 @@ def _json_label(path: str | Path, line: int, value: Any, need: bool) -> str:
         return ""
     raise DataError(
         f"the label must be a text or a number, not {json.dumps(value)[:80]}.", path, line
-    )
-
-
-def _find(path: str | Path, line: int, header: list[str], name: str) -> int:
-    """The position of a named column.
-
-    Raises:
-        DataError: it is missing (names the nearest), or there are two.
-    """
-    if header.count(name) != 1:
-        if name in header:
-            raise DataError(f"there are two columns named {name!r}.", path, line)
-        raise DataError(str(UnknownNameError("column", name, header)), path, line)
-    return header.index(name)
-
-
-def _has(header: list[str], texts: tuple[str, ...] | None) -> bool:
-    """Whether a header has the text columns."""
-    ways = USUAL_TEXTS if texts is None else (texts,)
-    return any(all(name in header for name in names) for names in ways)
-
-
-def _usual(path: str | Path, header: list[str]) -> tuple[str, ...]:
-    for names in USUAL_TEXTS:
-        if all(name in header for name in names):
-            return names
-    raise DataError(
-        f"which columns are texts? The first line has: {', '.join(header)[:200]}. Name them with "
-        "--text_columns a,b (or 0,1 in a file without a header).",
-        path,
     )

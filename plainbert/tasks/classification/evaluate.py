@@ -14,17 +14,21 @@ from numpy.typing import NDArray
 
 from plainbert import files
 from plainbert.batching.features import Features, tokenized
+from plainbert.containers.tables import table
 from plainbert.errors import UsageError
 from plainbert.infer.evaluation import RESULTS_FILE, Evaluation, Scores, logits
 from plainbert.infer.logits import ComputesLogits
 from plainbert.tasks.classification import scores as metrics
 from plainbert.tasks.classification import several
 from plainbert.tasks.classification.activation import activated
-from plainbert.tasks.classification.decode import predicted
+from plainbert.tasks.classification.decode import decode, predicted
+from plainbert.tasks.classification.result_files import result_rows
+from plainbert.tasks.classification.rows import InputRow
 from plainbert.tasks.classification.submission import write_submission
 from plainbert.tasks.classification.task import Example, Split, Task
 from plainbert.text.tokenizer import Tokenizer
 from plainbert.train.parallel.strategy import ALONE, ParallelStrategy
+from plainbert.visible import near
 
 log = logging.getLogger(__name__)
 
@@ -80,8 +84,7 @@ def prepare(
     texts = [example.texts for example in examples]
     features = tokenized(tokenizer, texts, max_len, positions, num_workers, bar=True)
     log.info(
-        "%s %s: %d rows, %.1f tokens each on average",
-        task.name,
+        "%s: %d rows, %.1f tokens each on average",
         split,
         len(features),
         features.lengths.mean(),
@@ -105,7 +108,8 @@ def write_results(
         task: names the labels and the files.
         data: splits to run, by name.
         dtype: of the matrix products.
-        folder: gets ``eval_results.json`` and the submission files.
+        folder: gets ``eval_results.json``, ``SPLIT_predictions.csv`` with texts, right labels and
+            probabilities of every test split, and the submission files.
         names: metrics; the task's own when not given.
         ranks: they share the rows; rank 0 writes.
 
@@ -118,17 +122,53 @@ def write_results(
         if part.features.labels is not None:
             scores[split] = score(names or task.metrics, model, rows, part.features.labels)
             line = ", ".join(f"{name} {score:.4f}" for name, score in scores[split].items())
-            log.info("%s (%d rows): %s", split, len(rows), line)
+            log.debug("%s (%d rows): %s", split, len(rows), line)
         if split in task.test_splits and ranks.rank == 0:
+            path = write_predictions(model, task, split, part.examples, rows, folder)
+            log.info("predictions of %s: %s", split, path)
             if task.several:
                 path = several.write_predictions(task, split, part.examples, rows, folder)
             else:
                 ids = predicted(activated(rows, model.config)).tolist()
                 path = write_submission(task, split, part.examples, ids, folder)
-            log.info("predictions of %s: %s", split, path)
+            log.info("predictions of %s: %s", split, near(path))
     if ranks.rank == 0:
         files.write_json(folder / RESULTS_FILE, scores)
     return scores
+
+
+def write_predictions(
+    model: ComputesLogits,
+    task: Task,
+    split: str,
+    examples: Sequence[Example],
+    rows: NDArray[np.float32],
+    folder: Path,
+) -> Path:
+    """Write what a model says of a split: texts, labels, probabilities, and the right labels.
+
+    Args:
+        model: a classifier or a regressor.
+        task: names the labels.
+        split: one of the task's.
+        examples: in the order of the logits.
+        rows: logits; (N, C).
+        folder: gets the file.
+
+    Returns:
+        the file's path.
+    """
+    predictions = decode(activated(rows, model.config), task.labels or (), task.several)
+    labelled = any(example.label is not None for example in examples)
+    inputs = [
+        InputRow(
+            example.texts, ("" if example.label is None else example.label) if labelled else None
+        )
+        for example in examples
+    ]
+    path = folder / f"{split}_predictions.csv"
+    files.write_text(path, table(result_rows(inputs, predictions), path.suffix))
+    return path
 
 
 class ClassifierEvaluation(Evaluation):
@@ -180,7 +220,8 @@ def evaluate(
     scores = {}
     for split, features in sets.items():
         assert features.labels is not None
-        scores[split] = score(names, model, logits(model, features, dtype, ranks), features.labels)
+        rows = logits(model, features, dtype, ranks, bar=ranks.rank == 0)
+        scores[split] = score(names, model, rows, features.labels)
     return scores
 
 

@@ -7,8 +7,9 @@ file beside the work that is done.
 from __future__ import annotations
 
 import functools
+import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from plainbert.errors import DataError
 from plainbert.tasks.classification import scores as metrics
 from plainbert.tasks.classification import several
+from plainbert.tasks.classification.columns import MISSING
 from plainbert.tasks.classification.decode import Prediction
 from plainbert.tasks.classification.task import Task
 from plainbert.tasks.reports import Confusion, SetScores
@@ -29,7 +31,9 @@ Pairs = NDArray[Any]
 
 REGRESSION_METRICS = ("pearson", "spearman", "mse")
 METRICS = ("accuracy", "macro_f1", "micro_f1")
-NAMED = 5  # unknown labels that an error names
+NAMED = 5  # unknown labels that a message names
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -182,6 +186,48 @@ class LabelScoring:
             return SetScores(len(pairs), scores)
         report = metrics.report(predicted, right, self.labels)
         return SetScores(len(pairs), scores, report, _confusion(predicted, right, self.labels))
+
+
+class Tally:
+    """Scores of rows of which some may have no label, or one that the model does not know.
+
+    Args:
+        scoring: how rows are scored.
+        unscored: labels of rows that are left out, from an earlier part of the work.
+    """
+
+    def __init__(self, scoring: LabelScoring, unscored: Mapping[str, int] | None = None) -> None:
+        self.scoring, self.unscored = scoring, Counter(unscored or {})
+
+    def pairs(self, predictions: Sequence[Prediction], gold: Sequence[Gold | None]) -> Pairs:
+        """What is kept of the rows that can be scored; the others are counted."""
+        rows = []
+        for prediction, label in zip(predictions, gold, strict=True):
+            is_empty = str(label or "").strip().casefold() in MISSING and not self.scoring.several
+            if label is None or is_empty:
+                self.unscored[""] += 1
+            elif not self.scoring.knows(label):
+                self.unscored[str(label)] += 1
+            else:
+                rows.append((prediction, label))
+        return self.scoring.pairs([row for row, _ in rows], [label for _, label in rows])
+
+    def score(self, pairs: Pairs) -> SetScores | None:
+        """Scores of all rows; None where none has a label. The log says what was left out."""
+        total = len(pairs) + self.unscored.total()
+        unknown = Counter({label: count for label, count in self.unscored.items() if label})
+        if self.unscored[""]:
+            log.warning("%d of %d rows have no label to be scored by.", self.unscored[""], total)
+        if unknown:
+            listed = ", ".join(f"{name!r} ({count})" for name, count in unknown.most_common(NAMED))
+            log.warning(
+                "%d of %d rows have labels that the model does not know, and are not scored: %s%s",
+                unknown.total(),
+                total,
+                listed,
+                ", ..." if len(unknown) > NAMED else "",
+            )
+        return self.scoring.score(pairs) if len(pairs) else None
 
 
 def _confusion(predicted: NDArray[Any], right: NDArray[Any], labels: Sequence[str]) -> Confusion:

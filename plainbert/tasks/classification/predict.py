@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from plainbert.batching.batch import TOKENS_PER_BATCH
 from plainbert.batching.features import tokenized
+from plainbert.batching.notes import TextNotes
 from plainbert.cli.program import command
 from plainbert.errors import UsageError
 from plainbert.infer import finite
@@ -26,7 +28,10 @@ def predict(
     max_len: int,
     *,
     name: str = "this model",
+    tokens_per_batch: int = TOKENS_PER_BATCH,
     bar: bool = False,
+    trained_on: int | None = None,
+    notes: TextNotes | None = None,
 ) -> list[Prediction]:
     """Classify texts, or score them with a regressor.
 
@@ -37,7 +42,10 @@ def predict(
         labels: names of the classes by id; a regressor has no use for them.
         max_len: tokens kept per text, counting [CLS] and [SEP].
         name: what errors call the model.
+        tokens_per_batch: tokens that go through the model together.
         bar: show progress.
+        trained_on: texts of a row in training, as the model's folder says; others are warned of.
+        notes: counts what would be warned of, for a caller that says it of many calls at once.
 
     Raises:
         NotFiniteError: logits are not finite; the texts are named.
@@ -45,8 +53,12 @@ def predict(
     """
     classifier = checked(model, name)
     positions = classifier.config.max_position_embeddings
-    features = tokenized(tokenizer, texts, max_len, positions, bar=bar)
-    logits = run(classifier, features, bar=bar)
+    counts = TextNotes() if notes is None else notes
+    features = tokenized(tokenizer, texts, max_len, positions, bar=bar, notes=counts)
+    if notes is None:
+        counts.report(max_len)
+        counts.report_kind(trained_on, name)
+    logits = run(classifier, features, tokens_per_batch=tokens_per_batch, bar=bar)
     finite.check(logits, finite.named(texts))
     names = () if classifier.head == "regression" else labels
     return decode(activated(logits, classifier.config), names, has_several(classifier))

@@ -214,25 +214,49 @@ def iter_texts(
     text_columns: str | Sequence[str | int] | None = None,
     form: str | None = None,
 ) -> Iterator[tuple[str, ...]]:
-    """Yield what :func:`read_texts` returns, as it is read.
+    """Yield what :func:`read_texts` returns, as it is read; arguments as there."""
+    for row in iter_rows(path, text_columns, form=form):
+        yield row.texts
+
+
+def iter_rows(
+    path: str | Path,
+    text_columns: str | Sequence[str | int] | None = None,
+    label: str | None = None,
+    keep: Sequence[str] = (),
+    form: str | None = None,
+) -> Iterator[TableRow]:
+    """Yield the rows to predict on, with what is to be handed on beside the predictions.
 
     Args:
         path: a file; ``-`` is standard input.
-        text_columns: one to three columns, or None.
+        text_columns: one to three columns, or None; as for :func:`read_texts`.
+        label: the column of the right label, which may be empty.
+        keep: other columns; see :func:`plainbert.tasks.classification.columns.read`.
         form: "tsv", "csv" or "jsonl" against the suffix.
 
     Raises:
-        DataError: the file is empty or a row cannot be used.
+        DataError: the file is empty, a row cannot be used, or a column is missing.
+        UsageError: columns are named of a file whose lines are texts.
     """
     empty = True
     if form is None and is_plain(path, text_columns):
-        for _, line in text_files.read_lines(path):
+        if label is not None or keep:
+            raise UsageError(
+                f"each line of {path} is taken for a text, and a text has no columns to keep or to "
+                "compare with. Name the columns of the texts with --text_columns, or give a .tsv, "
+                ".csv or .jsonl file with a header."
+            )
+        for number, line in text_files.read_lines(path):
             empty = False
-            yield (line,)
+            yield TableRow(number, (line,), None)
     else:
-        for record in columns.read(path, columns.parse(text_columns), None, form):
+        texts = columns.parse(text_columns)
+        for row in columns.read(path, texts, label, form, need_label=False, keep=keep):
+            if empty and label is not None and row.label is None:
+                raise DataError(f"has no column {label!r} with the right labels.", path)
             empty = False
-            yield record.texts
+            yield row
     if empty:
         raise DataError("is empty; one text per line is expected.", path)
 

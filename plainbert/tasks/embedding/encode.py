@@ -28,6 +28,7 @@ from plainbert.nn.headed import Headed
 from plainbert.nn.heads import Embedding
 from plainbert.nn.names import POOLINGS, kind_of
 from plainbert.nn.pooling import Pooling
+from plainbert.tasks.embedding.prompts import PromptedTexts, prompt_tokens
 from plainbert.text.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
@@ -71,7 +72,8 @@ def encode(
     if pooling.kind == "none":
         raise UsageError("pooling NONE gives no vector per text; encode_tokens gives each token's.")
     features = prepare(model, tokenizer, texts, max_len, num_workers, bar)
-    embedding = Embedding(model, pooling, _specials(tokenizer))
+    skip = 0 if pooling.include_prompt else prompt_tokens(texts, tokenizer)
+    embedding = Embedding(model, pooling, _specials(tokenizer), skip)
     vectors = run(embedding, features, tokens_per_batch, bar)
     finite.check(vectors, finite.named(texts))
     return vectors
@@ -222,7 +224,7 @@ def pooling_of(
     several = isinstance(layers, Sequence | np.ndarray) and not isinstance(layers, str | bytes)
     counted: Any = layers if several else [layers]
     numbers = tuple(arguments.whole("pooling_layer", layer, least=None) for layer in counted)
-    return Pooling(kind, numbers, mask_cls_sep, normalize)
+    return Pooling(kind, numbers, mask_cls_sep, normalize, checkpoint.sentence.include_prompt)
 
 
 def kept_numbers(sentence: SentenceSettings, pooling: Pooling) -> int | None:
@@ -243,7 +245,7 @@ def prompted(
     checkpoint: Checkpoint,
     prompt: str | None = None,
     prompt_name: str | None = None,
-) -> list[str | tuple[str, ...]]:
+) -> PromptedTexts:
     """Texts with a prompt before each; of a pair, before its first text.
 
     Args:
@@ -274,9 +276,7 @@ def prompted(
             ", ".join(own.prompts),
         )
     before = own.prompt if prompt is None else prompt
-    return [
-        before + text if isinstance(text, str) else (before + text[0], *text[1:]) for text in texts
-    ]
+    return PromptedTexts(texts, before)
 
 
 def _run(

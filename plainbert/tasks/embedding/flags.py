@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from plainbert.cli import values
 from plainbert.cli.settings import Flags, option
 
+FORMS = (".npz", ".npy", ".jsonl", ".csv")  # of files of vectors
+
 
 @dataclass(frozen=True, kw_only=True)
 class VectorFlags(Flags):

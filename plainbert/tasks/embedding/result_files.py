@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,8 @@ from plainbert.containers.npz import StoredArray
 from plainbert.containers.tables import json_line
 from plainbert.errors import UsageError
 from plainbert.tasks.embedding.encode import Vectors
+from plainbert.tasks.embedding.flags import FORMS
+from plainbert.tasks.embedding.spreadsheet import csv_lines
 
 # An array of strings has room for the longest in every row. Up to so many bytes that is no matter.
 STRINGS = 64 << 20
@@ -37,7 +41,8 @@ def write_vectors(
     there is no "text": text i is ``text_utf8[text_offsets[i]:text_offsets[i + 1]]``, in UTF-8.
     Words of the texts are one more array, "word", beside the rows of "vector".
     ``.jsonl``: one object a line, with the keys "text" and "vector"; of words "text", "words" and
-    "vectors".
+    "vectors". ``.csv``: see :mod:`plainbert.tasks.embedding.spreadsheet`. ``.npy``: the vectors
+    alone, (N, D').
 
     Args:
         path: replaced in one step once it is complete.
@@ -50,9 +55,11 @@ def write_vectors(
     """
     path = Path(path)
     parts = parts_of(texts, vectors, path.suffix, words)
-    if path.suffix == ".jsonl":
+    if path.suffix != ".npz":
         with files.atomic_file(path) as file:
-            file.write(parts["lines"])
+            if path.suffix == ".npy":
+                file.write(_npy_header(len(texts), width_of(vectors)))
+            file.write(parts["vector" if path.suffix == ".npy" else "lines"])
         return
     npz.write(
         path,
@@ -76,6 +83,7 @@ def parts_of(
     vectors: Vectors | Sequence[Vectors],
     suffix: str,
     words: Sequence[Sequence[str]] | None = None,
+    header: bool = True,
 ) -> dict[str, bytes]:
     """What a block adds to each part of a file.
 
@@ -84,25 +92,28 @@ def parts_of(
         vectors: (N, D'), or for each text (L, D').
         suffix: of the file.
         words: for each text the L words that the vectors are of; None where they are of no words.
+        header: whether the block begins the file, and so the columns of a .csv get their names.
 
     Returns:
-        ``.jsonl``: "lines". ``.npz``: "text", "text_lengths" (bytes), "vector", with vectors of
-        tokens "lengths" (rows of each text), and with words "word", "word_lengths" (bytes).
+        ``.jsonl`` and ``.csv``: "lines". ``.npy``: "vector". ``.npz``: "text", "text_lengths"
+        (bytes), "vector", with vectors of tokens "lengths" (rows of each text), and with words
+        "word", "word_lengths" (bytes).
 
     Raises:
-        UsageError: another suffix.
+        UsageError: another suffix, or one whose files have no place for such vectors.
     """
+    if suffix in (".csv", ".npy") and words is None and not isinstance(vectors, np.ndarray):
+        raise UsageError(f"{suffix} has one vector for a text; for each token take .npz or .jsonl.")
+    if suffix == ".csv":
+        return {"lines": csv_lines(texts, vectors, words, header)}
+    if suffix == ".npy":
+        if words is not None:
+            raise UsageError(".npy has no place for words; take .csv, .npz or .jsonl.")
+        return {"vector": np.asarray(vectors, FLOATS).tobytes()}
     if suffix == ".jsonl":
-        rows = (vector.tolist() for vector in vectors)  # one at a time: as objects they are large
-        lines = (
-            {"text": text, "vector": row}
-            if names is None
-            else {"text": text, "words": list(names), "vectors": row}
-            for text, row, names in zip(texts, rows, words or [None] * len(texts), strict=True)
-        )
-        return {"lines": b"".join(map(json_line, lines))}
+        return {"lines": b"".join(map(json_line, _objects(texts, vectors, words)))}
     if suffix != ".npz":
-        raise UsageError(f"a name ending in .npz or .jsonl is expected, not in {suffix!r}.")
+        raise UsageError(f"a name ending in {', '.join(FORMS)} is expected, not in {suffix!r}.")
     parts = _encoded("text", texts)
     if words is not None:
         parts |= _encoded("word", itertools.chain.from_iterable(words))
@@ -111,6 +122,20 @@ def parts_of(
     joined = np.concatenate([*vectors]).astype(FLOATS, copy=False)
     lengths = np.array([len(vector) for vector in vectors], COUNTS)
     return {**parts, "vector": joined.tobytes(), "lengths": lengths.tobytes()}
+
+
+def _objects(
+    texts: Sequence[str],
+    vectors: Vectors | Sequence[Vectors],
+    words: Sequence[Sequence[str]] | None,
+) -> Iterator[dict[str, Any]]:
+    """The lines of a .jsonl file; one at a time, for as objects vectors are large."""
+    if words is None:
+        for text, vector in zip(texts, vectors, strict=True):
+            yield {"text": text, "vector": vector.tolist()}
+        return
+    for text, names, rows in zip(texts, words, vectors, strict=True):
+        yield {"text": text, "words": list(names), "vectors": rows.tolist()}
 
 
 def _encoded(name: str, strings: Iterable[str]) -> dict[str, bytes]:
@@ -134,8 +159,11 @@ def publish(growing: GrowingFiles, path: Path) -> None:
         growing: has what :func:`parts_of` returned for every block.
         path: replaced in one step.
     """
-    if path.suffix == ".jsonl":
+    if path.suffix in (".jsonl", ".csv"):
         growing.publish("lines", path)
+        return
+    if path.suffix == ".npy":
+        _publish_npy(growing, path)
         return
 
     def stored(name: str, dtype: np.dtype[Any], *shape: int) -> StoredArray:
@@ -154,6 +182,22 @@ def publish(growing: GrowingFiles, path: Path) -> None:
             (stored("word", BYTES), np.fromfile(words, COUNTS)) if words.exists() else None,
         ),
     )
+
+
+def _publish_npy(growing: GrowingFiles, path: Path) -> None:
+    width, place = growing.state["width"], growing.path("vector")
+    rows = place.stat().st_size // FLOATS.itemsize // width
+    with files.atomic_file(path) as file, place.open("rb") as vectors:
+        file.write(_npy_header(rows, width))
+        shutil.copyfileobj(vectors, file)
+
+
+def _npy_header(rows: int, width: int) -> bytes:
+    """How a .npy file of (rows, width) float32 numbers begins."""
+    header = io.BytesIO()
+    shape = {"descr": FLOATS.str, "fortran_order": False, "shape": (rows, width)}
+    np.lib.format.write_array_header_1_0(header, shape)
+    return header.getvalue()
 
 
 def _columns(

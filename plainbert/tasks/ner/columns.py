@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plainbert.errors import DataError
-from plainbert.tasks.ner.spelling import OUTSIDE, is_usual, marks_entities
+from plainbert.tasks.ner.spelling import OUTSIDE, bracketed, is_usual, marks_entities
 
 DOCUMENT = "-DOCSTART-"
 
@@ -163,6 +163,13 @@ def columns_of(
         tag = width - 1
     if tag == word:
         raise DataError(f"column {word} cannot hold both the words and the tags.", path)
+    if choice.word is None and tag is not None and marks_entities(row[word] for row in even):
+        raise DataError(
+            f"column {word}, where the words would be, holds tags of entities, first "
+            f"{even[0][word]!r}. Say where they are: finetune_ner.py --word_column {tag} "
+            f"--tag_column {word}.",
+            path,
+        )
     tags = frozenset(row[-1 if tag is None else tag] for row in even)
     if (
         choice.tag is None
@@ -194,7 +201,7 @@ def notes(columns: Columns, lines: Sequence[NumberedLine]) -> Iterator[str]:
     rows = [columns.fields(line) for _, line in lines if not line.startswith("#")]
     for place in sorted(others):
         held = Counter(row[place] for row in rows if len(row) == columns.width)
-        if marks_entities(held):
+        if marks_entities(held) or bracketed(held):
             yield (
                 f"column {place} marks entities, too: finetune_ner.py --tag_column {place} would "
                 "take it"

@@ -12,15 +12,19 @@ Two forms, told apart by what most lines of a file hold:
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from plainbert.containers.rows import suffix_of
 from plainbert.errors import DataError, UnknownNameError
 from plainbert.tasks.ner import escaped
 from plainbert.tasks.ner.columns import ColumnChoice, NumberedLine, columns_of, notes
+from plainbert.tasks.ner.spelling import bracketed, of_brackets
 from plainbert.text_files import read_lines
 
 FORMS = ("columns", "rows")
+# Tables of other kinds, whose lines would be taken for words.
+OTHER_FORMS = (".csv", ".json", ".jsonl", ".ndjson")
 NO_WORD = "no word before the tag; left out"
 BLANK_INSIDE = "a word that holds a blank; kept as one word"
 
@@ -94,6 +98,13 @@ def read(
     if form is not None and form not in FORMS:
         raise UnknownNameError("form of tagged text", form, FORMS)
     path = Path(path)
+    if (suffix := suffix_of(path)) in OTHER_FORMS:
+        raise DataError(
+            f"is a {suffix} file; columns between tabs or blanks are expected, a word and its tag "
+            "a line, and an empty line after each sentence. (predict_ner.py takes .csv and .jsonl "
+            "rows of plain text with --file.)",
+            path,
+        )
     return of_lines(list(read_lines(path)), path, form, tagged, choice)
 
 
@@ -115,6 +126,7 @@ def of_lines(
             sentences = list(_rows(lines, path))
         else:
             sentences = list(_columns(lines, path, choice, tagged, problems, remarks))
+            sentences = _without_brackets(sentences, remarks)
     if not sentences:
         raise DataError("holds no sentence.", path)
     for sentence in sentences:
@@ -127,6 +139,17 @@ def of_lines(
                 sentence.words[0],
             )
     return Sentences(sentences, path, form, problems, tuple(remarks))
+
+
+def _without_brackets(sentences: list[Sentence], remarks: list[str]) -> list[Sentence]:
+    """Sentences whose tags are IOB2 where brackets marked the entities, as in OntoNotes."""
+    if not bracketed(tag for sentence in sentences for tag in sentence.tags or ()):
+        return sentences
+    remarks.append("brackets mark the entities, (PER* *) or (PER); they are read as B-PER I-PER")
+    return [
+        sentence if sentence.tags is None else replace(sentence, tags=of_brackets(sentence.tags))
+        for sentence in sentences
+    ]
 
 
 def _form(lines: list[NumberedLine], path: Path, stated: str | None) -> str:

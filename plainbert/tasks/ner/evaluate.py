@@ -21,11 +21,12 @@ from plainbert.tasks.ner.conll import Sentences
 from plainbert.tasks.ner.decode import decode_tags
 from plainbert.tasks.ner.features import WordFeatures, prepare
 from plainbert.tasks.ner.result_files import comparable, report, score, table
-from plainbert.tasks.ner.spelling import OUTSIDE, canonical, marks_entities
+from plainbert.tasks.ner.spelling import OUTSIDE, canonical, is_bare, marks_entities, parse
 from plainbert.tasks.ner.tags import TagSet, faults, respelled, scheme_of
 from plainbert.tasks.reports import format_report
 from plainbert.text.tokenizer import Tokenizer
 from plainbert.train.parallel.strategy import ALONE, ParallelStrategy
+from plainbert.visible import near
 
 log = logging.getLogger(__name__)
 
@@ -71,17 +72,23 @@ def read(
     return replace(sentences, sentences=sentences.sentences[:limit])
 
 
-def describe(data: Sentences) -> None:
-    """Log what a file holds, one sentence of it, and what had to be mended."""
+def describe(data: Sentences, example: bool = True) -> None:
+    """Log what a file holds, and what had to be mended.
+
+    Args:
+        data: the file.
+        example: whether one of its sentences is for all eyes, not for the details alone.
+    """
     words = sum(len(sentence.words) for sentence in data.sentences)
-    log.info("%s: %d sentences, %d words", data.path, len(data), words)
+    log.debug("%s: %d rows, %d words", data.path, len(data), words)
     for note in data.notes:
-        log.info("%s: %s", data.path, note)
+        log.debug("%s: %s", data.path, note)
     for reason, lines in data.problems.items():
         log.warning("%d line(s) with %s. First: %s", len(lines), reason, lines[0])
     tags = [sentence.tags for sentence in data.sentences if sentence.tags is not None]
     counts = Counter(tag for sentence in tags for tag in sentence)
-    log.info("%s: read as: %s", data.path, sample(data, counts))
+    level = logging.INFO if example else logging.DEBUG
+    log.log(level, "%s: read as: %s", data.path, sample(data, counts))
     if not marks_entities(counts):
         labels = ", ".join(f"{tag} {count}" for tag, count in counts.most_common(20))
         log.info("%s: %s", data.path, f"plain labels: {labels}" if tags else "no tags")
@@ -89,9 +96,18 @@ def describe(data: Sentences) -> None:
             log.info(
                 "no entities are marked: their tags would begin with B-, I-, E- or S-, like B-PER."
             )
+        if alike := [tag for tag in counts if parse(tag)[0] == "B" and parse(tag)[1]]:
+            others = [tag for tag in counts if is_bare(tag)]
+            log.warning(
+                "%s: %s look as if they marked entities; they are plain labels here, as too many "
+                "words have other tags (%s). O is the tag of words outside.",
+                data.path,
+                ", ".join(alike[:5]),
+                ", ".join(others[:5]),
+            )
         return
     scheme, _ = scheme_of(tags)
-    log.info("%s: the tags mark entities in %s", data.path, scheme.upper())
+    log.debug("%s: the tags mark entities in %s", data.path, scheme.upper())
     if odd := respelled(data):
         line = ", ".join(
             f"{tag} ({count}) as {canonical(tag)}" for tag, count in odd.most_common(20)
@@ -157,7 +173,7 @@ def prepare_split(
     words = [sentence.words for sentence in sentences.sentences]
     features = prepare(tokenizer, words, max_len, labels)
     log.info(
-        "%s: %d sentences, %d words, %d tokens",
+        "%s: %d rows, %d words, %d tokens",
         name,
         len(features),
         len(features.first),
@@ -198,12 +214,11 @@ class TagEvaluation(Evaluation):
         self.chooses = metric or known[0]
 
     def __call__(self, model: ComputesLogits) -> Scores:
-        return {
-            name: score(
-                predict(model, split, self.tags, self.dtype, self.ranks), split.gold, self.tags
-            )
-            for name, split in self.sets.items()
-        }
+        results, bar = {}, self.ranks.rank == 0
+        for name, split in self.sets.items():
+            predicted = predict(model, split, self.tags, self.dtype, self.ranks, bar)
+            results[name] = score(predicted, split.gold, self.tags)
+        return results
 
 
 def predict(
@@ -258,14 +273,14 @@ def evaluate_splits(
             results[name] = score(predicted, split.gold, tags)
             reports[name] = report(predicted, split.gold, tags)
             line = ", ".join(f"{metric} {value:.4f}" for metric, value in results[name].items())
-            log.info("%s (%d sentences): %s", name, len(predicted), line)
+            log.debug("%s (%d rows): %s", name, len(predicted), line)
             if reports[name]:
-                log.info("%s:\n%s", name, format_report(reports[name]))
+                log.debug("%s:\n%s", name, format_report(reports[name]))
         if ranks.rank == 0:
             suffix = ".conll" if split.sentences.form == "columns" else ".tsv"
             path = folder / f"{name}_predictions{suffix}"
             files.write_text(path, table(split.sentences.sentences, predicted, suffix, tags))
-            log.info("predictions of %s: %s", name, path)
+            log.info("predictions of %s: %s", name, near(path))
     if ranks.rank == 0:
         files.write_json(folder / RESULTS_FILE, results)
         files.write_json(folder / REPORT_FILE, reports)

@@ -170,7 +170,7 @@ def _labels(labels: Sequence[Sequence[int]], first: Ints, tokens: int) -> Ints:
 def _report(features: WordFeatures, max_len: int) -> None:
     if features.windowed:
         log.info(
-            "%d of %d sentences are longer than %d tokens and were read in overlapping windows.",
+            "%d of %d rows are longer than %d tokens and were read in overlapping windows.",
             features.windowed,
             len(features),
             max_len,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from plainbert.batching.batch import TOKENS_PER_BATCH
 from plainbert.batching.features import check_positions
 from plainbert.cli.program import command
 from plainbert.errors import UsageError
@@ -26,6 +27,7 @@ def tag(
     tags: TagSet,
     max_len: int,
     bar: bool = False,
+    tokens_per_batch: int = TOKENS_PER_BATCH,
 ) -> list[Tagging]:
     """Tag texts.
 
@@ -36,6 +38,7 @@ def tag(
         tags: the tags that the model learned.
         max_len: tokens that the model sees at a time; longer texts are read in windows.
         bar: show progress.
+        tokens_per_batch: tokens that go through the model together.
 
     Raises:
         UsageError: the model is no tagger, or has fewer than ``max_len`` positions.
@@ -51,5 +54,5 @@ def tag(
         for text in texts
     ]
     features = prepare(tokenizer, [text.words for text in splits], max_len)
-    logits = run_tokens(model, features.features, bar=bar)
+    logits = run_tokens(model, features.features, tokens_per_batch=tokens_per_batch, bar=bar)
     return decode(logits, features, splits, tags)

@@ -33,9 +33,12 @@ _TOKEN = re.compile(
     rf"(?=\S)(?:(?P<word>\d+(?:[.,:\u066b\u066c]\d+)+|(?:{_LETTER}\.)+{_LETTER}(?!\w)"
     rf"|[{_IDEOGRAPH}]{_EXTENSION}*"
     rf"|{_LETTERS}(?:['’\-\u00b7\u05be\u05f3\u05f4\u2010\u2011]{_LETTERS})*)"
-    rf"|(?P<mark>--+|[{re.escape(''.join(LABELS))}]))"
+    rf"|(?P<mark>--+|[\u00b7{re.escape(''.join(LABELS))}]))"
 )
 _WITHIN = re.compile(f"[{WITHIN_WORDS}]")
+# Unicode makes a semicolon and a middle dot of the signs that Greek has for these.
+_OF_GREEK = {";": LABELS["?"], "\u00b7": COMMA}
+_GREEK = re.compile("[\u0370-\u03ff\u1f00-\u1fff]")
 # Words whose full stop does not end a sentence, where more words follow on their line.
 _SHORT = frozenset(
     {
@@ -83,6 +86,10 @@ def labelled(line: str) -> list[tuple[str, str]]:
             continue
         word = words[-1][0]
         label = LABELS.get(token["mark"], COMMA)
+        if token["mark"] in _OF_GREEK:
+            label = (
+                _OF_GREEK[token["mark"]] if _GREEK.search(word) else LABELS.get(token["mark"], NONE)
+            )
         after = next((other["word"] for other in tokens[place:] if other["word"]), None)
         if token["mark"] == "." and after is not None:
             short = word in _SHORT or "." in word or (len(word) == 1 and word.isascii())

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from plainbert.containers import tables
 from plainbert.errors import DataError
 from plainbert.tasks.ner import conll, escaped, scores
 from plainbert.tasks.ner.conll import Sentence
@@ -119,3 +120,59 @@ def record(tagging: Tagging, tags: TagSet) -> dict[str, Any]:
         for word in tagging.words
     ]
     return {"text": tagging.text, "words": words}
+
+
+def records(taggings: Sequence[Tagging], tags: TagSet, suffix: str) -> str:
+    """A file's content: a line for each text in ".jsonl", for each entity or word in ".csv"."""
+    if suffix == ".csv":
+        return tables.table(part_rows(taggings, tags), suffix)
+    return tables.table([record(tagging, tags) for tagging in taggings], suffix)
+
+
+def part_rows(taggings: Sequence[Tagging], tags: TagSet, first: int = 0) -> list[dict[str, Any]]:
+    """A row for each entity, or for each word where tags are plain; one without for other texts.
+
+    Args:
+        taggings: one for each text.
+        tags: the tags that the model learned.
+        first: number of the first text, counted from 0.
+    """
+    name, kind = ("entity", "type") if tags.entities else ("word", "label")
+    rows = []
+    for number, tagging in enumerate(taggings, start=first):
+        parts: list[tuple[Any, ...]] = (
+            [(part.text, part.type, part.start, part.end, part.score) for part in tagging.entities]
+            if tags.entities
+            else [(word.text, word.tag, word.start, word.end, word.score) for word in tagging.words]
+        )
+        for part in parts or [("", "", None, None, None)]:
+            values = zip((name, kind, "start", "end", "score"), part, strict=True)
+            rows.append({"row": number, "text": tagging.text, **dict(values)})
+    return rows
+
+
+def screen_table(taggings: Sequence[Tagging], tags: TagSet) -> str:
+    """Entities, or words and their labels, for eyes: what, which type, where, how sure."""
+    rows = [row for row in part_rows(taggings, tags) if row["start"] is not None]
+    name, kind = list(rows[0] if rows else {"row": 0, "text": "", "entity": 0, "type": 0})[2:4]
+    header = [name, kind, "where", "confidence"]
+    cells = [
+        [
+            re.sub(r"\s", " ", str(row[name])),
+            str(row[kind]),
+            f"{row['start']}-{row['end']}",
+            f"{row['score']:.3f}",
+        ]
+        for row in rows
+    ]
+    if len(taggings) > 1:
+        header = ["row", *header]
+        cells = [[str(row["row"]), *part] for row, part in zip(rows, cells, strict=True)]
+    if not cells:
+        return "no entities\n"
+    widths = [max(map(len, column)) for column in zip(header, *cells, strict=True)]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(part, widths, strict=True)).rstrip()
+        for part in [header, *cells]
+    ]
+    return "\n".join(lines) + "\n"

@@ -1,7 +1,7 @@
 """How tags are spelled: a letter that says where in its entity a word stands, and a type.
 
 ``B-PER`` is the usual spelling. ``b-per``, ``B_PER``, ``B:PER``, ``B.PER``, ``B/PER``, ``B|PER``
-and ``PER-B`` mean the same, once most tags of a set are spelled so.
+and ``PER-B`` mean the same, and so do dashes of print, once most tags of a set are spelled so.
 """
 
 from __future__ import annotations
@@ -16,13 +16,17 @@ OUTSIDE = "O"
 LETTERS = {"B": "B", "I": "I", "E": "E", "S": "S", "M": "I", "L": "E", "U": "S", "W": "S"}
 # Other ways to say that a word belongs to no entity.
 _NOTHING = ("o", "0", "_", "-", "")
-_BEFORE = re.compile(r"([BIESMLUWO])[-_:./|](.+)", re.IGNORECASE | re.DOTALL)
-_BEHIND = re.compile(r"(.+)[-_:./|]([BIESMLUWO])", re.IGNORECASE | re.DOTALL)
+_BEFORE = re.compile(r"([BIESMLUWO])[-_:./|‐‑–—−](.+)", re.IGNORECASE | re.DOTALL)
+_BEHIND = re.compile(r"(.+)[-_:./|‐‑–—−]([BIESMLUWO])", re.IGNORECASE | re.DOTALL)
 # What BERT's first taggers had among their labels: the ends of an input, padding ...
-_CONTROL = re.compile(r"\[(CLS|SEP|PAD|UNK|MASK)\]|<(s|/s|pad|unk|start|stop)>|PAD", re.IGNORECASE)
+_CONTROL = re.compile(
+    r"\[(CLS|SEP|PAD|UNK|MASK)\]|<(s|/s|pad|unk|start|stop)>|PAD|-100", re.IGNORECASE
+)
 # ... and what each piece behind the first of a word was to get.
 PIECES = ("X", "[X]", "##")
 _UNNAMED = re.compile(r"LABEL_\d+")  # a class that the model has, and whose name nobody stated
+
+_BRACKETS = re.compile(r"\([^()*\s]+(\*?\)|\*)|\*\)?")  # one word, the first, one within, the last
 
 _ODD_SHARE = 0.9  # of the words with a tag, for a set whose tags are spelled unusually
 
@@ -74,6 +78,44 @@ def is_odd(tag: str) -> bool:
     if is_usual(tag):
         return False
     return tag in _NOTHING or bool(_BEFORE.fullmatch(tag) or _BEHIND.fullmatch(tag))
+
+
+def is_bare(tag: str) -> bool:
+    """Whether a tag is a type without a letter, such as PER: among tags of entities it marks none.
+
+    Example:
+        >>> is_bare("PER"), is_bare("O"), is_bare("B-PER"), is_bare("X")
+        (True, False, False, False)
+    """
+    known = is_usual(tag) or is_odd(tag) or tag in PIECES or is_control(tag)
+    return not known and parse(tag)[0] == OUTSIDE
+
+
+def bracketed(tags: Iterable[str]) -> bool:
+    """Whether tags mark entities by brackets, as OntoNotes has them: ``(PER*``, ``*``, ``*)``.
+
+    Example:
+        >>> bracketed(["(PER*", "*)", "*", "(ORG)"]), bracketed(["*", "."]), bracketed(["(12", "-"])
+        (True, False, False)
+    """
+    kinds = set(tags)
+    return any("(" in tag for tag in kinds) and all(map(_BRACKETS.fullmatch, kinds))
+
+
+def of_brackets(tags: Iterable[str]) -> tuple[str, ...]:
+    """Tags in IOB2 of words whose entities are marked by brackets.
+
+    Example:
+        >>> of_brackets(["(PER*", "*)", "*", "(ORG)"])
+        ('B-PER', 'I-PER', 'O', 'B-ORG')
+    """
+    names, kind = [], ""
+    for tag in tags:
+        begins = tag.strip("(*)") if tag.startswith("(") else ""
+        kind = begins or kind
+        names.append(f"{'B' if begins else 'I'}-{kind}" if kind else OUTSIDE)
+        kind = "" if tag.endswith(")") else kind
+    return tuple(names)
 
 
 def is_control(label: str) -> bool:

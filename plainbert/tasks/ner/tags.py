@@ -22,6 +22,7 @@ from plainbert.tasks.ner.spelling import (
     OUTSIDE,
     PIECES,
     canonical,
+    is_bare,
     is_control,
     is_odd,
     is_unnamed,
@@ -253,5 +254,11 @@ class TagSet:
             sentences: tags of each, in whatever scheme they are.
         """
         known = set(self._names)
-        tags = (convert(row, self.scheme) for row in sentences)
-        return Counter(tag for row in tags for tag in row if tag not in known)
+        counts = Counter[str]()
+        for row in sentences:
+            for tag, name in zip(row, convert(row, self.scheme), strict=True):
+                if name not in known:
+                    counts[name] += 1
+                elif self.entities and name == OUTSIDE and is_bare(tag):
+                    counts[tag] += 1
+        return counts

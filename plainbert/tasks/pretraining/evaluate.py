@@ -21,6 +21,7 @@ from plainbert.infer import finite
 from plainbert.infer.evaluation import Evaluation, Scores
 from plainbert.infer.logits import ComputesLogits
 from plainbert.nn.headed import Headed
+from plainbert.progress import Progress
 from plainbert.tasks.pretraining.features import Instances
 from plainbert.tasks.pretraining.rows import InstanceRows
 from plainbert.train.monitor import LogFormatter, StepLog
@@ -59,9 +60,11 @@ class HeldOut(Evaluation):
         totals = torch.zeros(3, len(names), dtype=torch.float64)  # counts, losses, hits
         batches = inference_batches(data.lengths, EVAL_TOKENS)
         broken: list[int] = []
-        with torch.inference_mode(), self.ranks.whole(model):
+        mine = batches[self.ranks.rank :: self.ranks.size]
+        progress = Progress("compute", "rows", sum(map(len, mine)), bar=self.ranks.rank == 0)
+        with torch.inference_mode(), self.ranks.whole(model), progress:
             model.eval()
-            for index in batches[self.ranks.rank :: self.ranks.size]:
+            for index in mine:
                 batch = data.batch(index, 0, device)
                 totals[0] += torch.tensor(self.objective.counts(batch), dtype=torch.float64)
                 sums = self.objective.sums(model, batch)
@@ -70,6 +73,7 @@ class HeldOut(Evaluation):
                 for row, values in enumerate(sums, start=1):
                     if values:
                         totals[row] += torch.stack([total.double() for total in values]).cpu()
+                progress.update(len(index))
         self.ranks.sum([totals])
         finite.refuse(sorted(broken))
         means = totals[1:] / totals[0].clamp(min=1.0)
@@ -209,7 +213,7 @@ def step_formatter(
         text = (
             f"[step {now.step}]{losses}\tthroughput={speed / 1000:.1f}K tks/s\tlr={now.lr:.7f} "
             f"time={now.seconds:.2f}, latency={numbers['milliseconds_per_step']:.1f} ms/batch, "
-            f"memory={numbers['memory_gb']:.2f} GB, utilization={100 * used:.0f} %"
+            f"peak memory={numbers['memory_gb']:.2f} GB, utilization={100 * used:.0f} %"
         )
         return text, numbers
 

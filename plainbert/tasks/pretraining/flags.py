@@ -130,7 +130,7 @@ class InstancesFlags(Flags):
     data_eval: tuple[str, ...] | None = option(
         None,
         values.patterns,
-        "The same to evaluate on.",
+        "Shards, or with --raw text files, to evaluate on.",
         group="data",
         metavar="GLOB",
         nargs="+",

@@ -77,7 +77,7 @@ def read(archive: Archive, vocab: Vocab | None) -> ShardColumns:
     valid = lengths(archive).astype(np.int64)
     if len(valid) > SLOW:
         log.info(
-            "%s: reading %d instances in GluonNLP's old format, some 10,000 a second. Files that "
+            "%s: reading %d rows in GluonNLP's old format, some 10,000 a second. Files that "
             "create_pretraining_data.py writes now open at once.",
             archive.path,
             len(valid),

@@ -111,7 +111,7 @@ class RawText:
             npz.write(plan_path, _columns(_whole_plan(store, settings)))
         plan = InstancePlan(**npz.read(plan_path))
         log.info(
-            "%s documents, %s sentences, %s tokens: %s instances",
+            "%s documents, %s sentences, %s tokens: %s rows",
             f"{store.num_documents:,}",
             f"{store.num_sentences:,}",
             f"{len(store.ids):,}",

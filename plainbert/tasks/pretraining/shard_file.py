@@ -81,7 +81,7 @@ def bad_offsets(columns: ShardColumns) -> str | None:
     if N < 0 or len(columns.masked_offsets) != N + 1:
         return f"has {N + 1} offsets of instances, {len(columns.masked_offsets)} of masks"
     if not len(columns.segment_split) == len(columns.next_sentence_labels) == N:
-        return f"has {N} instances, but not as many splits and labels"
+        return f"has {N} rows, but not as many splits and labels"
     if len(columns.masked_lm_ids) != len(columns.masked_lm_positions):
         return "has other numbers of masked tokens and of their positions"
     for what, offsets, size, least in (

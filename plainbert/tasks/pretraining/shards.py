@@ -120,8 +120,8 @@ class Shards:
                 f"{len(skipped)} damaged). Make them with create_pretraining_data.py."
             )
         shards = cls(files, skipped, skip_bad, background)
-        log.info(
-            "%d instances with %d tokens in %d shards%s.",
+        log.debug(
+            "%d rows with %d tokens in %d shards%s.",
             len(shards),
             shards.num_tokens,
             shards.num_shards,
@@ -198,7 +198,7 @@ class Shards:
                 continue
             self._counted[number] = True
             self.skipped.append(str(file.error))
-            log.warning("skipped, with %d instances: %s", len(file.lengths), file.error)
+            log.warning("skipped, with %d rows: %s", len(file.lengths), file.error)
         if all(self._counted):
             raise FormatError(f"all {len(self._files)} shards are damaged. {self.skipped[0]}")
 

@@ -65,7 +65,7 @@ class CorpusSummary:
         return [
             f"{self.files:,} files, {self.documents:,} documents, {self.sentences:,} sentences, "
             f"{self.text_tokens:,} tokens",
-            f"{self.instances:,} instances in {self.shards} shards, {self.tokens:,} tokens, "
+            f"{self.instances:,} rows in {self.shards} shards, {self.tokens:,} tokens, "
             f"{self.tokens / self.instances:.1f} each; {self.cut_tokens:,} tokens were cut off to "
             "fit",
             f"padding avoided: {self.padding_avoided:,} tokens, "
@@ -102,13 +102,13 @@ class CorpusSummary:
         if self.documents == 1:
             log.warning(
                 "the text is one document: no blank line divides it. Random next sentences are "
-                "drawn from the same document (%d instances), and there is one shard only. Put a "
+                "drawn from the same document (%d rows), and there is one shard only. Put a "
                 "blank line between documents.",
                 self.random_next_same_document,
             )
         elif self.random_next > 0.9 * self.instances:
             log.warning(
-                "%.1f %% of the instances have a random next sentence, since most documents are "
+                "%.1f %% of the rows have a random next sentence, since most documents are "
                 "no longer than one sentence. One sentence per line, and blank lines between "
                 "documents only, are expected; --split_sentences cuts lines into sentences.",
                 100 * self.random_next / self.instances,

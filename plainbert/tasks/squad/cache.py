@@ -138,7 +138,7 @@ def load(path: str | Path, key: str) -> Windows | None:
     except _DAMAGE as error:
         log.warning("%s is damaged (%s); it is made anew.", path, error)
         return None
-    log.info("%d windows from %s", len(windows), path)
+    log.debug("%d windows from %s", len(windows), path)
     return windows
 
 
@@ -155,10 +155,8 @@ def _try_save(path: Path, key: str, windows: Windows) -> None:
     try:
         save(path, key, windows)
     except OSError as error:  # a full disk: training may go on all the same
-        log.warning(
-            "%s could not be written (%s); the next run cuts the questions again.", path, error
-        )
+        log.warning("%s could not be written (%s); the next run cuts the rows again.", path, error)
         with contextlib.suppress(OSError):
             path.unlink(missing_ok=True)
         return
-    log.info("%d windows in %s", len(windows), path)
+    log.debug("%d windows in %s", len(windows), path)

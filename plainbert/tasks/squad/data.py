@@ -97,7 +97,9 @@ class Squad:
         notes = f", {impossible} of them without an answer" if impossible else ""
         notes += "".join(f"; {len(lines)} {kind}" for kind, lines in self.problems.items())
         contexts = len({question.context for question in self.questions})
-        log.info("%s: %d questions about %d contexts%s", self.name, len(self), contexts, notes)
+        log.info(
+            "%s: %d rows (questions) about %d contexts%s", self.name, len(self), contexts, notes
+        )
         for kind, lines in self.problems.items():
             log.warning("%s, first: %s", kind, lines[0])
 
@@ -123,7 +125,7 @@ class Squad:
             else:
                 left["they have no answer (finetune_squad.py --version_2 learns from those)"] += 1
         for reason, count in left.items():
-            log.warning("%s: %d questions are not trained on: %s", self.name, count, reason)
+            log.warning("%s: %d rows are not trained on: %s", self.name, count, reason)
         if not kept:
             raise DataError("holds no question that can be trained on.", self.name)
         return kept

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from plainbert import arguments
 from plainbert.infer import finite
 from plainbert.tasks.squad.data import Question
+from plainbert.tasks.squad.spans import candidates, lowest_null, span_mass
 from plainbert.tasks.squad.windows import Windows
 
 PAIRS = 400_000  # of starts and ends that are in memory at a time
@@ -30,7 +31,8 @@ class Span:
         text: ``context[start:end]``; "" with ``start == end == 0``: there is no answer.
         start: its first character in the context.
         end: the character after its last one.
-        probability: softmax of the scores of the candidates.
+        probability: softmax of the scores of all spans that are possible, however many candidates
+            are kept: those of every window, and "no answer" where it is possible.
         start_logit: of its first token.
         end_logit: of its last token.
     """
@@ -57,7 +59,7 @@ class Answer:
         text: the answer, an exact part of the context; "" when there is none.
         start: its first character in the context.
         end: the character after its last one.
-        probability: of this answer among the candidates.
+        probability: of this answer among all spans that are possible.
         nbest: the best candidates with different texts, the best first; with ``null`` "no answer"
             is one more of them.
         best: the best candidate that is an answer; None where the context has no token for one.
@@ -159,7 +161,7 @@ def _answer_some(
 ) -> Iterator[Answer]:
     """Answers to the questions ``rows``, which have the windows ``part``."""
     start, end, null = _allowed(logits, windows, part)
-    window, firsts, lasts = _candidates(start, end, search)
+    window, firsts, lasts = candidates(start, end, search.n_best, search.max_answer_length)
     start_logits, end_logits = start[window, firsts], end[window, lasts]
     owner = windows.question[part] - rows.start  # of each window
     question = owner[window]  # of each candidate
@@ -172,13 +174,15 @@ def _answer_some(
         column[order].tolist() for column in (begin_chars, end_chars, start_logits, end_logits)
     ]
     cuts = np.searchsorted(question[order], np.arange(len(rows) + 1)).tolist()
-    lowest = _lowest_null(null, owner, len(rows)).tolist()
+    lowest = lowest_null(null, owner, len(rows)).tolist()
+    masses = np.full(len(rows), -np.inf)
+    np.logaddexp.at(masses, owner, span_mass(start, end, search.max_answer_length))
     for number, row in enumerate(rows):
         # Plain lists: most questions need few candidates until enough texts are different.
         ranked = zip(*(column[cuts[number] : cuts[number + 1]] for column in columns), strict=True)
         spans = _different(questions[row].context, ranked, search.n_best)
         none = (lowest[number][0], lowest[number][1]) if search.null else None
-        yield _answer(questions[row].id, spans, none, search)
+        yield _answer(questions[row].id, spans, none, float(masses[number]), search)
 
 
 def _allowed(
@@ -206,34 +210,6 @@ def _allowed(
     return start, end, null
 
 
-def _lowest_null(
-    null: NDArray[np.float64], owner: NDArray[np.int64], count: int
-) -> NDArray[np.float64]:
-    """Logits of "no answer" of each question: those of its window with the lowest sum; (Q, 2).
-
-    A window without the answer is right to say so: the one that says it least counts.
-    """
-    order = np.lexsort((np.arange(len(owner)), null.sum(1), owner))
-    return null[order[np.searchsorted(owner[order], np.arange(count))]]
-
-
-def _candidates(
-    start: NDArray[np.float64], end: NDArray[np.float64], search: Search
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Window, first and last token of every candidate, in the order in which Google tries them."""
-    # Stable: of equal logits the token that comes first in the window counts as better.
-    starts, ends = (
-        np.argsort(-logits, axis=1, kind="stable")[:, : search.n_best] for logits in (start, end)
-    )
-    firsts, lasts = starts[:, :, None], ends[:, None, :]  # (N, n, 1), (N, 1, n)
-    rows = np.arange(len(start))[:, None]
-    # The best n may reach into what is not allowed, where a window has few tokens of the context.
-    possible = np.isfinite(start[rows, starts])[:, :, None] & np.isfinite(end[rows, ends])[:, None]
-    possible &= (lasts >= firsts) & (lasts < firsts + search.max_answer_length)
-    window, which_start, which_end = possible.nonzero()
-    return window, starts[window, which_start], ends[window, which_end]
-
-
 def _different(
     context: str, ranked: Iterator[tuple[int, int, float, float]], count: int
 ) -> list[tuple[str, int, int, float, float]]:
@@ -254,20 +230,20 @@ def _answer(
     name: str,
     spans: list[tuple[str, int, int, float, float]],
     none: tuple[float, float] | None,
+    mass: float,
     search: Search,
 ) -> Answer:
-    """The answer, given candidates (best first) and the logits of "no answer"."""
+    """The answer, given candidates (best first), the logits of "no answer" and all spans' mass."""
     if none is not None:
         score = none[0] + none[1]
         place = sum(span[3] + span[4] >= score for span in spans)
         spans = [*spans[:place], ("", 0, 0, *none), *spans[place:]]
-    scores = [span[3] + span[4] for span in spans]
-    # The first is the highest: no power above 1, none overflows.
-    powers = [math.exp(score - scores[0]) for score in scores]
-    total = sum(powers)
+        mass = float(np.logaddexp(mass, score))
+    if spans:
+        mass = max(mass, spans[0][3] + spans[0][4])  # whatever was rounded
     nbest = tuple(
-        Span(text, start, end, power / total, start_logit, end_logit)
-        for (text, start, end, start_logit, end_logit), power in zip(spans, powers, strict=True)
+        Span(text, start, end, math.exp(start_logit + end_logit - mass), start_logit, end_logit)
+        for text, start, end, start_logit, end_logit in spans
     )
     best = next((span for span in nbest if span.text), None)
     if none is None:

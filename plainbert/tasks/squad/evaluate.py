@@ -74,7 +74,9 @@ class SquadEvaluation(Evaluation):
     def __call__(self, model: ComputesLogits) -> Scores:
         scores = {}
         for name, split in self.sets.items():
-            answers = predict(model, split, self.search, self.dtype, self.ranks)
+            answers = predict(
+                model, split, self.search, self.dtype, self.ranks, bar=self.ranks.rank == 0
+            )
             scores[name] = score(split.squad, answers, self.search, split.scoring)
         return scores
 
@@ -112,7 +114,8 @@ def scoring_of(squad: Squad, scoring: str = "auto") -> str:
     chosen = metrics.scoring_of(gold, scoring)
     if gold:
         name = "CMRC 2018's, by characters" if chosen == metrics.CHARACTERS else "SQuAD's, by words"
-        log.info("%s: the scores are %s", squad.name, name)
+        level = logging.INFO if chosen == metrics.CHARACTERS else logging.DEBUG
+        log.log(level, "%s: the scores are %s", squad.name, name)
     return chosen
 
 
@@ -180,7 +183,7 @@ def evaluate_splits(
         if values:
             scores[name] = values
             line = ", ".join(f"{metric} {value:.4f}" for metric, value in values.items())
-            log.info("%s (%d questions): %s", name, len(split.squad), line)
+            log.debug("%s (%d rows): %s", name, len(split.squad), line)
         if search.null and "best_f1_thresh" in values:
             best, threshold = values["best_f1"], values["best_f1_thresh"]
             log.info("%s: the best F1, %.4f, is at --%s %.4f", name, best, THRESHOLD, threshold)

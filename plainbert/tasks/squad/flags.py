@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from plainbert.cli import values
-from plainbert.cli.settings import FlagError, Flags, option
+from plainbert.cli.settings import Flags, option
 from plainbert.tasks.squad.scores import SCORINGS
 
 DEBUG_TRAIN, DEBUG_EVAL = 1000, 3  # questions with --debug, as documented
@@ -59,7 +59,7 @@ class SearchFlags(Flags):
         """
         query = self.max_query_length if "max_query_length" in self.typed else None
         if max_len is not None and query is not None and max_len <= query + 3:
-            raise FlagError(
+            self.refuse(
                 f"--max_len {max_len} has no room for a text beside a question of "
                 f"--max_query_length {query} and 3 special tokens."
             )
@@ -122,9 +122,7 @@ class QuestionFlags(Flags):
     def check_questions(self) -> None:
         """Refuse a command line without questions, or without their text."""
         if self.file is None and self.question is None:
-            raise FlagError(
-                "nothing is asked: give --question TEXT --context TEXT, or --file FILE."
-            )
+            self.refuse("nothing is asked: give --question TEXT --context TEXT, or --file FILE.")
         self.exclusive("file", "question")
         self.exclusive("context", "context_file")
         self.needs("question", "context", "context_file")

@@ -7,6 +7,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 from plainbert import arguments
+from plainbert.batching.batch import TOKENS_PER_BATCH
 from plainbert.batching.features import check_positions
 from plainbert.cli.program import command
 from plainbert.errors import UnknownNameError, UsageError
@@ -15,15 +16,13 @@ from plainbert.nn.bert import Bert
 from plainbert.tasks.squad.data import Question
 from plainbert.tasks.squad.decode import Answer, Search, decode
 from plainbert.tasks.squad.windows import Limits, prepare
-from plainbert.text.inputs import texts_of
+from plainbert.text.inputs import Texts, texts_of
 from plainbert.text.tokenizer import Tokenizer
-
-Texts = str | list[str]  # one, or several
 
 # What a folder says about how its model was trained, by our names.
 LIMITS = tuple(field.name for field in fields(Limits))
 SEARCH = tuple(field.name for field in fields(Search))
-RUN = ("num_workers", "bar")
+RUN = ("num_workers", "tokens_per_batch", "bar")
 THRESHOLD = "null_score_diff_threshold"
 
 
@@ -31,7 +30,7 @@ def paired(question: Texts, context: Texts) -> list[Question]:
     """Questions with their contexts, numbered from 0.
 
     Args:
-        question: one, or a list.
+        question: one, or several.
         context: the text of each question, or one for all.
 
     Raises:
@@ -70,7 +69,8 @@ def ask_with(
         most: tokens of a window at most, where neither the options nor the folder say.
         options: "max_len", "doc_stride", "max_query_length" (tokens, see :class:`Limits`),
             "n_best", "max_answer_length", "null", "null_threshold" (see :class:`Search`), and
-            "num_workers" and "bar" (see :func:`ask`); None is as good as not given.
+            "num_workers", "tokens_per_batch" and "bar" (see :func:`ask`); None is as good as not
+            given.
 
     Raises:
         UsageError: the model has no span head, or there is no such option.
@@ -124,6 +124,7 @@ def ask(
     search: Search,
     *,
     num_workers: int = 0,
+    tokens_per_batch: int = TOKENS_PER_BATCH,
     bar: bool = False,
 ) -> list[Answer]:
     """Answer questions, in their order.
@@ -135,6 +136,7 @@ def ask(
         limits: how contexts are cut into windows.
         search: how answers are looked for.
         num_workers: processes that tokenise; 0 does it in this one.
+        tokens_per_batch: tokens that go through the model together.
         bar: show progress.
 
     Raises:
@@ -151,7 +153,7 @@ def ask(
         return []
     windows = prepare(tokenizer, questions, limits, num_workers=num_workers, bar=bar)
     windows.report("questions")
-    logits = run_tokens(model, windows.features, bar=bar)
+    logits = run_tokens(model, windows.features, tokens_per_batch=tokens_per_batch, bar=bar)
     return decode(logits, windows, questions, search)
 
 

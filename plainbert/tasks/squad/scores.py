@@ -110,7 +110,7 @@ def squad_v2(
     """
     known = [key for key in gold if key in predictions]
     if len(known) < len(gold):
-        log.warning("%d questions have no prediction.", len(gold) - len(known))
+        log.warning("%d rows have no prediction.", len(gold) - len(known))
     answerable = {key: bool(gold[key]) for key in gold}
     raw = [{key: _best_v2(score, predictions[key], gold[key]) for key in known} for score in scores]
     kept = raw
@@ -248,11 +248,9 @@ def _means(
     scored = {key: answers for key, answers in gold.items() if answers}
     missing = sum(key not in predictions for key in scored)
     if missing:
-        log.warning("%d questions have no prediction and score 0.", missing)
+        log.warning("%d rows have no prediction and score 0.", missing)
     if len(scored) < len(gold):
-        log.warning(
-            "%d questions have no right answer and are not scored.", len(gold) - len(scored)
-        )
+        log.warning("%d rows have no right answer and are not scored.", len(gold) - len(scored))
     sums = [0.0, 0.0]
     for key, answers in scored.items():
         if key in predictions:

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from plainbert import arguments, ragged
 from plainbert.batching.features import Features
 from plainbert.errors import UsageError
 from plainbert.processes import WorkerProcesses
+from plainbert.progress import Progress
 from plainbert.tasks.squad.data import Question
 from plainbert.tasks.squad.labels import answer_tokens, window_labels
 from plainbert.tasks.squad.sliding import slide
@@ -77,14 +77,13 @@ class Windows:
         )
         if features.cut:
             log.warning(
-                "%s: %d questions were longer than max_query_length and were cut.",
+                "%s: the questions of %d rows were longer than max_query_length and were cut.",
                 name,
                 features.cut,
             )
         if self.unreached:
             log.warning(
-                "%s: %d questions are not trained on: the characters of their answer became no "
-                "token.",
+                "%s: %d rows are not trained on: the characters of their answer became no token.",
                 name,
                 self.unreached,
             )
@@ -192,9 +191,7 @@ def _tokens(
     chunks = [texts[start : start + CHUNK] for start in range(0, len(texts), CHUNK)]
     parts, offsets_of = [], OffsetTokenizer(tokenizer)
     with (
-        tqdm(
-            total=len(texts), desc="tokenise", unit="text", disable=None if bar else True
-        ) as meter,
+        Progress("tokenise", "texts", len(texts), bar=bar) as meter,
         WorkerProcesses(num_workers, offsets_of) as workers,
     ):
         for part in workers.in_order(OffsetTokenizer.__call__, offsets_of, chunks):

@@ -18,6 +18,7 @@ import torch
 
 from plainbert.config import ACTIVATIONS
 from plainbert.errors import CheckpointError, FormatError, MissingDependencyError
+from plainbert.export.example import copy_program
 from plainbert.export.names import TASKS
 from plainbert.export.onnx import format as exporter
 from plainbert.export.onnx import graph
@@ -25,7 +26,7 @@ from plainbert.export.onnx.format import ONNXFormat
 from plainbert.export.source import Source
 from plainbert.nn.pooling import Pooling
 from tests.helpers import folders
-from tests.helpers.onnx_sources import HERE, cases, difference, made
+from tests.helpers.onnx_sources import HERE, cases, difference, layers_for, made
 from tests.helpers.rounding import rounding, terms_of
 
 CALIBRATION = (("the cat a",), ("b c", "a b the"))
@@ -52,7 +53,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Source, Path]:
 def test_same_outputs_at_any_shape(
     tmp_path: Path, task: str, activation: str, pooling: Pooling | None
 ) -> None:
-    source = made(task, activation, pooling)
+    source = made(task, activation, pooling, num_hidden_layers=layers_for(activation, pooling))
     ONNXFormat().write(source, tmp_path)
     assert [each.name for each in tmp_path.iterdir()] == ["model.onnx"]
 
@@ -234,22 +235,28 @@ def test_no_file_and_a_damaged_one(exported: tuple[Source, Path], tmp_path: Path
 def test_the_example(exported: tuple[Source, Path], tmp_path: Path, int8: bool) -> None:
     shutil.copytree(exported[1], tmp_path, dirs_exist_ok=True)
     exported[0].tokenizer.save(tmp_path)
-    about = {"max_length": 8, "labels": folders.LABELS, "quantized": int8}
+    about = {
+        "task": "classification", "max_length": 8, "labels": folders.LABELS, "quantized": int8,
+        "several": False, "decoding": {},
+    }  # fmt: skip
     (tmp_path / "manifest.json").write_text(json.dumps(about))
-    program = HERE / "plainbert" / "export" / "onnx" / "predict.py"
-    (tmp_path / "predict.py").write_bytes(program.read_bytes())
+    copy_program("onnx", "classification", tmp_path)
     done = subprocess.run(
         [sys.executable, "-I", tmp_path / "predict.py", "the cat a b c a b", "c"],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
 
-    scores = json.loads(done.stdout.replace("'", '"'))
-    assert list(scores) == list(folders.LABELS)
+    header, row = (line.split("\t") for line in done.stdout.splitlines())
+    assert header == ["text", "label", *(f"p({label})" for label in folders.LABELS)]
+    assert row[0] == "the cat a b c a b ||| c"
+    shares = [float(cell) for cell in row[2:]]
     ids = [[2, 10, 11, 5, 6, 3, 7, 3]]  # cut to 8 tokens
     types = [[0, 0, 0, 0, 0, 0, 1, 1]]
     with ONNXFormat(int8=int8).open_runner(tmp_path) as runner:
         wanted = runner.run(*(np.array(each) for each in (ids, types, np.ones((1, 8), np.int64))))
-    np.testing.assert_allclose(list(scores.values()), wanted[0], rtol=1e-6)
+    powers = np.exp(wanted[0] - wanted[0].max())
+    np.testing.assert_allclose(shares, powers / powers.sum(), rtol=1e-5)
+    assert row[1] == folders.LABELS[int(np.argmax(shares))]
 
 
 def test_the_twin_shares_its_weights() -> None:

@@ -21,8 +21,6 @@ from tests.helpers import folders
 def test_the_programs_import_nothing_of_ours() -> None:
     for program in (format.BUILD, format.PROGRAM):
         assert "plainbert" not in program.read_text("utf-8").split('"""', 2)[2]
-    example = format.PROGRAM.with_name("predict.py")
-    assert "plainbert" not in example.read_text("utf-8")
 
 
 @pytest.mark.parametrize(

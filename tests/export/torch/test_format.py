@@ -16,9 +16,9 @@ import pytest
 import torch
 
 from plainbert.errors import CheckpointError, FormatError, UsageError
+from plainbert.export.example import copy_program
 from plainbert.export.names import TASKS
 from plainbert.export.source import Source
-from plainbert.export.torch import format
 from plainbert.export.torch.format import TorchFormat
 from plainbert.nn.pooling import Pooling
 from tests.helpers import folders
@@ -56,6 +56,14 @@ def difference(source: Source, folder: Path) -> float:
     return max(found)
 
 
+@pytest.fixture(scope="module")
+def tagger(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The program of one; tests copy what they change."""
+    folder = tmp_path_factory.mktemp("tagger")
+    TorchFormat().write(made("ner"), folder)
+    return folder
+
+
 @pytest.mark.parametrize(
     ("task", "activation", "pooling"), CASES, ids=[f"{case[0]}{n}" for n, case in enumerate(CASES)]
 )
@@ -78,11 +86,10 @@ def test_the_source_stays_as_it_was(tmp_path: Path) -> None:
     assert all(each.requires_grad for each in source.model.parameters())
 
 
-def test_inputs_beyond_the_positions_are_refused(tmp_path: Path) -> None:
-    TorchFormat().write(made("ner"), tmp_path)
+def test_inputs_beyond_the_positions_are_refused(tagger: Path) -> None:
     ids = np.ones((1, 33), np.int64)
     with (
-        TorchFormat().open_runner(tmp_path) as runner,
+        TorchFormat().open_runner(tagger) as runner,
         pytest.raises(RuntimeError, match="to be <= 32, but got 33"),
     ):
         runner.run(ids, ids, ids)
@@ -120,9 +127,12 @@ def test_a_compiler_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def runs_alone(source: Source, folder: Path) -> bool:
     """Whether the example gets the source's scores, in a Python where plainbert is out of reach."""
     source.tokenizer.save(folder)
-    about = {"max_length": 32, "labels": source.labels}
+    about = {
+        "task": source.task, "max_length": 32, "labels": source.labels, "several": False,
+        "decoding": {},
+    }  # fmt: skip
     (folder / "manifest.json").write_text(json.dumps(about))
-    shutil.copy(Path(format.__file__).with_name("predict.py"), folder / "predict.py")
+    copy_program("torch", source.task, folder)
     # An editable install is found through the path, any other one is shadowed.
     code = """
 import pathlib, runpy, sys
@@ -144,7 +154,7 @@ assert not [name for name in sys.modules if name.startswith("plainbert.")]
     types = [0] * (len(one) + 2) + [1] * (len(two) + 1)
     with torch.no_grad():
         wanted = source.module()(*torch.tensor([[ids], [types], [[1] * len(ids)]]))[0]
-    numbers = json.loads(f"[{done.stdout.strip().strip('[]')}]")
+    numbers = json.loads(done.stdout)["vector"]
     atol = rounding(terms_of(source.config), wanted)
     return bool(torch.allclose(torch.tensor(numbers), wanted, rtol=0, atol=atol))
 
@@ -155,10 +165,9 @@ def test_it_runs_with_torch_alone(tmp_path: Path) -> None:
     assert runs_alone(source, tmp_path)
 
 
-def test_threads_are_given_back(tmp_path: Path) -> None:
-    TorchFormat().write(made("ner"), tmp_path)
+def test_threads_are_given_back(tagger: Path) -> None:
     before = torch.get_num_threads()
-    with TorchFormat().open_runner(tmp_path, threads=before + 1):
+    with TorchFormat().open_runner(tagger, threads=before + 1):
         assert torch.get_num_threads() == before + 1
     assert torch.get_num_threads() == before
 
@@ -206,15 +215,15 @@ def pickled(config: bytes) -> bytes:
     ],
 )
 def test_pickles_are_refused(
-    tmp_path: Path, change: dict[str, Callable[[bytes], bytes]], message: str
+    tagger: Path, tmp_path: Path, change: dict[str, Callable[[bytes], bytes]], message: str
 ) -> None:
-    TorchFormat().write(made("ner"), tmp_path)
+    shutil.copytree(tagger, tmp_path, dirs_exist_ok=True)
     changed(tmp_path / "model.pt2", change)
     with pytest.raises(FormatError, match=message):
         TorchFormat().open_runner(tmp_path)
 
 
-def test_nothing_is_pickled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_pickled(tagger: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     TorchFormat().write(made("ner"), tmp_path)
 
     def fail(*arguments: object, **options: object) -> None:

@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 import resource
-import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from plainbert import checkpoint
+from plainbert.recipes import export
+from tests.drill.child import Child
 from tests.helpers import folders
-
-SCRIPT = Path(__file__).resolve().parents[3] / "scripts" / "export" / "export.py"
 
 
 @pytest.mark.parametrize("room", [20_000, 100_000])
 def test_no_room_for_the_program(room: int, tmp_path: Path) -> None:
-    model = checkpoint.write(tmp_path / "model", folders.tiny(), folders.tokenizer())
-    argv = ["--model_dir", str(model), "--format", "torch", "--output_dir", str(tmp_path / "out")]
-    done = subprocess.run(
-        [sys.executable, str(SCRIPT), *argv, "--threads", "1"],
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (room, room)),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 2, done.stderr
-    assert "error: " in done.stderr
-    assert "Traceback" not in done.stderr
-    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    torch.set_num_threads(1)  # a process forked from one that had more could hang
+    place = tmp_path / "place"
+    model = checkpoint.write(place / "model", folders.tiny(), folders.tokenizer())
+    argv = ["--model_dir", str(model), "--format", "torch", "--output_dir", str(place / "out")]
+
+    def around(work: Callable[[], object]) -> None:
+        sys.dont_write_bytecode = True  # it would leave half a .pyc
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
+        work()
+
+    ended = Child(export.main, [*argv, "--threads", "1"], tmp_path / "log", around).end()
+    assert ended.is_refused, ended
+    assert [path.name for path in place.iterdir()] == ["model"]

@@ -22,9 +22,13 @@ PACKAGE = read_package(HERE / "plainbert")
 GUARDS = {
     "plainbert.cli.run": "--resume",
     "plainbert.distributed": "--dist_timeout",
+    "plainbert.recipes.shared.held_runs": "--output_dir",
     "plainbert.recipes.shared.output_dir": "--output_dir",
     "plainbert.recipes.shared.ranks": "--dist_timeout",
+    "plainbert.export.card": "--int8",
+    "plainbert.tasks.classification.columns": "--text_columns",
     "plainbert.infer.devices": "--gpus",
+    "plainbert.infer.gpus": "--gpus",
     "plainbert.export.onnx.format": "--int8",
 }
 REFUSALS = "plainbert.recipes.shared.older_systems"  # the parsers know whose they are

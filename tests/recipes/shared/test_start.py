@@ -76,7 +76,8 @@ def test_the_log_goes_to_the_console_and_the_folder(
         assert "float32, seed 2" in text
         assert "step 1" in text
         assert "--pad changes nothing" in text
-        assert "detail" not in text
+    assert "detail" not in err
+    assert "DEBUG detail" in log
 
 
 def test_starting_again_does_not_log_twice(

@@ -149,9 +149,13 @@ def test_an_export_says_the_same(tmp_path: Path, folder: Path, kind: str) -> Non
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     if kind == "several":
-        printed = json.loads(done.stdout.replace("'", '"'))
-        right = plainbert.load(folder).predict("the cat").probabilities
-        assert printed == pytest.approx(right, abs=1e-5)
+        header, row = (line.split("\t") for line in done.stdout.splitlines())
+        right = plainbert.load(folder).predict("the cat")
+        assert right.labels is not None
+        assert row[:3] == ["the cat", right.label, ",".join(right.labels)]
+        assert header[3:] == [f"p({label})" for label in right.probabilities]
+        shares = [float(cell) for cell in row[3:]]
+        assert shares == pytest.approx([*right.probabilities.values()], abs=1e-5)
         (tmp_path / "dev.tsv").write_text("text\tlabel\nthe cat\ttoxic,insult\n")
         scores = export.main(
             ["--evaluate", str(out), "--dev_file", str(tmp_path / "dev.tsv"),

@@ -171,6 +171,16 @@ def test_without_training_file(write):
             r"\n  the line reads: 'a\\tb\\tc'",
         ),
         (
+            "t.csv",
+            "text,label\nhello, there,pos\nyes,neg\n",
+            {},
+            r"t\.csv:2: 3 columns; 2 are expected as in the header\."
+            r"\n  the line reads: 'hello, there,pos'",
+        ),
+        ("t.csv", 'text;label\n"a;b";x\n"c" ;x;y\n', {}, r"is not CSV"),
+        ("t.csv", 'text;label\n"a;b";x\nc;x;"y"\n', {}, "the line reads: 'c;x;\"y\"'"),
+        ("t.csv", 'text;label\n"a;b";x\nc;nan\n', {}, "the line reads: 'c;nan'"),
+        (
             "t.tsv",
             "a\tb\na\n",
             {"text_columns": "0", "label_column": 1},

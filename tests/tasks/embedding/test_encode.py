@@ -129,7 +129,7 @@ def test_cut_texts_are_counted(
 ) -> None:
     with caplog.at_level(logging.WARNING, "plainbert"):
         got = encode(prepare(bert), tokenizer, ["a a a a a a", "a a a", "a"], max_len=5)
-    assert "1 of 3 texts were longer than 5 tokens" in caplog.text
+    assert "1 of 3 rows were longer than 5 tokens" in caplog.text
     atol = rounding(terms_of(bert.config), got)
     np.testing.assert_allclose(got[0], got[1], rtol=0, atol=atol)
 

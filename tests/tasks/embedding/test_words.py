@@ -55,7 +55,7 @@ def test_cut_at_the_limit_and_counted(folder: Path, caplog: pytest.LogCaptureFix
         [(words, vectors)] = be([SENTENCE])
     assert words == ["unaffable", "heron"]
     assert len(vectors) == 2
-    assert "1 of 1 texts were longer than 6 tokens" in caplog.text
+    assert "1 of 1 rows were longer than 6 tokens" in caplog.text
 
 
 def test_oov_drops_special_tokens_wherever_they_are(folder: Path, tokenizer: WordPiece) -> None:

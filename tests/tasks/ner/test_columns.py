@@ -224,3 +224,56 @@ def test_one_line_between_blanks_in_a_file_of_tabs(tmp_path: Path) -> None:
     ]
     with pytest.raises(DataError, match=r"x\.conll:3: 1 column\(s\); 2 are expected"):
         read(tmp_path, text.replace("big O", "New York"))
+
+
+# Columns as the CoNLL-2012 description orders them: named entities before the coreference.
+ONTONOTES = (
+    "#begin document (bc/a); part 000\n"
+    "bc/a 0 0 Anna NNP (TOP(S(NP* - - - A (PERSON* (12\n"
+    "bc/a 0 1 Lee NNP *) - - - A *) 12)\n"
+    "bc/a 0 2 saw VBD (VP* see 01 1 A * -\n"
+    "bc/a 0 3 New NNP (NP* - - - A (GPE* -\n"
+    "bc/a 0 4 York NNP * - - - A * -\n"
+    "bc/a 0 5 City NNP *)) - - - A *) -\n"
+    "bc/a 0 6 today NN *)) - - - A (DATE) -\n\n"
+    "#end document\n"
+)
+
+
+def test_brackets_of_ontonotes(tmp_path: Path) -> None:
+    assert read(tmp_path, ONTONOTES, word="3", tag="10") == [
+        [("Anna", "B-PERSON"), ("Lee", "I-PERSON"), ("saw", "O"), ("New", "B-GPE"),
+         ("York", "I-GPE"), ("City", "I-GPE"), ("today", "B-DATE")]
+    ]  # fmt: skip
+    notes = conll.read(tmp_path / "x.conll", choice=ColumnChoice("3", "10")).notes
+    assert notes[-1].startswith("brackets mark the entities")
+    # The last column is the coreference: what it holds stays, and the other one is named.
+    data = conll.read(tmp_path / "x.conll", choice=ColumnChoice("3"))
+    assert data.sentences[0].tags == ("(12", "12)", "-", "-", "-", "-", "-")
+    assert any(note.startswith("column 10 marks entities, too") for note in data.notes)
+
+
+def test_brackets_that_are_not_closed(tmp_path: Path) -> None:
+    text = "a (PER*\nb *\n\nc *)\nd (LOC*\ne (ORG)\n\nf *\n"
+    assert read(tmp_path, text) == [
+        [("a", "B-PER"), ("b", "I-PER")],
+        [("c", "O"), ("d", "B-LOC"), ("e", "B-ORG")],
+        [("f", "O")],
+    ]
+
+
+def test_tags_before_the_words_are_not_learned_as_words(tmp_path: Path) -> None:
+    text = "B-PER Anna\nI-PER Lee\nO saw\nB-LOC Kiel\n\nB-LOC Ulm\nO sleeps\n"
+    with pytest.raises(DataError, match="holds tags of entities.*--word_column 1 --tag_column 0"):
+        read(tmp_path, text)
+    assert read(tmp_path, text, word="1", tag="0")[1] == [("Ulm", "B-LOC"), ("sleeps", "O")]
+    # One word that looks like a tag is a word.
+    assert read(tmp_path, "I-95 B-LOC\nis O\nclosed O\n")[0][0] == ("I-95", "B-LOC")
+
+
+@pytest.mark.parametrize("name", ["x.jsonl", "x.csv", "x.json", "x.JSONL.gz"])
+def test_tables_of_other_kinds_are_refused_by_name(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_text('{"words": ["Ulm", "sleeps"], "labels": ["B-LOC", "O"]}\n')
+    with pytest.raises(DataError, match=rf"is a \.{name.lower()[2:].removesuffix('.gz')} file"):
+        conll.read(path)

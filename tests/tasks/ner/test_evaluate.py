@@ -104,12 +104,12 @@ def test_what_the_log_says(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> 
     path = tmp_path / "dev.conll"
     path.write_text("a B-PER\nb I-PER\nc LOC\n\nthe I-LOC\ncat B-ORG\n")
 
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.DEBUG):
         data = evaluate.read(path)
         evaluate.describe(data)
         evaluate.prepare_split(data, "dev", TINY, TAGS, 16, 32)
 
-    assert f"{path}: 2 sentences, 5 words" in caplog.text
+    assert f"{path}: 2 rows, 5 words" in caplog.text
     assert "the tags mark entities in IOB2" in caplog.text
     assert "2 tag(s) are not as IOB2 has them" in caplog.text
     assert f"{path}:3: 'LOC' is read as 'O' of iob2" in caplog.text
@@ -118,9 +118,9 @@ def test_what_the_log_says(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> 
     assert "S-ORG (1)" in caplog.text
     caplog.clear()
     path.write_text("a b\tC O\nc\tC\n")
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.DEBUG):
         evaluate.describe(evaluate.read(path, limit=1))
-    assert "1 sentences, 2 words" in caplog.text
+    assert "1 rows, 2 words" in caplog.text
     assert "plain labels: C 1, O 1" in caplog.text
 
 

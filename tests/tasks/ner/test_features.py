@@ -133,7 +133,7 @@ def test_what_the_log_says(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         made = prepare(TINY, [["\u200b", "abababab"], [], ["a"] * 9], 8)
 
-    assert "1 of 3 sentences are longer than 8 tokens" in caplog.text
+    assert "1 of 3 rows are longer than 8 tokens" in caplog.text
     assert "1 words alone are longer than 8 tokens and were cut" in caplog.text
     assert "1 of 11 words leave no token" in caplog.text
     assert made.features.cut == 1

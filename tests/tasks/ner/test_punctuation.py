@@ -50,6 +50,8 @@ script = scripts.load(HERE / "scripts" / "bert" / "create_punctuation_data.py")
         ("葛\U000e0100城。", "葛\U000e0100 城/P"),
         ("ነው፣ ምን፧ አለ።", "ነው/C ምን/Q አለ/P"),
         ("Τι κάνεις\u037e Καλά\u0387 ναι.", "τι κάνεις/Q καλά/C ναι/P"),
+        ("Τι κάνεις; Καλά\u00b7 well; ναι.", "τι κάνεις/Q καλά/C well/C ναι/P"),
+        ("un \u00b7 dos; col\u00b7legi\u00b7", "un dos/C col\u00b7legi"),
         ("co\u00adop l·l \u0301 \u200d x", "co\u00adop l·l x"),
         ("ျမန္မာ။ ခ်စ္၊", "ျမန္မာ/P ခ်စ္/C"),
     ],

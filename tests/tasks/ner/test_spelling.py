@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from seqeval.metrics.sequence_labeling import get_entities
 
-from plainbert.tasks.ner import tags
+from plainbert.tasks.ner import evaluate, tags
 from plainbert.tasks.ner.conll import Sentence, Sentences
 from plainbert.tasks.ner.spelling import canonical, marks_entities, parse
 from plainbert.tasks.ner.tags import EntitySpan, TagSet
@@ -26,6 +26,8 @@ SPELLINGS = {
     "dot": lambda tag: tag.replace("-", "."),
     "slash": lambda tag: tag.replace("-", "/"),
     "bar": lambda tag: tag.replace("-", "|"),
+    "dash": lambda tag: tag.replace("-", "\u2013"),
+    "hyphen of print": lambda tag: tag.replace("-", "\u2011"),
     "suffix": lambda tag: "-".join(reversed(tag.split("-"))),
     "suffix with underscore": lambda tag: "_".join(reversed(tag.split("-"))),
 }
@@ -118,3 +120,21 @@ def test_labels_of_old_taggers() -> None:
     upos = TagSet.trained(["ADJ", "NOUN", "VERB", "X"])
     assert (upos.scheme, upos.controls, upos.pieces) == ("plain", [], [])
     assert TagSet.trained(["[PAD]", "C", "X", "[CLS]"]).pieces == [2]
+
+
+def test_types_without_a_letter_are_unknown_to_a_tagger_of_entities() -> None:
+    learned = TagSet(("O", "B-PER", "I-PER"), "iob2")
+    other = data([["PER", "PER", "O", "X", "[CLS]", "o"], ["B-PER", "LOC", "B-LOC", "I_PER"]])
+    assert learned.unknown(other) == {"PER": 2, "LOC": 1, "B-LOC": 1}
+    plain = TagSet(("O", "LOC", "PER"), "plain")
+    assert plain.unknown(data([["PER", "O", "ORG"]])) == {"ORG": 1}
+
+
+def test_tags_that_only_look_like_entities_are_named(caplog: pytest.LogCaptureFixture) -> None:
+    rows = data([["b_PER", "i_PER", "OUT", "OUT", "b_LOC"]])
+    evaluate.describe(rows)
+    assert "b_PER, b_LOC look as if they marked entities; they are plain labels" in caplog.text
+    assert "(OUT)" in caplog.text
+    caplog.clear()
+    evaluate.describe(data([["NN", "VB", "B"], ["O", "PER"]]))
+    assert "look as if" not in caplog.text

@@ -417,7 +417,7 @@ def test_the_line_has_gluonnlps_form():
     form = (
         r"\[step 500\]\tmlm_loss=7\.25000\tmlm_acc=0\.12500\tnsp_loss=0\.50000\tnsp_acc=0\.75000"
         r"\tthroughput=204\.8K tks/s\tlr=0\.0001000 time=10\.00, latency=40\.0 ms/batch, "
-        r"memory=\d+\.\d\d GB, utilization=\d+ %"
+        r"peak memory=\d+\.\d\d GB, utilization=\d+ %"
     )
     assert re.fullmatch(form, text)
     assert numbers["tokens_per_second"] == 204_800

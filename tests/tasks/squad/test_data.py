@@ -83,8 +83,8 @@ def test_answers_that_are_not_where_the_file_says(caplog: pytest.LogCaptureFixtu
         squad.LOST: lost,
         squad.MOVED: moved,
     }
-    said = "17 questions about 4 contexts; 4 answers that are not in their context; 7 answers found"
-    assert said in caplog.text
+    said = "17 rows (questions) about 4 contexts; 4 answers that are not in their context; "
+    assert f"{said}7 answers found" in caplog.text
     assert "question DEV_6_QUERY_2: the answer '2010年是邹游" in caplog.text
     assert "is at 174, not at 175" in caplog.text
 
@@ -161,9 +161,9 @@ def test_what_cannot_be_trained_on_is_counted(
         assert [each.id for each in found.trainable(True)] == ["q1", "q3", "q4"]
 
     assert found.problems.keys() == {squad.LOST, squad.EMPTY_QUESTION, squad.UNKNOWN}
-    assert "2 questions are not trained on: their answer is not in the context" in caplog.text
+    assert "2 rows are not trained on: their answer is not in the context" in caplog.text
     assert (
-        "1 questions are not trained on: they have no answer (finetune_squad.py --version_2"
+        "1 rows are not trained on: they have no answer (finetune_squad.py --version_2"
         in caplog.text
     )
     assert found.problems[squad.LOST] == [

@@ -109,7 +109,7 @@ def test_answers_are_googles(drawn: tuple[list[Question], Search, int, bool]) ->
         right = google(logits, windows, question, row, search, filtered=True)
         got = [(each.text, each.start, each.end, each.score) for each in answer.nbest]
         assert got == right
-        check_probabilities(answer)
+        check_probabilities(answer, total(logits, windows, row, search))
         check_choice(answer, search)
         for each in answer.nbest:
             assert question.context[each.start : each.end] == each.text
@@ -120,11 +120,42 @@ def test_answers_are_googles(drawn: tuple[list[Question], Search, int, bool]) ->
             assert answer.best.score >= theirs[0][3]
 
 
-def check_probabilities(answer: Answer) -> None:
-    powers = [math.exp(each.score - 10) for each in answer.nbest]
-    assert [each.probability for each in answer.nbest] == pytest.approx(
-        [power / sum(powers) for power in powers]
+def total(logits: Any, windows: Windows, row: int, search: Search) -> float:
+    """The sum of exp(score) over every span of a question that could be its answer."""
+    powers, lowest = 0.0, math.inf
+    for window in np.flatnonzero(windows.question == row):
+        begin, stop = windows.features.offsets[window : window + 2]
+        start, end = logits[begin:stop, 0].tolist(), logits[begin:stop, 1].tolist()
+        lowest = min(lowest, start[0] + end[0])
+        for one in range(*windows.max_context[window].tolist()):
+            last = min(one + search.max_answer_length, int(stop - begin) - 1)
+            powers += sum(math.exp(start[one] + end[other]) for other in range(one, last))
+    return powers + (math.exp(lowest) if search.null else 0)
+
+
+def check_probabilities(answer: Answer, every: float) -> None:
+    assert [span.probability for span in answer.nbest] == pytest.approx(
+        [math.exp(span.score) / every for span in answer.nbest]
     )
+
+
+def test_the_probability_does_not_depend_on_the_number_of_candidates() -> None:
+    questions, windows, logits = two_questions()
+    for null in (False, True):
+        few, many = (
+            decode(logits, windows, questions, Search(count, null=null)) for count in (5, 40)
+        )
+        for one, other in zip(few, many, strict=True):
+            assert one.text == other.text
+            assert one.probability == pytest.approx(other.probability, rel=1e-12)
+            assert len(one.nbest) <= len(other.nbest)
+            assert sum(span.probability for span in other.nbest) <= 1 + 1e-9
+
+
+def test_probabilities_of_large_logits() -> None:
+    questions, windows, logits = two_questions()
+    for span in decode(logits * 300, windows, questions, Search())[0].nbest:
+        assert 0 <= span.probability <= 1
 
 
 def check_choice(answer: Answer, search: Search) -> None:

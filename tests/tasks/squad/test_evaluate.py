@@ -71,7 +71,7 @@ def test_version_2_with_thresholds_of_differences() -> None:
 
 def test_the_scoring_is_chosen_once_and_logged(caplog: pytest.LogCaptureFixture) -> None:
     chinese = Squad([asked("x", "光荣公司")], name="some.json")
-    with caplog.at_level("INFO", "plainbert"):
+    with caplog.at_level("DEBUG", "plainbert"):
         assert scoring_of(chinese) == metrics.CHARACTERS
         assert scoring_of(chinese, metrics.WORDS) == metrics.WORDS
         assert scoring_of(Squad([asked("x")])) == metrics.WORDS

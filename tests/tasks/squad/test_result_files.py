@@ -40,7 +40,7 @@ def test_the_files_of_version_1(tmp_path: Path) -> None:
     assert nbest["y"] == []
     assert nbest["x"][1] == {
         "text": "the cat",
-        "probability": 0.25,
+        "probability": pytest.approx(1 / (1 + math.e)),  # among the two, as the official script
         "start_logit": 1.0,
         "end_logit": 1.5,
         "start": 0,
@@ -121,5 +121,5 @@ def test_what_has_passed_a_threshold_has_another_best_score(tmp_path: Path) -> N
 
 
 def test_another_suffix(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"\.json or \.jsonl"):
-        result_files.write_file(tmp_path / "a.tsv", QUESTIONS, FOUND)
+    with pytest.raises(UsageError, match=r"\.json, \.jsonl, \.csv or \.tsv"):
+        result_files.write_file(tmp_path / "a.txt", QUESTIONS, FOUND)

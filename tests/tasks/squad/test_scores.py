@@ -250,7 +250,7 @@ def test_version_2_by_characters() -> None:
 
 def test_what_lacks_is_said(caplog: pytest.LogCaptureFixture) -> None:
     assert metrics.squad_v1({"x": ["a b"], "y": []}, {"y": "c"}) == {"exact_match": 0, "f1": 0}
-    assert "1 questions have no prediction and score 0" in caplog.text
-    assert "1 questions have no right answer and are not scored" in caplog.text
+    assert "1 rows have no prediction and score 0" in caplog.text
+    assert "1 rows have no right answer and are not scored" in caplog.text
     assert metrics.squad_v2({"x": ["cat"], "y": []}, {"y": ""})["total"] == 1
-    assert "1 questions have no prediction." in caplog.text
+    assert "1 rows have no prediction." in caplog.text

@@ -171,13 +171,13 @@ def test_an_answer_of_characters_that_are_no_token_is_not_trained_on(
     assert windows.features.labels.tolist() == [[IGNORE, IGNORE]]
     assert windows.unreached == 1
     windows.report("some")
-    assert "some: 1 questions are not trained on" in caplog.text
+    assert "some: 1 rows are not trained on" in caplog.text
 
 
 def test_long_questions_are_counted(caplog: pytest.LogCaptureFixture) -> None:
     prepare(TOKENIZER, [Question("q", "a b c", "d")], Limits(20, 4, 2)).report("some")
 
-    assert "some: 1 questions were longer than max_query_length" in caplog.text
+    assert "some: the questions of 1 rows were longer than max_query_length" in caplog.text
 
 
 def test_any_number_of_workers(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -65,7 +65,8 @@ def test_a_run_goes_on_however_it_is_shared(name, number, done):
 def test_writing_meanwhile_writes_the_same(strategy, done):
     now, later = (done[0] / f"{strategy}-{kind}" for kind in (False, True))
     assert len(list(now.glob("step-*"))) == 10
-    for path in now.glob("step-*/**/*"):
+    assert [path.name for path in now.glob("state-*")] == ["state-0000010"]
+    for path in (*now.glob("step-*/**/*"), *now.glob("state-*/**/*")):
         twin = later / path.relative_to(now)
         if path.suffix == ".safetensors":
             got, want = load_file(twin), load_file(path)
@@ -78,7 +79,8 @@ def test_writing_meanwhile_writes_the_same(strategy, done):
 def test_each_rank_writes_its_part_only(done):
     for strategy in ("zero1", "fsdp"):
         path = done[0] / f"{strategy}-False" / "last"
-        files = sorted((path / "training").iterdir())
+        state = path.with_name(path.readlink().name.replace("step", "state"))
+        files = sorted((state / "training").iterdir())
         sizes = [sum(each.numel() for each in load_file(file).values()) for file in files]
         whole = sum(each.numel() for each in load_file(path / "model.safetensors").values())
         assert len(files) == 2
@@ -92,8 +94,8 @@ def test_a_full_disk_is_told_by_every_rank_and_leaves_nothing(kind, rank, done):
     message, names, after = json.loads((done[0] / f"full-{kind}-{rank}.json").read_text())
     assert message.startswith("rank 1 could not write its part of the training state")
     assert "File too large" in message
-    assert names == ["last", "step-0000001"]
-    assert after == ["last", "step-0000003"]
+    assert names == ["last", "state-0000001", "step-0000001"]
+    assert after == ["last", "state-0000003", "step-0000003"]
 
 
 def test_ranks_must_share_the_disk(done):
@@ -102,10 +104,10 @@ def test_ranks_must_share_the_disk(done):
     assert not list(folder.glob("disk-*/step-*"))
 
 
-@pytest.mark.parametrize("kills", [pytest.param(20, marks=pytest.mark.slow)])
-def test_a_killed_run_ends_with_the_weights_of_one_that_was_not(kills, tmp_path, seed):
-    printed, _ = run("killed", tmp_path, kills, seed)
-    assert f"{kills} kills" in printed
+@pytest.mark.volume(sample=4, whole=40)
+def test_a_killed_run_ends_with_the_weights_of_one_that_was_not(trials, tmp_path, seed):
+    printed, _ = run("killed", tmp_path, trials, seed)
+    assert f"{trials} kills" in printed
 
 
 @pytest.fixture

@@ -41,7 +41,7 @@ def difference(one, other):
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("steps")
-    run("steps,alone_in_between,traffic,missing,failing", folder)
+    run("steps,alone_in_between,traffic,missing,failing,stopped", folder)
     return folder
 
 
@@ -134,3 +134,11 @@ def test_choosing():
         choose_strategy("fsdp", single, "bf16")
     with pytest.raises(UsageError, match="4 ranks cannot be cut into groups of 3"):
         choose_strategy("hsdp", Group(World(0, 4, 0, 4)), per_host=3)
+
+
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+def test_a_rank_that_is_told_to_end_ends_all_with_a_checkpoint(strategy, trained):
+    folder = trained / f"stopped-{strategy}"
+    # The signal came in the fourth step: the others hear of it with the fifth.
+    assert [path.name for path in folder.glob("step-*")] == ["step-0000005"]
+    assert (folder / "last" / "model.safetensors").is_file()

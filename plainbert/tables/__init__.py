@@ -1,0 +1,1 @@
+"""Tables of every kind that callers in Python hold, as the rows of a task."""

@@ -9,12 +9,12 @@ import torch
 
 from plainbert import arguments
 from plainbert.errors import UsageError
+from plainbert.hub.lookup import path_of
 from plainbert.infer.devices import pick_device
 from plainbert.infer.precision import Precision, choose_precision
 from plainbert.infer.prepare import prepare
 from plainbert.model.model import Model
 from plainbert.model_zoo import best_of_run, open_folder
-from plainbert.model_zoo.find import path_of
 from plainbert.nn.devices import device_of
 from plainbert.text.tokenizer import Tokenizer
 

@@ -117,12 +117,13 @@ def mask(request: pytest.FixtureRequest) -> Iterator[int]:
 def test_permissions_are_those_of_new_files(
     tmp_path: Path, mask: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(os, "umask", None)  # to ask for it changes it, for all threads
     (tmp_path / "plain").write_text("")
     (tmp_path / "library").write_text("")
     (tmp_path / "library").chmod(0o600)
-    files.write_text(tmp_path / "ours", "")
-    files.share(tmp_path / "library")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "umask", None)  # to ask for it changes it, for all threads
+        files.write_text(tmp_path / "ours", "")
+        files.share(tmp_path / "library")
     modes = {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
     assert modes == {0o666 & ~mask}
     assert len(list(tmp_path.iterdir())) == 3

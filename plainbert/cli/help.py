@@ -8,6 +8,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from plainbert.visible import visible
+
 WIDTH = 100
 
 
@@ -49,7 +51,7 @@ class ShowHelp(argparse._HelpAction):
         values: Any,
         option_string: str | None = None,
     ) -> None:
-        print(getattr(parser, self.method)(), end="")
+        print(visible(getattr(parser, self.method)()), end="")
         parser.exit()
 
 

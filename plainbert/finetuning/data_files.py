@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +68,7 @@ def write(
     if task == "ner":
         content = escaped.table(rows.tagged(table, text, label))
     elif task == "squad":
-        content = json.dumps(rows.asked(table))
+        content = files.json_text(rows.asked(table))
     else:
         part = rows.labelled(table, text, label, split != "test")
         content, more = part.lines(), {"text_columns": part.text_columns}

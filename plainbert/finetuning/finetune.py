@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from plainbert import arguments
+from plainbert import arguments, text_files
 from plainbert.cli import run as cli_run
 from plainbert.errors import UnknownNameError, UsageError
 from plainbert.finetuning import data_files
@@ -233,9 +233,9 @@ def _few_rows(path: str | None) -> int:
     if not file.is_file() or file.stat().st_size > 2_000_000:
         return 0
     if file.suffix in (".jsonl", ".tsv", ".csv"):
-        return sum(bool(line.strip()) for line in file.read_bytes().splitlines())
+        return sum(bool(line.strip()) for _, line in text_files.read_lines(file))
     if file.suffix in (".conll", ".txt"):
-        return file.read_bytes().strip().count(b"\n\n") + 1
+        return text_files.read_text(file).strip().count("\n\n") + 1
     return 0
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -132,8 +131,7 @@ def asked(table: Table) -> list[dict[str, Any]]:
                 {"text": one} if isinstance(one, str) else one for one in answers
             ]
         questions.append(question)
-    plain: list[dict[str, Any]] = json.loads(json.dumps(questions, default=_plain))
-    return plain
+    return [{key: _plain(value) for key, value in row.items()} for row in questions]
 
 
 def scored(head: str, data: Any, text: Any, label: Any) -> tuple[list[Any], list[Any] | None]:
@@ -242,7 +240,13 @@ def _listed(value: Any, where: str) -> list[Any]:
 
 
 def _plain(value: Any) -> Any:
-    """What JSON can hold, of an array or a number of numpy's."""
+    """What JSON can hold, of arrays and numbers of numpy's at any depth."""
+    if value is None or isinstance(value, str | int | float):
+        return value
+    if isinstance(value, dict):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
     convert: Callable[[], Any] | None = getattr(value, "tolist", None)
     if convert is None:
         raise UsageError(f"a question holds {short(value)} ({type(value).__name__}).")

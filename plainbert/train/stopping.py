@@ -49,9 +49,12 @@ class StopSignals:
         self.number = number
         self._restore()
         if self._speaks:
-            text = "a checkpoint is saved after this step, then the run ends; once more ends it now"
+            text = (
+                f"\n{NAMES[signal.Signals(number)]}: a checkpoint is saved after this step, then the "
+                "run ends; once more ends it now\n"
+            )
             with contextlib.suppress(OSError):  # the usual printing may be in the middle of a line
-                os.write(2, f"\n{NAMES[signal.Signals(number)]}: {text}\n".encode())
+                os.write(2, text.encode("ascii", "replace"))
 
     def _restore(self) -> None:
         while self._before:

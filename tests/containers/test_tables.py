@@ -27,8 +27,8 @@ def test_vectors(tmp_path: Path) -> None:
     rows = [json.loads(line) for line in (tmp_path / "x.jsonl").read_text("utf-8").split("\n")[:-1]]
     assert [row["text"] for row in rows] == [*TEXTS[:2], "\ud800"]
     np.testing.assert_array_equal(np.float32([row["vector"] for row in rows]), vectors)
-    with pytest.raises(UsageError, match=r"\.npz or \.jsonl"):
-        write_vectors(tmp_path / "x.csv", TEXTS, vectors)
+    with pytest.raises(UsageError, match=r"\.npz"):
+        write_vectors(tmp_path / "x.xml", TEXTS, vectors)
 
 
 def test_vectors_of_tokens(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from plainbert.export.program import predict, predict_model, predict_words
 from plainbert.export.source import source_of
 from plainbert.export.torch.format import TorchFormat
 from plainbert.model_zoo import open_folder
-from plainbert.tasks.classification.columns import USUAL_TEXTS
+from plainbert.tasks.classification.headers import USUAL_TEXTS
 from plainbert.tasks.ner.result_files import record
 from tests.helpers import folders
 

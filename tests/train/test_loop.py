@@ -358,7 +358,7 @@ def test_ctrl_c_keeps_the_last_checkpoint(tmp_path, monkeypatch):
 
 def test_without_tensorboard_only_the_details_say_so(tmp_path, monkeypatch, caplog):
     monkeypatch.setitem(__import__("sys").modules, "torch.utils.tensorboard", None)
-    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, logger="plainbert")
     assert monitor._tensorboard(tmp_path, 0) is None
     [record] = [record for record in caplog.records if "tensorboard" in record.message]
     assert record.levelno == logging.DEBUG  # log.txt and --verbose have it

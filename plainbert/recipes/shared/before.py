@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from plainbert import files, packages, patterns, text_files
+from plainbert import files, folders, packages, patterns, text_files
 from plainbert.cli.mistakes import render
 from plainbert.cli.settings import Flags
 from plainbert.errors import DataError, PlainBertError, UsageError
@@ -93,7 +93,7 @@ def _problems(settings: Flags) -> Iterator[PlainBertError]:
             yield _no_file(name, path)
     for name in PATTERNS:
         for pattern in values.get(name) or ():
-            if not patterns.matching(pattern):
+            if not patterns.matching(pattern) and not _on_its_way(pattern):
                 yield _no_file(name, pattern)
     for name in MODELS:
         words = values.get(name) or ()
@@ -102,6 +102,14 @@ def _problems(settings: Flags) -> Iterator[PlainBertError]:
     for name, (names, extra) in OPTIONS.items():
         if values.get(name):
             yield from raised(partial(packages.require, names, extra, f"--{name}"))
+
+
+def _on_its_way(pattern: str) -> bool:
+    """Whether a set of files is beside its folder still: who reads it puts it in place."""
+    return any(
+        patterns.matching(os.path.join(folder, folders.COMMITTED))
+        for folder in (os.path.dirname(pattern), pattern)
+    )
 
 
 def _no_file(name: str, path: str) -> DataError:

@@ -27,6 +27,7 @@ GUARDS = {
     "plainbert.recipes.shared.ranks": "--dist_timeout",
     "plainbert.export.card": "--int8",
     "plainbert.tasks.classification.columns": "--text_columns",
+    "plainbert.tasks.classification.headers": "--text_columns",
     "plainbert.infer.devices": "--gpus",
     "plainbert.infer.gpus": "--gpus",
     "plainbert.export.onnx.format": "--int8",
@@ -97,6 +98,7 @@ def test_help_and_refusals_name_flags_that_the_command_has(command: str) -> None
 
 @pytest.mark.parametrize("command", [name for name in COMMANDS if name != "launch"])
 def test_what_saves_memory(command: str) -> None:
+    run.note_folder(None)
     run.note_flags(taken(command))
     try:
         advice = run.explain(MemoryError()) or ""
@@ -109,6 +111,7 @@ def test_what_saves_memory(command: str) -> None:
 
 
 def test_a_command_line_tells_its_flags() -> None:
+    run.note_folder(None)
     flags.parse(CommonFlags, None, [])
     try:
         assert run.explain(MemoryError()) == (

@@ -50,8 +50,8 @@ class StopSignals:
         self._restore()
         if self._speaks:
             text = (
-                f"\n{NAMES[signal.Signals(number)]}: a checkpoint is saved after this step, then the "
-                "run ends; once more ends it now\n"
+                f"\n{NAMES[signal.Signals(number)]}: a checkpoint is saved after this step, then "
+                "the run ends; once more ends it now\n"
             )
             with contextlib.suppress(OSError):  # the usual printing may be in the middle of a line
                 os.write(2, text.encode("ascii", "replace"))

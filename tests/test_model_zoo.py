@@ -411,3 +411,11 @@ def test_names_that_no_repository_can_have(tmp_path, monkeypatch, hub, name):
         model_zoo.open_folder(name, root=tmp_path / "cache")
     assert len(str(caught.value)) < 3000
     assert hub.requests == []
+
+
+@pytest.mark.parametrize(("rows", "warned"), [(12, False), (13, False), (14, True), (900, True)])
+def test_a_vocabulary_much_smaller_than_the_model_is_said(tmp_path, caplog, rows, warned):
+    model = checkpoint.write(tmp_path / "m", tiny(vocab_size=rows), tokenizer())
+    model_zoo.open_folder(model)
+    warning = f"the vocabulary has 12 entries, and the model has vectors for {rows}"
+    assert (warning in caplog.text) is warned

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from plainbert import arguments, text_files
+from plainbert import arguments
 from plainbert.cli import run as cli_run
-from plainbert.errors import UnknownNameError, UsageError
+from plainbert.errors import PlainBertError, UnknownNameError, UsageError
 from plainbert.finetuning import data_files
 from plainbert.finetuning.data_files import Place
 from plainbert.finetuning.options import settings_of
@@ -27,11 +27,14 @@ from plainbert.model import Model, load
 from plainbert.model_zoo import best_of_run, stored_of
 from plainbert.nn.devices import device_of
 from plainbert.recipes.shared import console
+from plainbert.recipes.shared.before import quiet
 from plainbert.recipes.shared.models import name_of
+from plainbert.tables.rows import scored
 from plainbert.train.run_folder import ARGS_FILE
 
 MODEL = "all-MiniLM-L6-v2"
 SMALL = 512  # width of a model up to which a higher learning rate is right
+SMALL_FILE = 2_000_000  # bytes; it is read twice to count its rows
 FEW_STEPS, MOST_EPOCHS = 150, 20  # fewer steps learn little: small sets are gone through more often
 SPLITS = {"train": "train", "dev": "dev", "validation": "dev", "test": "test"}
 
@@ -42,6 +45,8 @@ class Recipe:
 
     Attributes:
         module: of the recipe.
+        head: of the model, a name of :data:`plainbert.nn.names.HEADS`.
+        columns: fields of the settings that name the columns of a file; none of questions.
         test_file: its name of the file to predict.
         epochs: where nothing else is asked for, and there are not few rows.
         rate: learning rate of a small model.
@@ -49,17 +54,22 @@ class Recipe:
     """
 
     module: str
+    head: str
+    columns: tuple[str, ...]
     test_file: str
     epochs: int
     rate: float
     large_rate: float
 
 
+TEXTS, WORDS = ("text_columns", "label_column"), ("word_column", "tag_column")
 TASKS = {
-    "classification": Recipe("finetune_classifier", "test_file", 3, 1e-4, 3e-5),
-    "regression": Recipe("finetune_classifier", "test_file", 3, 1e-4, 3e-5),
-    "ner": Recipe("finetune_ner", "test_file", 3, 2e-4, 3e-5),
-    "squad": Recipe("finetune_squad", "predict_file", 2, 2e-4, 3e-5),
+    "classification": Recipe(
+        "finetune_classifier", "classification", TEXTS, "test_file", 3, 1e-4, 3e-5
+    ),
+    "regression": Recipe("finetune_classifier", "regression", TEXTS, "test_file", 3, 1e-4, 3e-5),
+    "ner": Recipe("finetune_ner", "token_classification", WORDS, "test_file", 3, 2e-4, 3e-5),
+    "squad": Recipe("finetune_squad", "question_answering", (), "predict_file", 2, 2e-4, 3e-5),
 }
 _MODELS = ("model_dir", "model_parameters", "pretrained_bert_parameters", "bert_model")
 
@@ -220,22 +230,26 @@ def _with_defaults(
     if "optimizer" not in typed:
         own["epsilon"] = 1e-8
     size = settings.batch_size if "batch_size" in typed else own["batch_size"]
-    if count := _few_rows(settings.train_file):
+    if count := _few_rows(recipe, settings):
         steps = math.ceil(count / (size * settings.accumulate))
         own["epochs"] = min(MOST_EPOCHS, max(recipe.epochs, math.ceil(FEW_STEPS / steps)))
     missing = {name: value for name, value in own.items() if name not in typed}
     return settings_of(kind, options, {**fields, **missing})
 
 
-def _few_rows(path: str | None) -> int:
-    """About how many rows a small file has; 0 for a large one, or one that is no lines of rows."""
-    file = Path(path or "")
-    if not file.is_file() or file.stat().st_size > 2_000_000:
+def _few_rows(recipe: Recipe, settings: Any) -> int:
+    """How many rows a small file has; 0 for a large one, and where the recipe says what is wrong.
+
+    Args:
+        recipe: of the task.
+        settings: of its command.
+    """
+    file = Path(settings.train_file or "")
+    if not file.is_file() or file.stat().st_size > SMALL_FILE:
         return 0
-    if file.suffix in (".jsonl", ".tsv", ".csv"):
-        return sum(bool(line.strip()) for _, line in text_files.read_lines(file))
-    if file.suffix in (".conll", ".txt"):
-        return text_files.read_text(file).strip().count("\n\n") + 1
+    text, label = [getattr(settings, name) for name in recipe.columns] or [None, None]
+    with quiet(), contextlib.suppress(PlainBertError):
+        return len(scored(recipe.head, file, text, label)[0])
     return 0
 
 

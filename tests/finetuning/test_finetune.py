@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import torch
 import plainbert
 from plainbert import checkpoint
 from plainbert.errors import PlainBertError, UsageError
+from plainbert.finetuning import finetune
 from plainbert.model import Model
 from plainbert.recipes import finetune_classifier
 from tests.helpers import folders
@@ -96,6 +98,35 @@ def test_it_learns_from_few_rows(base: Path) -> None:
     model = plainbert.finetune(TUPLES, model=base, bar=False, max_len=12, lr=1e-2, threads=1)
     assert [one.label for one in model.predict(TEXTS)] == LABELS
     assert model.name == "tiny, fine-tuned"
+
+
+WORDS = "a O\nthe B-X\ncat I-X\n\n" * 40
+QUESTIONS = [
+    {"id": str(row), "question": "what?", "context": "the cat", "answers": [{"text": "cat"}]}
+    for row in range(40)
+]
+
+
+@pytest.mark.parametrize(
+    ("task", "name", "content"),
+    [
+        ("classification", "rows.csv", "text,label\r\n" + "a cat,red\r\n" * 40),
+        ("ner", "words.conll", WORDS),
+        ("ner", "words.conll", WORDS.replace("\n", "\r\n")),
+        ("ner", "words.tsv", WORDS.replace(" ", "\t")),
+        ("squad", "questions.json", json.dumps(QUESTIONS)),
+    ],
+    ids=["rows", "words", "crlf", "tabs", "questions"],
+)
+def test_rows_are_counted_as_the_command_reads_them(
+    task: str, name: str, content: str, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_bytes(content.encode())
+    recipe = finetune.TASKS[task]
+    kind = import_module(f"plainbert.recipes.{recipe.module}").Settings
+    fields = {"train_file": str(tmp_path / name), recipe.test_file: str(tmp_path / name)}
+    settings = kind.of(model_dir="all-MiniLM-L6-v2", **fields)
+    assert finetune._few_rows(recipe, settings) == 40
 
 
 def test_the_run_folder_is_left_where_one_is_named(base: Path, tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def problems(settings: Flags) -> list[PlainBertError]:
 
     if World.current().launcher != "single":
         return []
-    with _quiet():
+    with quiet():
         return [*_problems(settings), *settings.problems()]
 
 
@@ -143,7 +143,7 @@ def _model(word: str) -> Iterator[PlainBertError]:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Nothing is logged: who reads a file to its end will say what is to be said of it."""
     log = logging.getLogger("plainbert")
     level = log.level

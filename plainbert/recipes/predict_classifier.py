@@ -24,7 +24,6 @@ A long file goes through block by block, to --output. If that is interrupted, th
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import logging
 from collections.abc import Iterator, Sequence
@@ -47,6 +46,7 @@ from plainbert.tasks.classification.rows import InputRow
 
 if TYPE_CHECKING:
     from plainbert.recipes.shared.classifier_work import ClassifierWork
+    from plainbert.recipes.shared.ranked_blocks import RankedWork
     from plainbert.tasks.classification.decode import Prediction
     from plainbert.tasks.reports import SetScores
 
@@ -152,8 +152,9 @@ def run(settings: Settings) -> Predictions:
     """Predict every row, and write the table where ``--output`` says."""
     from plainbert import files
     from plainbert.model import load
+    from plainbert.recipes.shared import ranked_blocks
     from plainbert.recipes.shared.classifier_work import ClassifierWork
-    from plainbert.recipes.shared.ranks import from_first, join
+    from plainbert.recipes.shared.ranks import join
     from plainbert.recipes.shared.start import start
     from plainbert.tasks.classification.scores import require
 
@@ -164,20 +165,10 @@ def run(settings: Settings) -> Predictions:
     if label is not None:
         require()
     with join(settings) as group:
-        # Standard input has one reader: rank 0 reads for all, before a model is opened.
-        reader: blocks.BlockReader | None = None
-
-        def begin() -> tuple[bool, list[blocks.Row] | None]:
-            nonlocal reader
-            blocks.check(settings)
-            if blocks.is_done(settings):
-                return True, None
-            reader = blocks.BlockReader(settings, settings.output, stream)
-            whole = settings.output is None or reader.is_single
-            return False, reader.all() if whole else None
-
-        is_done, every = from_first(group, begin)
-        if is_done:
+        input_rows = ranked_blocks.read(
+            settings, group, lambda: blocks.BlockReader(settings, settings.output, stream)
+        )
+        if input_rows.is_done:
             return Predictions(None, None, settings.output, group.rank)
         ready = start(settings, group=group)
         model = load(
@@ -189,8 +180,8 @@ def run(settings: Settings) -> Predictions:
             dataset_name=settings.bert_dataset,
         )
         work = ClassifierWork(model, group, settings.max_len, is_scored=label is not None)
-        if every is not None:
-            rows = [InputRow.of(row) for row in every]
+        if input_rows.whole is not None:
+            rows = [InputRow.of(row) for row in input_rows.whole]
             predictions = work.predict(rows, bar=True)
             scores = work.score(work.pairs(rows, predictions))
             content = ""
@@ -204,7 +195,6 @@ def run(settings: Settings) -> Predictions:
                 content = ""
             row_texts = [row.texts for row in rows]
             return Predictions(row_texts, predictions, settings.output, group.rank, content, scores)
-        assert settings.output is not None
         key = {
             "tokens": [settings.max_len, settings.do_lower_case, settings.bert_dataset],
             "labels": settings.labels,
@@ -212,54 +202,40 @@ def run(settings: Settings) -> Predictions:
             "numbers": str(ready.precision),
             "weights": blocks.identity(model.checkpoint.folder),
         }
-        file = (
-            None if reader is None else blocks.BlockWork(settings.output, key, settings.overwrite)
-        )
-        with file or contextlib.nullcontext():
-            scores = _write_blocks(work, file, reader)
+        with ranked_blocks.RankedWork(settings, group, input_rows.reader, key) as file:
+            scores = _write_blocks(work, file, Path(settings.output or "").suffix)
     return Predictions(None, None, settings.output, group.rank, scores=scores)
 
 
-def _write_blocks(
-    work: ClassifierWork, file: blocks.BlockWork | None, reader: blocks.BlockReader | None
-) -> SetScores | None:
+def _write_blocks(work: ClassifierWork, file: RankedWork, suffix: str) -> SetScores | None:
     """Predict the blocks that are not done yet, and write the file of all.
 
     Args:
         work: predicts.
-        file: the work on the file, on rank 0; None elsewhere, as the reader.
-        reader: the rows.
+        file: the work on the file.
+        suffix: of its name.
     """
-    from plainbert.infer.finite import NotFiniteError
-    from plainbert.recipes.shared.ranks import from_first
-
-    if file is not None:
-        state = file.growing.state
-        work.notes = dataclasses.replace(work.notes, **state.get("notes", {}))
-        if work.tally is not None:
-            work.tally.unscored.update(state.get("unscored", {}))
-    pending = iter(()) if file is None or reader is None else file.pending(reader)
-    while (block := from_first(work.group, lambda: next(pending, None))) is not None:
-        rows = [InputRow.of(row) for row in block]
-        with blocks.numbered(0 if file is None else file.done, NotFiniteError):
-            predictions = work.predict(rows)
-        pairs = work.pairs(rows, predictions)
-        if file is not None:
-            text = lines(rows, predictions, file.output.suffix, file.done)
-            parts = {"lines": text.encode("utf-8", "backslashreplace")}
-            if pairs is not None:
-                parts["pairs"] = pairs.tobytes()
-            unscored = {} if work.tally is None else dict(work.tally.unscored)
-            file.add(parts, notes=dataclasses.asdict(work.notes), unscored=unscored)
-    if file is None:
-        return None
-    pairs = None
+    work.notes = dataclasses.replace(work.notes, **file.state.get("notes", {}))
     if work.tally is not None:
-        pairs = work.tally.scoring.of_bytes(file.growing.path("pairs").read_bytes())
-    count = file.done
-    file.finish(lambda growing, path: growing.publish("lines", path))
-    log.info("%d predictions in %s", count, file.output)
-    return work.score(pairs)
+        work.tally.unscored.update(file.state.get("unscored", {}))
+
+    def predict(block: list[blocks.Row]) -> list[Prediction]:
+        return work.predict([InputRow.of(row) for row in block])
+
+    for block, predictions in file.results(predict):
+        rows = [InputRow.of(row) for row in block]
+        pairs = work.pairs(rows, predictions)
+        file.add(
+            lines(rows, predictions, suffix, file.done),
+            {} if pairs is None else {"pairs": pairs.tobytes()},
+            notes=dataclasses.asdict(work.notes),
+            unscored={} if work.tally is None else dict(work.tally.unscored),
+        )
+    kept = None if work.tally is None else file.part("pairs")
+    file.finish()
+    if work.tally is None or kept is None:
+        return work.score(None)
+    return work.score(work.tally.scoring.of_bytes(kept))
 
 
 def report(results: Predictions) -> None:

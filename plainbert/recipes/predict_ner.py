@@ -236,14 +236,10 @@ def run(settings: Settings) -> Taggings:
                 "numbers": str(ready.precision),
                 "weights": blocks.identity(model.checkpoint.folder),
             }
-            ranked_blocks.write(
-                settings,
-                group,
-                growing.reader,
-                key,
-                lambda part: tag_all([text for (text,) in part]),
-                lambda _, taggings, __: records(taggings, tags, ".jsonl"),
-            )
+            with ranked_blocks.RankedWork(settings, group, growing.reader, key) as work:
+                for _, taggings in work.results(lambda rows: tag_all([text for (text,) in rows])):
+                    work.add(records(taggings, tags, ".jsonl"))
+                work.finish()
             return Taggings(None, {}, "", settings.output, group.rank)
         taggings = tag_all(
             [text if isinstance(text, str) else tuple(text) for text in rows["texts"]]

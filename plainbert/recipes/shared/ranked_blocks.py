@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -62,39 +61,87 @@ def read(settings: GrowingOutputFlags, group: Group, reader_of: Callable[[], Blo
     return Rows(is_done, None if whole is None else [tuple(row) for row in whole], reader)
 
 
-def write(
-    settings: GrowingOutputFlags,
-    group: Group,
-    reader: BlockReader | None,
-    key: Mapping[str, Any],
-    predict: Callable[[list[Row]], list[Result]],
-    text_of: Callable[[list[Row], list[Result], bool], str],
-) -> None:
-    """Work out the blocks that are not done yet, and write ``--output`` of all.
+class RankedWork:
+    """The work of ranks on one output file, which rank 0 has; a context.
 
     Args:
         settings: of the recipe.
-        group: the ranks, which share each block, and all must call.
+        group: the ranks, which share each block.
         reader: of the blocks, on rank 0.
         key: what the results depend on beside the rows, see :class:`blocks.BlockWork`.
-        predict: rows in, a result for each out, on all ranks together.
-        text_of: what a block adds to the file: its rows, their results, whether it is the first.
 
     Raises:
         UsageError: another process is at the file, or what was interrupted had another key.
     """
-    assert settings.output is not None
-    work = None if reader is None else blocks.BlockWork(settings.output, key, settings.overwrite)
-    with work or contextlib.nullcontext():
-        pending = iter(()) if work is None or reader is None else work.pending(reader)
-        while (block := from_first(group, lambda: next(pending, None))) is not None:
+
+    def __init__(
+        self,
+        settings: GrowingOutputFlags,
+        group: Group,
+        reader: BlockReader | None,
+        key: Mapping[str, Any],
+    ) -> None:
+        assert settings.output is not None
+        self._group, self._reader = group, reader
+        self._work = None
+        if reader is not None:
+            self._work = blocks.BlockWork(settings.output, key, settings.overwrite)
+
+    def __enter__(self) -> RankedWork:
+        if self._work is not None:
+            self._work.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        if self._work is not None:
+            self._work.__exit__(*error)
+
+    @property
+    def done(self) -> int:
+        """Rows that are worked out; 0 on other ranks than the first."""
+        return 0 if self._work is None else self._work.done
+
+    @property
+    def state(self) -> Mapping[str, Any]:
+        """What :meth:`add` stored last, perhaps before an interruption."""
+        return {} if self._work is None else self._work.growing.state
+
+    def results(
+        self, predict: Callable[[list[Row]], list[Result]]
+    ) -> Iterator[tuple[list[Row], list[Result]]]:
+        """Yield the rows of each block that is not done yet, and their results.
+
+        Args:
+            predict: rows in, a result for each out, on all ranks together.
+        """
+        pending: Iterator[list[Row]] = iter(())
+        if self._work is not None and self._reader is not None:
+            pending = self._work.pending(self._reader)
+        while (block := from_first(self._group, lambda: next(pending, None))) is not None:
             rows = [tuple(row) for row in block]
-            with blocks.numbered(0 if work is None else work.done, NotFiniteError):
+            with blocks.numbered(self.done, NotFiniteError):
                 results = predict(rows)
-            if work is not None:
-                text = text_of(rows, results, not work.done)
-                work.add({"lines": text.encode("utf-8", "backslashreplace")})
-        if work is not None:
-            count = work.done
-            work.finish(lambda growing, path: growing.publish("lines", path))
-            log.info("%d predictions in %s", count, work.output)
+            yield rows, results
+
+    def add(self, text: str, parts: Mapping[str, bytes] | None = None, **state: Any) -> None:
+        """Keep what came of the block that was yielded last; rank 0 does.
+
+        Args:
+            text: what it adds to the file.
+            parts: what it adds to other files beside the work.
+            state: what is to be known at the end.
+        """
+        if self._work is not None:
+            lines = text.encode("utf-8", "backslashreplace")
+            self._work.add({"lines": lines, **(parts or {})}, **state)
+
+    def part(self, name: str) -> bytes | None:
+        """All that was added to a file beside the work; None on other ranks."""
+        return None if self._work is None else self._work.growing.path(name).read_bytes()
+
+    def finish(self) -> None:
+        """Give the file its name."""
+        if self._work is not None:
+            count = self._work.done
+            self._work.finish(lambda growing, path: growing.publish("lines", path))
+            log.info("%d predictions in %s", count, self._work.output)

@@ -85,3 +85,14 @@ def path(name: str, value: Any) -> str | Path:
 def short(value: Any) -> str:
     """A value for a message, shortened: it may be as long or as deep as a caller or file likes."""
     return _short.repr(value)
+
+
+def whether(name: str, value: object) -> bool:
+    """True or False, as a caller says it.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    if not isinstance(value, bool):
+        raise UsageError(f"{name}={short(value)}: True or False is expected.")
+    return value

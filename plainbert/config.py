@@ -95,6 +95,11 @@ class BertConfig:
         """C, the number of classes; 2 when the config names none, as Hugging Face assumes."""
         return len(self.id2label) if self.id2label else 2
 
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """Names of the classes by id; placeholders where the config names none."""
+        return self.id2label or placeholders(self.num_labels)
+
     def replace(self, **changes: Any) -> BertConfig:
         """A copy with some fields changed."""
         return dataclasses.replace(self, **changes)
@@ -161,7 +166,7 @@ class BertConfig:
                     f"{source}: num_labels={values['num_labels']}; at most {MOST_LABELS} is "
                     "expected."
                 )
-            known_values["id2label"] = tuple(f"LABEL_{row}" for row in range(values["num_labels"]))
+            known_values["id2label"] = placeholders(values["num_labels"])
         extra.pop("num_labels", None)
         known_values["architectures"] = tuple(known_values.get("architectures") or ())
         known_values["pad_token_id"] = known_values.get("pad_token_id") or 0
@@ -190,6 +195,11 @@ class BertConfig:
     def save(self, path: str | Path) -> None:
         """Write ``config.json``."""
         files.write_json(path, self.to_dict())
+
+
+def placeholders(count: int) -> tuple[str, ...]:
+    """The names that ``transformers`` gives classes without names."""
+    return tuple(f"LABEL_{row}" for row in range(count))
 
 
 def _labels(value: Any, source: str, number: Any = None) -> tuple[str, ...]:

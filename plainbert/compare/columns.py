@@ -82,5 +82,4 @@ def _labels(one: LoadedModel, other: LoadedModel) -> Columns | None:
 
 
 def _stated(opened: LoadedModel) -> tuple[str, ...]:
-    config = opened.model.config
-    return config.id2label or tuple(f"LABEL_{row}" for row in range(config.num_labels))
+    return opened.model.config.label_names

@@ -115,8 +115,7 @@ def source_of(
         raise UsageError("mask_cls_sep cannot be exported.")
     labels: tuple[str, ...] = ()
     if task in ("classification", "ner"):
-        count = model.config.num_labels
-        labels = model.config.id2label or tuple(f"LABEL_{row}" for row in range(count))
+        labels = model.config.label_names
     about = {key: value for key, value in stored.about.items() if key != "base"}
     return Source(
         model.float().cpu().eval(),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from plainbert.config import BertConfig
+from plainbert.config import BertConfig, placeholders
 from plainbert.errors import UsageError
 from plainbert.nn.names import HEADS, problem_type_of
 
@@ -72,7 +72,7 @@ def class_names(
         return tuple(labels)
     if stored is not None and stored.id2label is not None and stored.num_labels == classes:
         return stored.id2label
-    return tuple(f"LABEL_{row}" for row in range(classes))
+    return placeholders(classes)
 
 
 def with_head(config: BertConfig, head: str, id2label: tuple[str, ...] | None) -> BertConfig:

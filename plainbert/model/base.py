@@ -11,7 +11,6 @@ from plainbert import arguments
 from plainbert.batching.batch import TOKENS_PER_BATCH
 from plainbert.batching.features import Features
 from plainbert.checkpoint import Checkpoint
-from plainbert.errors import UsageError
 from plainbert.infer.precision import FLOAT32, Precision
 from plainbert.infer.prepare import precision_of
 from plainbert.nn.bert import Bert
@@ -108,8 +107,7 @@ class Base:
     @property
     def labels(self) -> tuple[str, ...]:
         """Names of the classes by id."""
-        names = self.model.config.id2label
-        return names or tuple(f"LABEL_{row}" for row in range(self.model.config.num_labels))
+        return self.model.config.label_names
 
     def tokenize(self, text: str) -> list[str]:
         """Sub-words of a text, without [CLS] and [SEP]."""
@@ -129,17 +127,6 @@ class Base:
         limit = self._limit(max_len)
         rows = texts_of(texts, most=MOST_TEXTS, grouped=pairs)
         return embedding.prepare(self.model, self.tokenizer, rows, limit, bar=bar)
-
-
-def whether(name: str, value: object) -> bool:
-    """True or False, as a caller says it.
-
-    Raises:
-        UsageError: it is neither.
-    """
-    if not isinstance(value, bool):
-        raise UsageError(f"{name}={arguments.short(value)}: True or False is expected.")
-    return value
 
 
 def _name_of(folder: Path) -> str:

@@ -9,7 +9,6 @@ import torch
 
 from plainbert import arguments, evaluation
 from plainbert.errors import UsageError
-from plainbert.model.base import whether
 from plainbert.model.portable import Portable
 from plainbert.model.results import Results
 from plainbert.tables.rows import scored
@@ -109,7 +108,7 @@ class Predicts(Portable):
         if top_k is not None:
             arguments.whole("top_k", top_k)
         limit = self._limit(max_len)
-        rows = texts_of(texts, most=MOST_TEXTS, grouped=whether("pairs", pairs))
+        rows = texts_of(texts, most=MOST_TEXTS, grouped=arguments.whether("pairs", pairs))
         predictions = classification.predict(
             self.model,
             self.tokenizer,
@@ -171,7 +170,7 @@ class Predicts(Portable):
         if device is not None:
             self.to(device)
         limit = self._limit(max_len)
-        rows = texts_of(texts, grouped=whether("words", words), keyword="words")
+        rows = texts_of(texts, grouped=arguments.whether("words", words), keyword="words")
         taggings = tagging.tag(
             self.model,
             self.tokenizer,

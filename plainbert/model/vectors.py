@@ -11,7 +11,6 @@ from torch import Tensor
 
 from plainbert import arguments
 from plainbert.errors import UsageError
-from plainbert.model.base import whether
 from plainbert.model.portable import Portable
 from plainbert.model.results import Match, Results
 from plainbert.nn.pooling import Pooling
@@ -124,11 +123,11 @@ class Encodes(Portable):
         """
         if device is not None:
             self.to(device)
-        if whether("normalize_embeddings", normalize_embeddings):
+        if arguments.whether("normalize_embeddings", normalize_embeddings):
             if normalize is False:
                 raise UsageError("normalize=False and normalize_embeddings=True: give one of them.")
             normalize = True
-        rows = texts_of(texts, most=MOST_TEXTS, grouped=whether("pairs", pairs))
+        rows = texts_of(texts, most=MOST_TEXTS, grouped=arguments.whether("pairs", pairs))
         limit = self._limit(max_len)
         pooling = self.pooling(pooling_strategy, pooling_layer, mask_cls_sep, normalize)
         vectors = embedding.encode(
@@ -184,7 +183,10 @@ class Encodes(Portable):
             for each text (L, D'), float32.
         """
         pooling = self.pooling(
-            pooling_strategy, pooling_layer, mask_cls_sep, whether("normalize", normalize or False)
+            pooling_strategy,
+            pooling_layer,
+            mask_cls_sep,
+            arguments.whether("normalize", normalize or False),
         )
         texts = texts_of(texts, most=MOST_TEXTS, grouped=pairs)
         rows = embedding.prompted(texts, self.checkpoint, prompt, prompt_name)

@@ -16,7 +16,7 @@ from plainbert.checkpoint import Checkpoint, LoadReport
 from plainbert.checkpoint.names import bare_names
 from plainbert.checkpoint.writer import check_vocabulary
 from plainbert.cli.program import command
-from plainbert.config import BertConfig
+from plainbert.config import BertConfig, placeholders
 from plainbert.errors import CheckpointError, FormatError, UnknownNameError
 from plainbert.hub import records
 from plainbert.hub.lookup import path_of, record_of
@@ -212,7 +212,7 @@ def _agree(stored: tuple[str, ...], labels: tuple[str, ...]) -> bool:
 
 def _are_placeholders(labels: tuple[str, ...]) -> bool:
     """Whether names are those that transformers gives classes without names."""
-    return labels == tuple(f"LABEL_{row}" for row in range(len(labels)))
+    return labels == placeholders(len(labels))
 
 
 def _in_order(

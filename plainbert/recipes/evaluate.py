@@ -169,11 +169,7 @@ def _rows(settings: Settings, stored: Checkpoint) -> LabelledSet:
 
     require()
     several = stored.head == "classification" and stored.config.problem_type == MULTI_LABEL
-    labels = settings.labels or stored.config.id2label or ()
-    if stored.head == "regression":
-        labels = ()
-    elif not labels:
-        labels = tuple(f"LABEL_{row}" for row in range(stored.config.num_labels))
+    labels = () if stored.head == "regression" else settings.labels or stored.config.label_names
     texts = columns.parse(settings.text_columns)
     # An empty cell of several labels says that none applies.
     rows = itertools.islice(
